@@ -1,0 +1,50 @@
+# What skiff's README says, and CI runs. Everything is built from this
+# repository's sources; no image is pulled.
+
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS  := -s -w -X main.version=$(VERSION)
+GO_BUILD := CGO_ENABLED=0 go build -trimpath
+# How long one package's tests may take: the zero-loss tests roll out many times.
+TIMEOUT  ?= 30m
+
+.PHONY: build test lint bench demo docker images kubectl clean
+
+build: ## bin/skiff, one static binary
+	$(GO_BUILD) -ldflags '$(LDFLAGS)' -o bin/skiff ./cmd/skiff
+
+test: docker cc build images kubectl ## the whole test suite, against the real Docker Engine
+	go test -race -timeout $(TIMEOUT) ./...
+	go -C examples/mongo test -race -timeout $(TIMEOUT) ./...
+
+lint: ## gofmt, go vet and staticcheck
+	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not gofmt-clean:"; echo "$$unformatted"; exit 1; }
+	go vet ./...
+	go tool -modfile=.ci/tools/go.mod staticcheck ./...
+	go -C examples/mongo vet ./...
+	cd examples/mongo && go tool -modfile=../../.ci/tools/go.mod staticcheck ./...
+
+bench: docker build images ## the figures that the README gives, measured here
+	go test -run '^$$' -bench . -benchtime 5x -timeout $(TIMEOUT) ./runtime/docker ./orchestrator
+
+demo: docker build images ## deploy, upgrade, break and roll back under load
+	$(GO_BUILD) -o bin/demo ./examples/demo
+	bin/demo
+
+docker: ## a Docker Engine: installed and started where none answers
+	@.ci/docker
+
+.PHONY: cc
+cc: # the race detector needs a C compiler
+	@.ci/cc
+
+images: ## the examples' images, from their sources
+	@examples/images
+
+kubectl: bin/kubectl ## the real kubectl, for the tests
+bin/kubectl: .ci/tools/go.mod .ci/tools/kubectl/main.go
+	$(GO_BUILD) -C .ci/tools -o $(CURDIR)/bin/kubectl -ldflags '-s -w \
+	  -X k8s.io/component-base/version.gitVersion=v1.37.2 \
+	  -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=37' ./kubectl
+
+clean: ## what this Makefile built
+	rm -rf bin
