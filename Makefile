@@ -28,6 +28,7 @@ bench: docker build images ## the figures that the README gives, measured here
 
 demo: docker build images ## deploy, upgrade, break and roll back under load
 	$(GO_BUILD) -o bin/demo ./examples/demo
+	$(GO_BUILD) -C examples/mongo -o $(CURDIR)/bin/mongo-client ./client
 	bin/demo
 
 docker: ## a Docker Engine: installed and started where none answers
