@@ -1,0 +1,128 @@
+package docker
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	cerrdefs "github.com/containerd/errdefs"
+	dockercontainer "github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/mount"
+	"github.com/docker/docker/api/types/network"
+
+	"skiff/runtime/container"
+)
+
+// Create makes one attempt's container without starting it. It answers
+// container.ErrConflict where that attempt exists already.
+func (e *Engine) Create(ctx context.Context, spec container.Spec) (string, error) {
+	leave, err := e.gate.enter(ctx, creating)
+	if err != nil {
+		return "", err
+	}
+	defer leave()
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+
+	sandbox := spec.Name == container.SandboxName
+	if sandbox {
+		if spec.ImageID, err = e.ensurePause(ctx); err != nil {
+			return "", err
+		}
+	}
+	id, err := e.create(ctx, spec)
+	if sandbox && cerrdefs.IsNotFound(err) {
+		// Another instance purged the image between the two calls.
+		if spec.ImageID, err = e.ensurePause(ctx); err != nil {
+			return "", err
+		}
+		id, err = e.create(ctx, spec)
+	}
+	if err != nil {
+		return "", failure("create container "+name(spec), err)
+	}
+	return scheme + id, nil
+}
+
+func (e *Engine) create(ctx context.Context, spec container.Spec) (string, error) {
+	config, host, net := e.translate(spec)
+	made, err := e.api.ContainerCreate(ctx, config, host, net, nil, name(spec))
+	return made.ID, err
+}
+
+// name follows the kubelet's convention.
+func name(s container.Spec) string {
+	return fmt.Sprintf("k8s_%s_%s_%s_%s_%d", s.Name, s.Pod.Name, s.Pod.Namespace, s.Pod.UID, s.Attempt)
+}
+
+// translate says in the engine's words what the spec asks for.
+func (e *Engine) translate(spec container.Spec) (*dockercontainer.Config, *dockercontainer.HostConfig, *network.NetworkingConfig) {
+	config := &dockercontainer.Config{
+		Image: spec.ImageID,
+		// The engine takes the image's Cmd only where neither is set, which is
+		// Kubernetes' rule, too: a command drops the image's arguments.
+		Entrypoint: spec.Entrypoint,
+		Cmd:        spec.Cmd,
+		Env:        spec.Env,
+		WorkingDir: spec.WorkingDir,
+		Tty:        spec.TTY,
+		OpenStdin:  spec.Stdin,
+		Labels:     e.specLabels(spec),
+		// Health is what the Pod's probes say; an image's own check would only
+		// cost processor time.
+		Healthcheck: &dockercontainer.HealthConfig{Test: []string{"NONE"}},
+	}
+	host := &dockercontainer.HostConfig{
+		RestartPolicy: dockercontainer.RestartPolicy{Name: dockercontainer.RestartPolicyDisabled},
+		LogConfig: dockercontainer.LogConfig{
+			Type:   "json-file",
+			Config: map[string]string{"max-size": "10m", "max-file": "3"},
+		},
+	}
+	for _, m := range spec.Mounts {
+		host.Mounts = append(host.Mounts, mount.Mount{
+			Type:        mount.TypeBind,
+			Source:      m.Source,
+			Target:      m.Target,
+			ReadOnly:    m.ReadOnly,
+			BindOptions: &mount.BindOptions{Propagation: mount.PropagationRPrivate},
+		})
+	}
+	if spec.Name == container.SandboxName {
+		host.ReadonlyRootfs = true
+		host.CapDrop = []string{"ALL"}
+		host.SecurityOpt = []string{"no-new-privileges"}
+		host.IpcMode = dockercontainer.IPCModeShareable
+	}
+	if spec.Network.Sandbox != "" {
+		// As in any Pod, the containers share what the sandbox has: addresses,
+		// host name, /etc/hosts and System V IPC.
+		shared := "container:" + engineID(spec.Network.Sandbox)
+		host.NetworkMode = dockercontainer.NetworkMode(shared)
+		host.IpcMode = dockercontainer.IpcMode(shared)
+		return config, host, nil
+	}
+	config.Hostname = spec.Hostname
+	host.ExtraHosts = spec.Hosts
+	host.NetworkMode = dockercontainer.NetworkMode(e.networkName())
+	return config, host, &network.NetworkingConfig{
+		EndpointsConfig: map[string]*network.EndpointSettings{
+			e.networkName(): {IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: spec.Network.Address.String()}},
+		},
+	}
+}
+
+func (e *Engine) specLabels(spec container.Spec) map[string]string {
+	l := e.labels()
+	l[labelPodName] = spec.Pod.Name
+	l[labelPodNamespace] = spec.Pod.Namespace
+	l[labelPodUID] = spec.Pod.UID
+	l[labelName] = spec.Name
+	l[labelAttempt] = strconv.Itoa(spec.Attempt)
+	l[labelHash] = spec.Hash
+	l[labelImage] = spec.Image
+	if spec.Network.Address.IsValid() {
+		l[labelAddress] = spec.Network.Address.String()
+	}
+	return l
+}

@@ -1,0 +1,120 @@
+// Package docker runs containers on a Docker Engine. It is the only package
+// that knows the engine's API; everybody else sees the values of
+// runtime/container.
+package docker
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/docker/docker/client"
+
+	"skiff/runtime/container"
+)
+
+// Most calls take milliseconds. An engine that does not answer one for so long
+// is stuck; without a limit the Pods that wait for it would be stuck for ever.
+const callTimeout = 2 * time.Minute
+
+// Options say which instance's containers an Engine runs, and where.
+type Options struct {
+	Instance string // its name, a DNS label
+	UID      string // tells instances of one name apart; empty: whatever has the name
+	Host     string // empty: DOCKER_HOST, else docker's current context, else its default
+	Log      *slog.Logger
+}
+
+// Engine is one instance's view of a Docker Engine: it sees, makes and removes
+// what carries the instance's labels and nothing else. Its methods may be
+// called from any goroutine.
+type Engine struct {
+	api      *client.Client
+	instance string
+	uid      string
+	log      *slog.Logger
+	gate     *gate
+
+	mu     sync.Mutex // guards subnet; held while the network is made
+	subnet netip.Prefix
+}
+
+// New prepares the connection; the engine is not asked anything yet.
+func New(o Options) (*Engine, error) {
+	opts, err := connection(o.Host)
+	if err != nil {
+		return nil, err
+	}
+	api, err := client.NewClientWithOpts(append(opts, client.WithAPIVersionNegotiation())...)
+	if err != nil {
+		return nil, fmt.Errorf("set up connection to the container engine: %w", err)
+	}
+	return &Engine{
+		api:      api,
+		instance: o.Instance,
+		uid:      o.UID,
+		log:      o.Log,
+		gate:     newGate(max(2, 2*runtime.NumCPU())),
+	}, nil
+}
+
+// Close ends the idle connections to the engine.
+func (e *Engine) Close() error { return e.api.Close() }
+
+// Ping asks whether the engine answers. The error says where it was looked for
+// and what to do.
+func (e *Engine) Ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if _, err := e.api.Ping(ctx); err != nil {
+		return unreachable(e.api.DaemonHost(), err)
+	}
+	return nil
+}
+
+// Info describes the engine and its machine.
+func (e *Engine) Info(ctx context.Context) (container.Info, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	info, err := e.api.Info(ctx)
+	if err != nil {
+		return container.Info{}, failure("ask the engine about itself", err)
+	}
+	return container.Info{
+		Host:          e.api.DaemonHost(),
+		Version:       info.ServerVersion,
+		APIVersion:    e.api.ClientVersion(),
+		OS:            info.OSType,
+		Arch:          goarch(info.Architecture),
+		OSImage:       info.OperatingSystem,
+		Kernel:        info.KernelVersion,
+		StorageDriver: info.Driver,
+		Machine:       info.Name,
+		CPUs:          info.NCPU,
+		Memory:        info.MemTotal,
+	}, nil
+}
+
+// goarch translates the kernel's name of a processor, which the engine reports,
+// into Go's.
+func goarch(machine string) string {
+	switch machine {
+	case "x86_64":
+		return "amd64"
+	case "aarch64":
+		return "arm64"
+	}
+	return machine
+}
+
+// DialContext connects to an address on the instance's network. On Linux the
+// host has a route to it.
+func (e *Engine) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	var d net.Dialer
+	return d.DialContext(ctx, network, address)
+}

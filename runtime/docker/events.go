@@ -1,0 +1,119 @@
+package docker
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/docker/docker/api/types/events"
+	"github.com/docker/docker/api/types/filters"
+
+	"skiff/runtime/container"
+)
+
+// How many events wait for a slow reader. What does not fit is replaced by one
+// zero Event, for the reader must then look at everything anyway.
+const eventBacklog = 1024
+
+// Events reports what happens to the instance's containers until ctx ends, and
+// then closes the channel. When it returns, the engine has been asked: a List
+// made afterwards and the events together miss nothing. After a lost
+// connection it comes back by itself and sends a zero Event.
+func (e *Engine) Events(ctx context.Context) <-chan container.Event {
+	out := make(chan container.Event)
+	queue := make(chan container.Event, eventBacklog)
+	s := &subscription{engine: e, since: time.Now().Add(-time.Second), queue: queue}
+	messages, errs := s.open(ctx)
+	go func() {
+		defer close(queue)
+		s.run(ctx, messages, errs)
+	}()
+	go func() {
+		defer close(out)
+		for event := range queue {
+			select {
+			case out <- event:
+			case <-ctx.Done():
+			}
+		}
+	}()
+	return out
+}
+
+type subscription struct {
+	engine *Engine
+	since  time.Time // where the next connection takes up
+	queue  chan container.Event
+	lost   bool // events were dropped and the reader does not know yet
+}
+
+// open asks from a moment in the past on: the engine answers before it has
+// subscribed us, and what happened in between must not be missed. An event
+// that comes twice does no harm.
+func (s *subscription) open(ctx context.Context) (<-chan events.Message, <-chan error) {
+	args := s.engine.own()
+	args.Add("type", string(events.ContainerEventType))
+	// Without this list every exec probe would be reported three times.
+	for _, action := range []events.Action{events.ActionCreate, events.ActionStart, events.ActionDie, events.ActionOOM, events.ActionDestroy} {
+		args.Add("event", string(action))
+	}
+	return s.engine.api.Events(ctx, eventOptions(s.since, args))
+}
+
+func eventOptions(since time.Time, args filters.Args) events.ListOptions {
+	return events.ListOptions{Since: fmt.Sprintf("%d.%09d", since.Unix(), since.Nanosecond()), Filters: args}
+}
+
+func (s *subscription) run(ctx context.Context, messages <-chan events.Message, errs <-chan error) {
+	const first, longest = 50 * time.Millisecond, 5 * time.Second
+	backoff := first
+	for {
+		select {
+		case m := <-messages:
+			backoff = first
+			s.since = time.Unix(0, m.TimeNano)
+			s.put(eventOf(m))
+			continue
+		case err := <-errs:
+			if ctx.Err() != nil {
+				return
+			}
+			s.engine.log.Warn("lost the engine's events; trying again", "error", err, "in", backoff)
+		case <-ctx.Done():
+			return
+		}
+		timer := time.NewTimer(backoff)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		}
+		backoff = min(2*backoff, longest)
+		messages, errs = s.open(ctx)
+		s.put(container.Event{})
+	}
+}
+
+// put never blocks: the engine drops a client that does not read.
+func (s *subscription) put(event container.Event) {
+	if s.lost {
+		event = container.Event{}
+	}
+	select {
+	case s.queue <- event:
+		s.lost = false
+	default:
+		s.lost = true
+	}
+}
+
+func eventOf(m events.Message) container.Event {
+	return container.Event{
+		ContainerID: scheme + m.Actor.ID,
+		Pod:         podOf(m.Actor.Attributes),
+		Name:        m.Actor.Attributes[labelName],
+		Action:      string(m.Action),
+		At:          time.Unix(0, m.TimeNano),
+	}
+}

@@ -1,0 +1,128 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	cerrdefs "github.com/containerd/errdefs"
+	dockercontainer "github.com/docker/docker/api/types/container"
+
+	"skiff/runtime/container"
+)
+
+// Start starts a created container. Where the instance's network was removed
+// behind skiff's back it is made again first.
+func (e *Engine) Start(ctx context.Context, id string) error {
+	leave, err := e.gate.enter(ctx, starting)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+
+	err = e.api.ContainerStart(ctx, engineID(id), dockercontainer.StartOptions{})
+	if cerrdefs.IsNotFound(err) {
+		// Either the container or its network is gone. The engine's answer is
+		// the same, so ask for the network.
+		restored, netErr := e.restoreNetwork(ctx)
+		if netErr != nil {
+			return netErr
+		}
+		if restored {
+			err = e.api.ContainerStart(ctx, engineID(id), dockercontainer.StartOptions{})
+		}
+	}
+	return failure("start container", err)
+}
+
+// Stop sends the image's stop signal, kills after the grace and returns once
+// the container has exited. It is nil for one that has exited already. The
+// engine keeps the time itself, so that a stop that was begun is finished even
+// if ctx ends or skiff is killed meanwhile; calling it again is harmless.
+func (e *Engine) Stop(ctx context.Context, id string, grace time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, grace+callTimeout)
+	defer cancel()
+	if grace <= 0 {
+		return e.kill(ctx, id)
+	}
+	// The engine counts whole seconds: it gets the next one, and a fraction is
+	// ended from here.
+	seconds := int((grace + time.Second - 1) / time.Second)
+	done := make(chan error, 1)
+	go func() {
+		done <- e.api.ContainerStop(ctx, engineID(id), dockercontainer.StopOptions{Timeout: &seconds})
+	}()
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	var err error
+	select {
+	case err = <-done:
+	case <-timer.C:
+		killErr := e.kill(ctx, id)
+		if err = <-done; err == nil {
+			err = killErr
+		}
+	}
+	if err != nil {
+		return failure("stop container", err)
+	}
+	return e.verifyExited(ctx, id)
+}
+
+// kill sends SIGKILL and waits for the exit.
+func (e *Engine) kill(ctx context.Context, id string) error {
+	exited, failed := e.api.ContainerWait(ctx, engineID(id), dockercontainer.WaitConditionNotRunning)
+	err := e.api.ContainerKill(ctx, engineID(id), "SIGKILL")
+	// A conflict means that it is not running: then the wait ends at once.
+	if err != nil && !cerrdefs.IsConflict(err) {
+		return failure("kill container", err)
+	}
+	select {
+	case <-exited:
+		return nil
+	case err := <-failed:
+		return failure("wait for container", err)
+	}
+}
+
+// verifyExited catches an engine that reports a stop which was none.
+func (e *Engine) verifyExited(ctx context.Context, id string) error {
+	s, err := e.Inspect(ctx, id)
+	if err != nil {
+		return err
+	}
+	if s.State == container.Running {
+		return fmt.Errorf("stop container: it runs on although the engine reports it stopped: %w", container.ErrConflict)
+	}
+	return nil
+}
+
+// Remove kills the container if need be and removes it with its anonymous
+// volumes. It is nil for one that is gone.
+func (e *Engine) Remove(ctx context.Context, id string) error {
+	leave, err := e.gate.enter(ctx, removing)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+
+	err = e.api.ContainerRemove(ctx, engineID(id), dockercontainer.RemoveOptions{Force: true, RemoveVolumes: true})
+	if cerrdefs.IsConflict(err) {
+		// Somebody else's removal is under way: wait for that one.
+		gone, failed := e.api.ContainerWait(ctx, engineID(id), dockercontainer.WaitConditionRemoved)
+		select {
+		case <-gone:
+			err = nil
+		case err = <-failed:
+		}
+	}
+	if err = failure("remove container", err); errors.Is(err, container.ErrNotFound) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,86 @@
+package docker
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+
+	dockercontainer "github.com/docker/docker/api/types/container"
+
+	"skiff/runtime/container"
+)
+
+// Logs reads what the container wrote, standard output and error merged. With
+// Follow it goes on until the container exits, ctx ends or it is closed.
+func (e *Engine) Logs(ctx context.Context, id string, o container.LogOptions) (io.ReadCloser, error) {
+	c, err := e.inspect(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	options := dockercontainer.LogsOptions{
+		ShowStdout: true,
+		ShowStderr: true,
+		Follow:     o.Follow,
+		Timestamps: o.Timestamps,
+		Tail:       "all",
+	}
+	if o.Tail >= 0 {
+		options.Tail = strconv.FormatInt(o.Tail, 10)
+	}
+	if !o.Since.IsZero() {
+		options.Since = fmt.Sprintf("%d.%09d", o.Since.Unix(), o.Since.Nanosecond())
+	}
+	stream, err := e.api.ContainerLogs(ctx, engineID(id), options)
+	if err != nil {
+		return nil, failure("read logs", err)
+	}
+	if c.Config.Tty {
+		return stream, nil // a terminal has one stream, and it comes as it is
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{demultiplex(stream), stream}, nil
+}
+
+// demultiplex merges standard output and error, which the engine sends in
+// frames: a byte for the stream, three of padding, four for the length.
+func demultiplex(r io.Reader) io.Reader { return &frames{r: bufio.NewReader(r)} }
+
+type frames struct {
+	r    *bufio.Reader
+	left uint32 // of the current frame
+}
+
+// The frame by which the engine reports an error of its own.
+const systemError = 3
+
+func (f *frames) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	for f.left == 0 {
+		var header [8]byte
+		if _, err := io.ReadFull(f.r, header[:]); err != nil {
+			if errors.Is(err, io.ErrUnexpectedEOF) {
+				return 0, fmt.Errorf("read frame of the engine's stream: %w", err)
+			}
+			return 0, err
+		}
+		f.left = binary.BigEndian.Uint32(header[4:])
+		if header[0] == systemError {
+			text, _ := io.ReadAll(io.LimitReader(f.r, int64(min(f.left, 4096))))
+			return 0, fmt.Errorf("read the engine's stream: %s", text)
+		}
+	}
+	n, err := f.r.Read(p[:min(len(p), int(f.left))])
+	f.left -= uint32(n)
+	if err == io.EOF && f.left > 0 {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}

@@ -1,0 +1,195 @@
+package docker
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	cerrdefs "github.com/containerd/errdefs"
+
+	"github.com/docker/docker/client"
+)
+
+// The sandbox's program does nothing but hold the namespaces. No image can be
+// counted on to be pullable, so skiff brings its own: these instructions in the
+// smallest file that Linux runs. As the first process of its namespace it
+// ignores every signal that it has no handler for, so only SIGKILL ends it.
+var pauseCode = map[string][]byte{
+	"amd64": {
+		0xb8, 0x22, 0x00, 0x00, 0x00, // mov eax, 34    pause
+		0x0f, 0x05, //                   syscall        returns only after a signal
+		0xeb, 0xf7, //                   jmp -9         and again
+	},
+	"arm64": { // has no pause; ppoll of nothing, without a limit, is the same
+		0x00, 0x00, 0x80, 0xd2, // mov x0, 0      no descriptors
+		0x01, 0x00, 0x80, 0xd2, // mov x1, 0      none
+		0x02, 0x00, 0x80, 0xd2, // mov x2, 0      no time limit
+		0x03, 0x00, 0x80, 0xd2, // mov x3, 0      no signal mask
+		0x04, 0x00, 0x80, 0xd2, // mov x4, 0      of no size
+		0x28, 0x09, 0x80, 0xd2, // mov x8, 73     ppoll
+		0x01, 0x00, 0x00, 0xd4, // svc 0          returns only after a signal
+		0xf9, 0xff, 0xff, 0x17, // b -28          and again
+	},
+}
+
+// pauseProgram wraps the instructions for a processor in an ELF file: a file
+// header, one program header that maps the whole file, the code.
+func pauseProgram(arch string) ([]byte, error) {
+	code, ok := pauseCode[arch]
+	if !ok {
+		return nil, fmt.Errorf("make pause program: no code for processor %q", arch)
+	}
+	const (
+		fileHeader, programHeader = 64, 56
+		base                      = 0x400000 // where it is mapped; any page will do
+	)
+	machine := map[string]uint16{"amd64": 62, "arm64": 183}[arch]
+	size := uint64(fileHeader + programHeader + len(code))
+	var b bytes.Buffer
+	b.WriteString("\x7fELF\x02\x01\x01") // 64 bits, little endian, version 1
+	b.Write(make([]byte, 9))             // any system; padding
+	for _, field := range []any{
+		uint16(2), machine, uint32(1), // executable, for this processor, version 1
+		uint64(base + fileHeader + programHeader), // where to begin
+		uint64(fileHeader), uint64(0),             // where the program headers are; no section headers
+		uint32(0), uint16(fileHeader), // flags, size of this header
+		uint16(programHeader), uint16(1), // size and number of program headers
+		uint16(0), uint16(0), uint16(0), // no sections
+
+		uint32(1), uint32(5), // load; readable and executable
+		uint64(0), uint64(base), uint64(base), // from the file's start, to there
+		size, size, uint64(0x1000), // all of it, on a page's boundary
+	} {
+		if err := binary.Write(&b, binary.LittleEndian, field); err != nil {
+			return nil, fmt.Errorf("make pause program: %w", err)
+		}
+	}
+	b.Write(code)
+	return b.Bytes(), nil
+}
+
+const (
+	pauseRepository = "skiff/pause"
+	labelPause      = "skiff.pause"
+)
+
+// ensurePause answers the ID of the pause image, which it loads into the engine
+// if it is not there. The image is the same, to the bit, whoever makes it, so
+// instances share it and may make it at the same time.
+func (e *Engine) ensurePause(ctx context.Context) (string, error) {
+	ref, archive, err := e.pauseImage(ctx)
+	if err != nil {
+		return "", err
+	}
+	found, err := e.api.ImageInspect(ctx, ref)
+	if cerrdefs.IsNotFound(err) {
+		if err := e.load(ctx, archive); err != nil {
+			return "", err
+		}
+		found, err = e.api.ImageInspect(ctx, ref)
+	}
+	if err != nil {
+		return "", failure("inspect image "+ref, err)
+	}
+	return found.ID, nil
+}
+
+// pauseImage makes the image for the engine's processor, and its name, which
+// says what is in it.
+func (e *Engine) pauseImage(ctx context.Context) (ref string, archive []byte, err error) {
+	version, err := e.api.ServerVersion(ctx)
+	if err != nil {
+		return "", nil, failure("ask the engine for its version", err)
+	}
+	program, err := pauseProgram(version.Arch)
+	if err != nil {
+		return "", nil, err
+	}
+	sum := sha256.Sum256(program)
+	ref = pauseRepository + ":" + hex.EncodeToString(sum[:6])
+	archive, err = imageArchive(ref, version.Arch, imageConfig{
+		Entrypoint: []string{"/pause"},
+		StopSignal: "SIGKILL",
+		Labels:     map[string]string{labelPause: "true"},
+	}, "pause", program)
+	return ref, archive, err
+}
+
+func (e *Engine) load(ctx context.Context, archive []byte) error {
+	answer, err := e.api.ImageLoad(ctx, bytes.NewReader(archive), client.ImageLoadWithQuiet(true))
+	if err != nil {
+		return failure("load image", err)
+	}
+	defer answer.Body.Close()
+	// The engine reports problems in the body, as it does for a pull.
+	if err := readPull(answer.Body, func(int64, int64) {}); err != nil {
+		return failure("load image", err)
+	}
+	return nil
+}
+
+type imageConfig struct {
+	Entrypoint []string
+	StopSignal string            `json:",omitempty"`
+	Labels     map[string]string `json:",omitempty"`
+}
+
+// imageArchive packs an image of a single file in the format of `docker save`.
+func imageArchive(ref, arch string, config imageConfig, file string, content []byte) ([]byte, error) {
+	var layer bytes.Buffer
+	if err := writeTar(&layer, entry{file, 0o555, content}); err != nil {
+		return nil, fmt.Errorf("pack image %s: %w", ref, err)
+	}
+	sum := sha256.Sum256(layer.Bytes())
+	description, err := json.Marshal(map[string]any{
+		"architecture": arch,
+		"os":           "linux",
+		"created":      "1970-01-01T00:00:00Z",
+		"config":       config,
+		"rootfs":       map[string]any{"type": "layers", "diff_ids": []string{"sha256:" + hex.EncodeToString(sum[:])}},
+		"history":      []any{map[string]string{"created": "1970-01-01T00:00:00Z", "created_by": "skiff"}},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("pack image %s: %w", ref, err)
+	}
+	manifest, err := json.Marshal([]any{map[string]any{
+		"Config": "config.json", "RepoTags": []string{ref}, "Layers": []string{"layer.tar"},
+	}})
+	if err != nil {
+		return nil, fmt.Errorf("pack image %s: %w", ref, err)
+	}
+	var archive bytes.Buffer
+	if err := writeTar(&archive,
+		entry{"config.json", 0o444, description},
+		entry{"layer.tar", 0o444, layer.Bytes()},
+		entry{"manifest.json", 0o444, manifest},
+	); err != nil {
+		return nil, fmt.Errorf("pack image %s: %w", ref, err)
+	}
+	return archive.Bytes(), nil
+}
+
+type entry struct {
+	name    string
+	mode    int64
+	content []byte
+}
+
+func writeTar(w io.Writer, entries ...entry) error {
+	t := tar.NewWriter(w)
+	for _, e := range entries {
+		if err := t.WriteHeader(&tar.Header{Name: e.name, Mode: e.mode, Size: int64(len(e.content))}); err != nil {
+			return err
+		}
+		if _, err := t.Write(e.content); err != nil {
+			return err
+		}
+	}
+	return t.Close()
+}

@@ -1,0 +1,94 @@
+package docker
+
+import (
+	"context"
+	"errors"
+
+	cerrdefs "github.com/containerd/errdefs"
+	dockercontainer "github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/volume"
+	"golang.org/x/sync/errgroup"
+)
+
+// Purge removes everything that carries the instance's labels, and the pause
+// image if no other instance uses it. It goes on after a failure and reports
+// all of them; what is gone already is none.
+func (e *Engine) Purge(ctx context.Context) error {
+	return errors.Join(
+		e.purgeContainers(ctx),
+		e.purgeNetworks(ctx),
+		e.purgeVolumes(ctx),
+		e.purgePause(ctx),
+	)
+}
+
+func (e *Engine) purgeContainers(ctx context.Context) error {
+	found, err := e.api.ContainerList(ctx, dockercontainer.ListOptions{All: true, Filters: e.own()})
+	if err != nil {
+		return failure("list containers", err)
+	}
+	errs := make([]error, len(found))
+	var group errgroup.Group
+	for i, c := range found {
+		group.Go(func() error {
+			errs[i] = e.Remove(ctx, c.ID)
+			return nil
+		})
+	}
+	group.Wait()
+	return errors.Join(errs...)
+}
+
+func (e *Engine) purgeNetworks(ctx context.Context) error {
+	found, err := e.api.NetworkList(ctx, network.ListOptions{Filters: e.own()})
+	if err != nil {
+		return failure("list networks", err)
+	}
+	var errs []error
+	for _, n := range found {
+		if err := e.api.NetworkRemove(ctx, n.ID); err != nil && !cerrdefs.IsNotFound(err) {
+			errs = append(errs, failure("remove network "+n.Name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (e *Engine) purgeVolumes(ctx context.Context) error {
+	found, err := e.api.VolumeList(ctx, volume.ListOptions{Filters: e.own()})
+	if err != nil {
+		return failure("list volumes", err)
+	}
+	var errs []error
+	for _, v := range found.Volumes {
+		if err := e.api.VolumeRemove(ctx, v.Name, false); err != nil && !cerrdefs.IsNotFound(err) {
+			errs = append(errs, failure("remove volume "+v.Name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// purgePause leaves it to the engine to say whether a container of another
+// instance uses the image. One that is about to will load it again.
+func (e *Engine) purgePause(ctx context.Context) error {
+	ref, _, err := e.pauseImage(ctx)
+	if err != nil {
+		return err
+	}
+	found, err := e.api.ImageInspect(ctx, ref)
+	if cerrdefs.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return failure("inspect image "+ref, err)
+	}
+	if found.Config == nil || found.Config.Labels[labelPause] == "" {
+		return nil // somebody else's image under that name
+	}
+	_, err = e.api.ImageRemove(ctx, ref, image.RemoveOptions{})
+	if cerrdefs.IsNotFound(err) || cerrdefs.IsConflict(err) {
+		return nil
+	}
+	return failure("remove image "+ref, err)
+}
