@@ -1,0 +1,163 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"skiff/proxy/pool"
+)
+
+// eventPatience bounds the wait for a server-sent event that has begun to end,
+// when the stream has to.
+const eventPatience = time.Second
+
+var buffers = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
+
+// clientError: the client cannot be written to.
+type clientError struct{ err error }
+
+func (e *clientError) Error() string { return "write to client: " + e.err.Error() }
+func (e *clientError) Unwrap() error { return e.err }
+
+// answer passes the back end's answer to the client.
+func (x *exchange) answer(claim *pool.Claim, res *http.Response) error {
+	x.begun.Store(true)
+	removeHopByHop(res.Header)
+	h := x.w.Header()
+	for name, values := range res.Header {
+		h[name] = values
+	}
+	if _, set := h["Content-Type"]; !set {
+		h["Content-Type"] = nil // else the server guesses one
+	}
+	announced := len(res.Trailer)
+	for name := range res.Trailer {
+		h.Add("Trailer", name)
+	}
+	x.w.WriteHeader(res.StatusCode)
+
+	stop := x.breakWrites(claim)
+	defer stop()
+	err := x.copyBody(claim, res)
+	if err != nil {
+		return err
+	}
+	prefix := http.TrailerPrefix
+	if len(res.Trailer) == announced {
+		prefix = ""
+	}
+	for name, values := range res.Trailer {
+		h[prefix+name] = values
+	}
+	return nil
+}
+
+// breakWrites keeps a client that does not read from holding up a drain.
+func (x *exchange) breakWrites(claim *pool.Claim) (stop func() bool) {
+	control := http.NewResponseController(x.w)
+	return context.AfterFunc(claim.Context(), func() {
+		control.SetWriteDeadline(time.Now().Add(eventPatience))
+	})
+}
+
+func (x *exchange) copyBody(claim *pool.Claim, res *http.Response) error {
+	body, write := io.Reader(res.Body), x.w.Write
+	flush := func() error { return nil }
+	if res.ContentLength == -1 {
+		flush = http.NewResponseController(x.w).Flush
+		if err := flush(); err != nil { // a stream's head goes out before its first byte
+			return &clientError{err}
+		}
+	}
+	var events *eventStream
+	if strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream") {
+		claim.Stream(nil)
+		events = &eventStream{}
+	}
+
+	buffer := buffers.Get().(*[]byte)
+	defer buffers.Put(buffer)
+	for {
+		n, err := body.Read(*buffer)
+		if n > 0 {
+			chunk := (*buffer)[:n]
+			if _, werr := write(chunk); werr != nil {
+				return &clientError{werr}
+			}
+			if ferr := flush(); ferr != nil {
+				return &clientError{ferr}
+			}
+			_ = events
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return withCause(claim.Context(), err)
+		}
+	}
+}
+
+// fail tells the client what went wrong, as far as that is still possible, and
+// counts it.
+func (x *exchange) fail(err error) {
+	code, why, text := x.verdict(err)
+	x.pool.Failed(why)
+	if x.begun.Load() || why == pool.ClientGone {
+		panic(http.ErrAbortHandler) // the only way to an answer that is seen to be cut off
+	}
+	h := x.w.Header()
+	clear(h)
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+	if code == http.StatusServiceUnavailable {
+		h.Set("Retry-After", "1")
+	}
+	x.w.WriteHeader(code)
+	fmt.Fprintf(x.w, "%d %s: %s\n", code, strings.ToLower(http.StatusText(code)), text)
+}
+
+// verdict says whose fault an error is.
+func (x *exchange) verdict(err error) (code int, why pool.Cause, text string) {
+	var unavailable *pool.UnavailableError
+	var reach *reachError
+	var gone *clientError
+	var timeout net.Error
+	switch {
+	case errors.Is(err, errShutdown):
+		return http.StatusServiceUnavailable, pool.Cut, errShutdown.Error()
+	case errors.Is(err, pool.ErrRequestCut), errors.Is(err, pool.ErrStreamCut):
+		return http.StatusServiceUnavailable, pool.Cut, "the application took longer than its grace period allows; it is being stopped"
+	case x.r.Context().Err() != nil, errors.As(err, &gone):
+		return 0, pool.ClientGone, ""
+	case errors.As(err, &unavailable):
+		return http.StatusServiceUnavailable, pool.Unavailable, unavailable.Reason
+	case errors.As(err, &reach):
+		if errors.As(err, &timeout) && timeout.Timeout() {
+			return http.StatusGatewayTimeout, pool.Unreached, "no connection to the application in time: " + reach.Error()
+		}
+		return http.StatusBadGateway, pool.Unreached, "no connection to the application: " + reach.Error()
+	}
+	return http.StatusBadGateway, pool.Broken, "the application ended the connection without a proper answer: " + err.Error()
+}
+
+// leaveBody ends an exchange whose request body may not have been read to its
+// end. The transport must not read it any more, and the server, which would
+// wait for a read that is under way, is kept from waiting for the client.
+func (x *exchange) leaveBody() {
+	x.body.left.Store(true)
+	if !x.body.ended.Load() && x.body.touched.Load() {
+		http.NewResponseController(x.w).SetReadDeadline(time.Now())
+	}
+}
+
+type eventStream struct{ done atomic.Bool }

@@ -1,0 +1,174 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"syscall"
+
+	"skiff/proxy/pool"
+)
+
+// maxAttempts bounds how many back ends one request tries. Each attempt that
+// reaches none ejects a back end, so that more are tried only where they come
+// and go faster than a request does.
+const maxAttempts = 8
+
+// exchange is one request on its way: claim a back end, forward, and if it was
+// not reached, claim another.
+type exchange struct {
+	w    http.ResponseWriter
+	r    *http.Request
+	pool *pool.Pool
+	h2c  bool // the back ends speak HTTP/2
+	dial dialer
+	body *requestBody // nil: the request has none
+
+	// begun is set once anything of an answer went to the client.
+	begun atomic.Bool
+}
+
+// ServeHTTP is the story of one HTTP request.
+func (l *listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	what := l.serves.Load()
+	x := &exchange{w: w, r: r, pool: what.Pool, h2c: what.H2C, dial: l.proxy.options.Dial}
+	if r.Method == http.MethodConnect {
+		http.Error(w, "405 method not allowed: CONNECT is for forward proxies", http.StatusMethodNotAllowed)
+		return
+	}
+	if r.ProtoMajor == 1 {
+		// An answer may begin before the request has ended, as through a cable.
+		http.NewResponseController(w).EnableFullDuplex()
+	}
+	if r.Body != http.NoBody && r.ContentLength != 0 {
+		x.body = &requestBody{body: r.Body}
+		defer x.leaveBody()
+	}
+
+	var claim *pool.Claim
+	var err error
+	for attempt := 1; ; attempt++ {
+		claim, err = x.pool.Claim(r.Context(), claim)
+		if err != nil {
+			break
+		}
+		err = x.forward(claim, l)
+		claim.Release()
+		if err == nil || attempt == maxAttempts || !x.mayRetry(err) {
+			break
+		}
+	}
+	if err != nil {
+		x.fail(err)
+	}
+}
+
+// forward sends the request to the claimed back end and its answer to the
+// client. A *reachError says that no back end has seen the request.
+func (x *exchange) forward(claim *pool.Claim, l *listener) error {
+	ctx, cancel := context.WithCancelCause(claim.Context())
+	defer cancel(nil)
+	up := upstreamOf(claim.Backend(), x.dial)
+
+	interim := newInterim(x)
+	res, err := up.transport(x.http2()).RoundTrip(x.outgoing(interim.trace(ctx), claim.Backend()))
+	interim.end()
+	if err != nil {
+		var reach *reachError
+		if errors.As(err, &reach) && ctx.Err() == nil {
+			claim.Unreachable()
+		}
+		return withCause(ctx, err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		return x.upgrade(claim, res, l)
+	}
+	return x.answer(claim, res)
+}
+
+// http2 says whether the request goes on as HTTP/2: where the back ends are
+// known to speak it, and for gRPC, which needs it.
+func (x *exchange) http2() bool {
+	if upgradeOf(x.r.Header) != "" {
+		return false
+	}
+	return x.h2c || x.r.ProtoMajor == 2 && isGRPC(x.r.Header)
+}
+
+// mayRetry: after a failure to connect nothing has been sent, so any request
+// may go elsewhere. When a back end ended the connection instead of answering
+// it may have done the work, so only what may be done twice goes on.
+func (x *exchange) mayRetry(err error) bool {
+	if x.begun.Load() || x.r.Context().Err() != nil {
+		return false
+	}
+	var reach *reachError
+	if errors.As(err, &reach) {
+		return x.body == nil || !x.body.touched.Load()
+	}
+	return x.body == nil && safe(x.r.Method) && connectionEnded(err)
+}
+
+func safe(method string) bool {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+		return true
+	}
+	return false
+}
+
+func connectionEnded(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
+// withCause tells a request that was cut from one that failed by itself.
+func withCause(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
+		return &cutError{cause: cause, err: err}
+	}
+	return err
+}
+
+type cutError struct{ cause, err error }
+
+func (e *cutError) Error() string   { return e.cause.Error() + ": " + e.err.Error() }
+func (e *cutError) Unwrap() []error { return []error{e.cause, e.err} }
+
+// requestBody is the client's body as the transport sees it. The transport
+// closes it after a failed attempt, but an untouched body can still be sent to
+// another back end; only the server closes it for good.
+type requestBody struct {
+	body    io.ReadCloser
+	touched atomic.Bool
+	ended   atomic.Bool // read to its end
+	left    atomic.Bool // the exchange is over
+}
+
+var errBodySpent = errors.New("request body has been read already")
+
+func (b *requestBody) Read(p []byte) (int, error) {
+	b.touched.Store(true)
+	if b.left.Load() {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	n, err := b.body.Read(p)
+	if err == io.EOF {
+		b.ended.Store(true)
+	}
+	return n, err
+}
+
+func (b *requestBody) Close() error { return nil }
+
+// again is the transport's way to a second attempt by itself.
+func (b *requestBody) again() (io.ReadCloser, error) {
+	if b.touched.Load() {
+		return nil, errBodySpent
+	}
+	return b, nil
+}

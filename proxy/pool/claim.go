@@ -1,0 +1,188 @@
+package pool
+
+import (
+	"container/list"
+	"context"
+	"fmt"
+	"time"
+)
+
+// Claim is one request's, or one connection's, hold on a back end. It ends
+// with Release.
+type Claim struct {
+	backend *Backend
+	since   time.Time // when the claim was first asked for, retries included
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+
+	// Guarded by backend.pool.mu.
+	stream   bool
+	resting  Resting
+	released bool
+}
+
+type waiter struct {
+	claim   *Claim // its backend is set when it is served
+	avoid   *Backend
+	err     error
+	settled chan struct{} // closed once the claim is served or err is set
+}
+
+// Claim takes a back end for a request or a connection. While there is none
+// but one is expected, it waits, up to the pool's limits; otherwise the error
+// is an *UnavailableError, or that of ctx. previous is the released claim of an
+// attempt of the same request that failed, or nil: its back end is passed over
+// if there is another, and its time of waiting counts.
+func (p *Pool) Claim(ctx context.Context, previous *Claim) (*Claim, error) {
+	c := &Claim{since: time.Now()}
+	var avoid *Backend
+	if previous != nil {
+		c.since, avoid = previous.since, previous.backend
+		p.counters.retried.Add(1)
+	} else {
+		p.counters.requests.Add(1)
+	}
+	c.ctx, c.cancel = context.WithCancelCause(ctx)
+
+	p.mu.Lock()
+	if b := p.pick(avoid); b != nil {
+		p.grant(b, c)
+		p.mu.Unlock()
+		return c, nil
+	}
+	w := &waiter{claim: c, avoid: avoid, settled: make(chan struct{})}
+	element, err := p.queue(w)
+	p.mu.Unlock()
+	if err == nil {
+		err = p.wait(w, element)
+	}
+	if err != nil {
+		c.cancel(nil)
+		return nil, err
+	}
+	return c, nil
+}
+
+// wait returns when the waiter has its claim, or the reason why it has none.
+func (p *Pool) wait(w *waiter, element *list.Element) error {
+	c, start := w.claim, time.Now()
+	timer := time.NewTimer(max(0, p.options.Hold-time.Since(c.since)))
+	defer timer.Stop()
+	var gaveUp error
+	select {
+	case <-w.settled:
+	case <-c.ctx.Done():
+		gaveUp = context.Cause(c.ctx)
+	case <-timer.C:
+		gaveUp = &UnavailableError{Coming: true}
+	}
+	p.counters.held(time.Since(start))
+	if gaveUp == nil {
+		return w.err
+	}
+
+	p.mu.Lock()
+	select {
+	case <-w.settled: // at the same moment
+		p.mu.Unlock()
+		if w.err == nil && c.ctx.Err() != nil {
+			c.Release()
+			return gaveUp
+		}
+		return w.err
+	default:
+	}
+	p.waiting.Remove(element)
+	if u, ok := gaveUp.(*UnavailableError); ok {
+		u.Reason = fmt.Sprintf("nothing became ready within %s (%s)", p.options.Hold, p.expected.Reason)
+	}
+	p.mu.Unlock()
+	return gaveUp
+}
+
+// Below: mu is held.
+
+func (p *Pool) queue(w *waiter) (*list.Element, error) {
+	if err := p.hopeless(time.Now()); err != nil {
+		return nil, err
+	}
+	if p.waiting.Len() >= p.options.MaxWaiting {
+		return nil, &UnavailableError{
+			Reason: fmt.Sprintf("%d requests wait already (%s)", p.options.MaxWaiting, p.expected.Reason),
+			Coming: true,
+		}
+	}
+	return p.waiting.PushBack(w), nil
+}
+
+func (p *Pool) grant(b *Backend, c *Claim) {
+	c.backend = b
+	b.claims[c] = struct{}{}
+}
+
+// serveWaiting gives every waiter a back end, if there is any.
+func (p *Pool) serveWaiting() {
+	for e := p.waiting.Front(); e != nil && len(p.usable) > 0; e = p.waiting.Front() {
+		w := p.waiting.Remove(e).(*waiter)
+		p.grant(p.pick(w.avoid), w.claim)
+		close(w.settled)
+	}
+}
+
+// failHopeless ends all waiting when there is nothing to wait for any more.
+func (p *Pool) failHopeless() {
+	if p.waiting.Len() == 0 || len(p.usable) > 0 {
+		return
+	}
+	err := p.hopeless(time.Now())
+	if err == nil {
+		return
+	}
+	for e := p.waiting.Front(); e != nil; e = p.waiting.Front() {
+		w := p.waiting.Remove(e).(*waiter)
+		w.err = err
+		close(w.settled)
+	}
+}
+
+// Backend is what was claimed.
+func (c *Claim) Backend() *Backend { return c.backend }
+
+// Context ends with the request's own, with Release, and, with ErrStreamCut or
+// ErrRequestCut as its cause, when a drain's deadline has come.
+func (c *Claim) Context() context.Context { return c.ctx }
+
+// Stream says that the claim is no request that ends by itself: a drain lets
+// it live until the deadline for streams. resting, which may be nil, lets a
+// drain close it earlier, at a moment when nothing is under way.
+func (c *Claim) Stream(resting Resting) {
+	p := c.backend.pool
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c.stream, c.resting = true, resting
+}
+
+// Unreachable says that the back end could not be connected to: it is not
+// picked again until it takes connections or is added again.
+func (c *Claim) Unreachable() {
+	c.backend.pool.eject(c.ctx, c.backend)
+}
+
+// Release ends the claim. Releasing it again does nothing.
+func (c *Claim) Release() {
+	c.cancel(nil)
+	b := c.backend
+	p := b.pool
+	p.mu.Lock()
+	if c.released {
+		p.mu.Unlock()
+		return
+	}
+	c.released = true
+	delete(b.claims, c)
+	last := b.left && len(b.claims) == 0
+	p.mu.Unlock()
+	if last {
+		b.finish.Do(b.end)
+	}
+}

@@ -1,0 +1,124 @@
+package pool
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// cutPatience bounds the wait for what was cut at a deadline to say goodbye.
+const cutPatience = 2 * time.Second
+
+// Drain is Remove for good, and then waits until nothing of the back end's is
+// in flight. Streams are let go at moments of rest, and cut after streams;
+// requests are cut when ctx ends. The error is about claims that did not even
+// end when they were cut.
+func (p *Pool) Drain(ctx context.Context, id string, streams time.Duration) error {
+	p.mu.Lock()
+	p.drained.add(id)
+	p.mu.Unlock()
+	p.Remove(id)
+	return p.Empty(ctx, id, streams)
+}
+
+// Empty waits like Drain for what is left in flight of a member that was taken
+// out. If the member is back meanwhile, that is left alone.
+func (p *Pool) Empty(ctx context.Context, id string, streams time.Duration) error {
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	var failed error
+	for _, b := range p.departing(id) {
+		all.Go(func() {
+			if err := p.settle(ctx, b, streams); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				failed = err
+			}
+		})
+	}
+	all.Wait()
+	return failed
+}
+
+// InFlight counts the claims on a member, those from before it left included.
+func (p *Pool) InFlight(id string) int {
+	n := 0
+	for _, b := range p.departing(id) {
+		n += len(p.claims(b))
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if b := p.members[id]; b != nil {
+		n += len(b.claims)
+	}
+	return n
+}
+
+func (p *Pool) departing(id string) []*Backend {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var left []*Backend
+	for b := range p.leaving {
+		if b.id == id {
+			left = append(left, b)
+		}
+	}
+	return left
+}
+
+func (p *Pool) settle(ctx context.Context, b *Backend, streams time.Duration) error {
+	start := time.Now()
+	deadline := time.NewTimer(streams)
+	defer deadline.Stop()
+	look := time.NewTimer(0)
+	defer look.Stop()
+	parting := parting{total: streams}
+	for {
+		select {
+		case <-b.empty:
+			return nil
+		case <-look.C:
+			look.Reset(parting.step(p.claims(b), time.Since(start)))
+		case <-deadline.C:
+			p.cut(b, ErrStreamCut, func(c *Claim) bool { return c.stream })
+			look.Stop()
+		case <-ctx.Done():
+			p.cut(b, ErrRequestCut, func(*Claim) bool { return true })
+			return p.awaitCut(b)
+		}
+	}
+}
+
+func (p *Pool) claims(b *Backend) []*Claim {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	claims := make([]*Claim, 0, len(b.claims))
+	for c := range b.claims {
+		claims = append(claims, c)
+	}
+	return claims
+}
+
+func (p *Pool) cut(b *Backend, cause error, which func(*Claim) bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range b.claims {
+		if which(c) {
+			p.counters.cut.Add(1)
+			c.cancel(cause)
+		}
+	}
+}
+
+func (p *Pool) awaitCut(b *Backend) error {
+	timer := time.NewTimer(cutPatience)
+	defer timer.Stop()
+	select {
+	case <-b.empty:
+		return nil
+	case <-timer.C:
+		b.closeAll()
+		return fmt.Errorf("drain back end %s: %d claims did not end when they were cut", b.address, len(p.claims(b)))
+	}
+}

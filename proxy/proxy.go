@@ -1,0 +1,159 @@
+// Package proxy forwards HTTP requests and TCP connections from listeners on
+// this machine to the back ends of a pool. What it promises: a request that
+// reached no back end goes to another one; while none is there but one is
+// expected, it waits; and a back end that leaves is let go without a loss.
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"skiff/proxy/pool"
+)
+
+// Mode is what a listener takes its connections to carry.
+type Mode int
+
+const (
+	TCP  Mode = iota // balanced per connection
+	HTTP             // balanced per request
+)
+
+func (m Mode) String() string {
+	if m == HTTP {
+		return "HTTP"
+	}
+	return "TCP"
+}
+
+// Listener says what is served at an address.
+type Listener struct {
+	Name    string // for the log
+	Address string // ip:port
+	Mode    Mode
+	Pool    *pool.Pool
+	H2C     bool // the back ends speak HTTP/2 without TLS, whatever the client speaks
+}
+
+// Options of a Proxy.
+type Options struct {
+	// Dial reaches back ends; nil: the network of this machine.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	Log  *slog.Logger
+	// Hold and MaxWaiting are for the pools that NewPool makes; 0: pool's own.
+	Hold       time.Duration
+	MaxWaiting int
+	// Linger bounds what Run waits, after its context has ended, for requests
+	// and connections to end; 0: 5 s.
+	Linger time.Duration
+}
+
+// ErrClosed is the answer to Listen once Run has ended.
+var ErrClosed = errors.New("proxy closed")
+
+var errShutdown = errors.New("the proxy is shutting down")
+
+// Proxy is a set of listeners. They accept connections while Run runs.
+type Proxy struct {
+	options Options
+	serving sync.WaitGroup
+
+	mu     sync.Mutex           // guards all below
+	open   map[string]*listener // by address
+	serve  func(*listener)      // nil before Run
+	closed bool
+}
+
+// New makes a proxy without listeners.
+func New(o Options) *Proxy {
+	if o.Dial == nil {
+		o.Dial = (&net.Dialer{}).DialContext
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Linger == 0 {
+		o.Linger = 5 * time.Second
+	}
+	return &Proxy{options: o, open: map[string]*listener{}}
+}
+
+// NewPool makes a pool for listeners of this proxy. Whoever asks for it closes it.
+func (p *Proxy) NewPool() *pool.Pool {
+	return pool.New(pool.Options{Dial: p.options.Dial, Hold: p.options.Hold, MaxWaiting: p.options.MaxWaiting})
+}
+
+// Listen opens a listener. If its address is open already, what it serves is
+// changed: established connections stay, and HTTP ones send their next request
+// to the new pool. The error of an address that is taken satisfies
+// errors.Is(err, syscall.EADDRINUSE).
+func (p *Proxy) Listen(what Listener) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return ErrClosed
+	}
+	if l := p.open[what.Address]; l != nil {
+		l.serves.Store(&what)
+		return nil
+	}
+	inner, err := net.Listen("tcp", what.Address)
+	if err != nil {
+		return fmt.Errorf("listen for %s: %w", what.Name, err)
+	}
+	l := newListener(p, inner, what)
+	p.open[what.Address] = l
+	if p.serve != nil {
+		p.serve(l)
+	}
+	return nil
+}
+
+// Close stops accepting at an address. Established connections go on until
+// they end or their back ends are drained; idle HTTP connections are closed.
+func (p *Proxy) Close(address string) {
+	p.mu.Lock()
+	l := p.open[address]
+	delete(p.open, address)
+	p.mu.Unlock()
+	if l != nil {
+		l.inner.Close()
+	}
+}
+
+// Run serves until ctx ends. Then it closes the listeners, gives what is in
+// flight Options.Linger to end, and returns when every connection is closed.
+func (p *Proxy) Run(ctx context.Context) error {
+	base, cut := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cut(nil)
+
+	p.mu.Lock()
+	if p.closed || p.serve != nil {
+		p.mu.Unlock()
+		return errors.New("run proxy: it runs or ran already")
+	}
+	p.serve = func(l *listener) { p.serving.Go(func() { l.run(base) }) }
+	for _, l := range p.open {
+		p.serve(l)
+	}
+	p.mu.Unlock()
+
+	<-ctx.Done()
+
+	p.mu.Lock()
+	p.closed = true
+	for _, l := range p.open {
+		l.inner.Close()
+	}
+	clear(p.open)
+	p.mu.Unlock()
+	timer := time.AfterFunc(p.options.Linger, func() { cut(errShutdown) })
+	defer timer.Stop()
+	p.serving.Wait()
+	return nil
+}

@@ -1,0 +1,130 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"skiff/proxy/pool"
+)
+
+const (
+	dialTimeout = 2 * time.Second
+	idlePerHost = 256
+
+	// Application servers close idle connections too: gunicorn after 2 s,
+	// Node.js after 5 s. A request that is written at that very moment is
+	// lost, and a POST must not be sent twice; so the proxy closes first.
+	upstreamIdle = 1500 * time.Millisecond
+
+	// continueTimeout: a client that sent "Expect: 100-continue" sends its
+	// body anyway if it hears nothing for about that long.
+	continueTimeout  = time.Second
+	maxUpstreamHead  = 1 << 20
+	upstreamBufBytes = 8 << 10
+)
+
+type dialer func(ctx context.Context, network, address string) (net.Conn, error)
+
+// upstream is the way to one back end: a transport for HTTP/1.1, one for
+// HTTP/2, and every connection that either has open.
+type upstream struct {
+	dial     dialer
+	one, two *http.Transport
+
+	mu     sync.Mutex
+	conns  map[*upstreamConn]struct{}
+	closed bool
+}
+
+func upstreamOf(b *pool.Backend, dial dialer) *upstream {
+	return b.Upstream(func() pool.Upstream { return newUpstream(dial) }).(*upstream)
+}
+
+func newUpstream(dial dialer) *upstream {
+	u := &upstream{dial: dial, conns: map[*upstreamConn]struct{}{}}
+	u.one = &http.Transport{
+		DialContext:            u.connect,
+		DisableCompression:     true,
+		MaxIdleConnsPerHost:    idlePerHost,
+		IdleConnTimeout:        upstreamIdle,
+		ExpectContinueTimeout:  continueTimeout,
+		MaxResponseHeaderBytes: maxUpstreamHead,
+		WriteBufferSize:        upstreamBufBytes,
+		ReadBufferSize:         upstreamBufBytes,
+	}
+	u.two = u.one.Clone()
+	u.one.Protocols = new(http.Protocols)
+	u.one.Protocols.SetHTTP1(true)
+	u.two.Protocols = new(http.Protocols)
+	u.two.Protocols.SetUnencryptedHTTP2(true)
+	return u
+}
+
+func (u *upstream) transport(http2 bool) *http.Transport {
+	if http2 {
+		return u.two
+	}
+	return u.one
+}
+
+// CloseIdle closes what carries no request.
+func (u *upstream) CloseIdle() {
+	u.one.CloseIdleConnections()
+	u.two.CloseIdleConnections()
+}
+
+// Close closes every connection, also those that a transport opened ahead of
+// need and never used: a Go server that shuts down waits 5 s for such a one.
+func (u *upstream) Close() {
+	u.CloseIdle()
+	u.mu.Lock()
+	u.closed = true
+	conns := u.conns
+	u.conns = nil
+	u.mu.Unlock()
+	for c := range conns {
+		c.Conn.Close()
+	}
+}
+
+// reachError: no connection to the back end could be made.
+type reachError struct{ err error }
+
+func (e *reachError) Error() string { return e.err.Error() }
+func (e *reachError) Unwrap() error { return e.err }
+
+var errUpstreamClosed = errors.New("the back end has left")
+
+func (u *upstream) connect(ctx context.Context, network, address string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	conn, err := u.dial(ctx, network, address)
+	if err != nil {
+		return nil, &reachError{err}
+	}
+	c := &upstreamConn{Conn: conn, upstream: u}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.closed {
+		conn.Close()
+		return nil, &reachError{errUpstreamClosed}
+	}
+	u.conns[c] = struct{}{}
+	return c, nil
+}
+
+type upstreamConn struct {
+	net.Conn
+	upstream *upstream
+}
+
+func (c *upstreamConn) Close() error {
+	c.upstream.mu.Lock()
+	delete(c.upstream.conns, c)
+	c.upstream.mu.Unlock()
+	return c.Conn.Close()
+}
