@@ -1,0 +1,156 @@
+package resource
+
+import (
+	"strings"
+
+	"github.com/distribution/reference"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// validateContainers checks the containers of a Pod spec. grace is the Pod's
+// grace period, which bounds its hooks.
+func validateContainers(containers []corev1.Container, volumes sets.Set[string], grace *int64, path *field.Path) field.ErrorList {
+	if len(containers) == 0 {
+		return field.ErrorList{field.Required(path, "")}
+	}
+	var errs field.ErrorList
+	names := sets.New[string]()
+	for i := range containers {
+		c, at := &containers[i], path.Index(i)
+		errs = append(errs, validateContainer(c, volumes, at)...)
+		if names.Has(c.Name) {
+			errs = append(errs, field.Duplicate(at.Child("name"), c.Name))
+		}
+		names.Insert(c.Name)
+		errs = append(errs, validateLifecycle(c.Lifecycle, grace, at.Child("lifecycle"))...)
+		errs = append(errs, validateLivenessProbe(c.LivenessProbe, at.Child("livenessProbe"))...)
+		errs = append(errs, validateReadinessProbe(c.ReadinessProbe, at.Child("readinessProbe"))...)
+		errs = append(errs, validateLivenessProbe(c.StartupProbe, at.Child("startupProbe"))...)
+	}
+	return errs
+}
+
+func validateContainer(c *corev1.Container, volumes sets.Set[string], path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if c.Name == "" {
+		errs = append(errs, field.Required(path.Child("name"), ""))
+	} else {
+		errs = append(errs, validateDNSLabel(c.Name, path.Child("name"))...)
+	}
+	errs = append(errs, validateImage(c.Image, path.Child("image"))...)
+	errs = append(errs, validateOneOf(c.TerminationMessagePolicy, path.Child("terminationMessagePolicy"),
+		corev1.TerminationMessageReadFile, corev1.TerminationMessageFallbackToLogsOnError)...)
+	errs = append(errs, validateContainerPorts(c.Ports, path.Child("ports"))...)
+	errs = append(errs, validateEnv(c.Env, path.Child("env"))...)
+	errs = append(errs, validateVolumeMounts(c.VolumeMounts, volumes, path.Child("volumeMounts"))...)
+	return append(errs, validateOneOf(c.ImagePullPolicy, path.Child("imagePullPolicy"),
+		corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever)...)
+}
+
+// validateImage refuses what no engine can make sense of. Kubernetes accepts
+// any text and reports InvalidImageName later, on the Pod.
+func validateImage(image string, path *field.Path) field.ErrorList {
+	if image == "" {
+		return field.ErrorList{field.Required(path, "")}
+	}
+	if strings.TrimSpace(image) != image {
+		return field.ErrorList{field.Invalid(path, image, "must not have leading or trailing whitespace")}
+	}
+	if _, err := reference.ParseNormalizedNamed(image); err != nil {
+		return field.ErrorList{field.Invalid(path, image, "not an image reference: "+err.Error())}
+	}
+	return nil
+}
+
+func validateContainerPorts(ports []corev1.ContainerPort, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	names := sets.New[string]()
+	for i, port := range ports {
+		at := path.Index(i)
+		if port.Name != "" {
+			msgs := validation.IsValidPortName(port.Name)
+			errs = append(errs, invalid(at.Child("name"), port.Name, msgs)...)
+			if len(msgs) == 0 && names.Has(port.Name) {
+				errs = append(errs, field.Duplicate(at.Child("name"), port.Name))
+			}
+			names.Insert(port.Name)
+		}
+		if port.ContainerPort == 0 {
+			errs = append(errs, field.Required(at.Child("containerPort"), ""))
+		} else {
+			errs = append(errs, invalid(at.Child("containerPort"), port.ContainerPort, validation.IsValidPortNum(int(port.ContainerPort)))...)
+		}
+		if port.HostPort != 0 {
+			errs = append(errs, invalid(at.Child("hostPort"), port.HostPort, validation.IsValidPortNum(int(port.HostPort)))...)
+		}
+		errs = append(errs, validateOneOf(port.Protocol, at.Child("protocol"),
+			corev1.ProtocolSCTP, corev1.ProtocolTCP, corev1.ProtocolUDP)...)
+	}
+	return errs
+}
+
+func validateEnv(env []corev1.EnvVar, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for i, v := range env {
+		at := path.Index(i)
+		if v.Name == "" {
+			errs = append(errs, field.Required(at.Child("name"), ""))
+		} else {
+			errs = append(errs, invalid(at.Child("name"), v.Name, validation.IsRelaxedEnvVarName(v.Name))...)
+		}
+		if v.ValueFrom != nil {
+			errs = append(errs, validateEnvSource(v, at.Child("valueFrom"))...)
+		}
+	}
+	return errs
+}
+
+// validateEnvSource checks that a variable has one source. What the sources
+// themselves say is not looked at as long as skiff refuses all of them.
+func validateEnvSource(v corev1.EnvVar, path *field.Path) field.ErrorList {
+	sources := setPointers(v.ValueFrom)
+	switch {
+	case sources == 0:
+		return field.ErrorList{field.Invalid(path, "",
+			"must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`")}
+	case v.Value != "":
+		return field.ErrorList{field.Invalid(path, "", "may not be specified when `value` is not empty")}
+	case sources > 1:
+		return field.ErrorList{field.Invalid(path, "", "may not have more than one field specified at a time")}
+	}
+	return nil
+}
+
+func validateVolumeMounts(mounts []corev1.VolumeMount, volumes sets.Set[string], path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	taken := sets.New[string]()
+	for i, mount := range mounts {
+		at := path.Index(i)
+		if mount.Name == "" {
+			errs = append(errs, field.Required(at.Child("name"), ""))
+		}
+		if !volumes.Has(mount.Name) {
+			errs = append(errs, field.NotFound(at.Child("name"), mount.Name))
+		}
+		if mount.MountPath == "" {
+			errs = append(errs, field.Required(at.Child("mountPath"), ""))
+		}
+		if taken.Has(mount.MountPath) {
+			errs = append(errs, field.Invalid(at.Child("mountPath"), mount.MountPath, "must be unique"))
+		}
+		taken.Insert(mount.MountPath)
+		if mount.SubPath != "" {
+			errs = append(errs, validateDescendingPath(mount.SubPath, path.Child("subPath"))...)
+		}
+		if mount.SubPathExpr != "" {
+			if mount.SubPath != "" {
+				errs = append(errs, field.Invalid(at.Child("subPathExpr"), mount.SubPathExpr, "subPathExpr and subPath are mutually exclusive"))
+			}
+			errs = append(errs, validateDescendingPath(mount.SubPathExpr, path.Child("subPathExpr"))...)
+		}
+	}
+	return errs
+}

@@ -1,0 +1,136 @@
+package resource
+
+// Why a field has no effect, where several share the reason.
+const (
+	oneNode     = "there is one node"
+	noPriority  = "Pods do not compete for the node, none is preempted"
+	noStorage   = "the local storage that containers use is not counted"
+	noToken     = "Pods get no API token yet"
+	noMessage   = "termination messages are not read yet"
+	noDNSPolicy = "Pods use the name servers of the engine's network"
+)
+
+// podFields says for each field of a Pod spec, Pods and templates alike,
+// whether skiff honours it. What has no line is refused. "[]" stands for every
+// element of a list, "[key]" for one entry of a map and "[*]" for its others.
+var podFields = withHandlers(map[string]podField{
+	"containers":                    {support: mixed},
+	"restartPolicy":                 {support: honoured},
+	"terminationGracePeriodSeconds": {support: honoured},
+	"nodeName":                      {support: honoured},
+	"serviceAccount":                {support: honoured}, // serviceAccountName's other name, always equal to it
+
+	"serviceAccountName":           {support: ignored, why: noToken, neutral: []string{"default"}},
+	"automountServiceAccountToken": {support: ignored, why: noToken, neutral: []string{"false"}},
+	"nodeSelector":                 {support: mixed},
+	"nodeSelector[kubernetes.io/os]": {
+		support: ignored, why: "there is one node, and it runs linux", neutral: []string{"linux"},
+	},
+	"nodeSelector[kubernetes.io/hostname]": {
+		support: ignored, why: "there is one node, " + NodeName, neutral: []string{NodeName},
+	},
+	"nodeSelector[*]":           {support: ignored, why: oneNode},
+	"affinity":                  {support: ignored, why: oneNode},
+	"tolerations":               {support: ignored, why: oneNode},
+	"topologySpreadConstraints": {support: ignored, why: oneNode},
+	"schedulerName":             {support: ignored, why: oneNode, neutral: []string{"default-scheduler"}},
+	"priorityClassName":         {support: ignored, why: noPriority},
+	"priority":                  {support: ignored, why: noPriority, neutral: []string{"0"}},
+	"preemptionPolicy":          {support: ignored, why: noPriority, neutral: []string{"PreemptLowerPriority"}},
+	"dnsPolicy":                 {support: ignored, why: noDNSPolicy, neutral: []string{"ClusterFirst"}},
+	"enableServiceLinks": {
+		support: ignored, why: "the environment variables of Services are not set yet", neutral: []string{"false"},
+	},
+
+	"hostUsers":             {neutral: []string{"true"}},
+	"shareProcessNamespace": {neutral: []string{"false"}},
+	"setHostnameAsFQDN":     {neutral: []string{"false"}},
+	"os":                    {support: mixed},
+	"os.name":               {neutral: []string{"linux"}},
+	"securityContext":       {support: mixed},
+
+	"containers[].name":                             {support: honoured},
+	"containers[].image":                            {support: honoured},
+	"containers[].imagePullPolicy":                  {support: honoured},
+	"containers[].command":                          {support: honoured},
+	"containers[].args":                             {support: honoured},
+	"containers[].workingDir":                       {support: honoured},
+	"containers[].stdin":                            {support: honoured},
+	"containers[].tty":                              {support: honoured},
+	"containers[].ports":                            {support: mixed},
+	"containers[].ports[].name":                     {support: honoured},
+	"containers[].ports[].containerPort":            {support: honoured},
+	"containers[].ports[].protocol":                 {support: honoured},
+	"containers[].env":                              {support: mixed},
+	"containers[].env[].name":                       {support: honoured},
+	"containers[].env[].value":                      {support: honoured},
+	"containers[].env[].valueFrom":                  {support: mixed},
+	"containers[].resources":                        {support: mixed},
+	"containers[].resources.limits":                 {support: mixed},
+	"containers[].resources.limits[*]":              {support: refused},
+	"containers[].resources.requests":               {support: mixed},
+	"containers[].resources.requests[*]":            {support: refused},
+	"containers[].volumeMounts":                     {support: mixed},
+	"containers[].volumeMounts[].name":              {support: honoured},
+	"containers[].volumeMounts[].mountPath":         {support: honoured},
+	"containers[].volumeMounts[].readOnly":          {support: honoured},
+	"containers[].volumeMounts[].recursiveReadOnly": {neutral: []string{"Disabled", "IfPossible"}},
+	"containers[].volumeMounts[].mountPropagation":  {neutral: []string{"None"}},
+	"containers[].securityContext":                  {support: mixed},
+
+	"containers[].resources.limits[ephemeral-storage]":   {support: ignored, why: noStorage},
+	"containers[].resources.requests[ephemeral-storage]": {support: ignored, why: noStorage},
+	"containers[].terminationMessagePath": {
+		support: ignored, why: noMessage, neutral: []string{"/dev/termination-log"},
+	},
+	"containers[].terminationMessagePolicy": {support: ignored, why: noMessage, neutral: []string{"File"}},
+
+	"volumes":                      {support: mixed},
+	"volumes[].name":               {support: honoured},
+	"volumes[].hostPath":           {support: honoured},
+	"volumes[].emptyDir":           {support: mixed},
+	"volumes[].emptyDir.sizeLimit": {support: ignored, why: "the size of volumes is not limited yet"},
+})
+
+// withHandlers adds the lines of probes and of lifecycle hooks, which are the
+// same for each of them.
+func withHandlers(table map[string]podField) map[string]podField {
+	probe := map[string]podField{
+		"exec":                {support: honoured},
+		"httpGet":             {support: mixed},
+		"tcpSocket":           {support: honoured},
+		"grpc":                {support: mixed},
+		"grpc.port":           {support: honoured},
+		"grpc.service":        {support: honoured},
+		"grpc.mode":           {neutral: []string{"Plaintext"}},
+		"initialDelaySeconds": {support: honoured},
+		"timeoutSeconds":      {support: honoured},
+		"periodSeconds":       {support: honoured},
+		"successThreshold":    {support: honoured},
+		"failureThreshold":    {support: honoured},
+	}
+	hook := map[string]podField{
+		"exec":    {support: honoured},
+		"httpGet": {support: mixed},
+		"sleep":   {support: honoured},
+	}
+	for _, lines := range []map[string]podField{probe, hook} {
+		for _, f := range []string{"path", "port", "host", "scheme", "httpHeaders"} {
+			lines["httpGet."+f] = podField{support: honoured}
+		}
+		lines["httpGet.protocol"] = podField{neutral: []string{"HTTP1"}}
+	}
+	add := func(group string, lines map[string]podField) {
+		table["containers[]."+group] = podField{support: mixed}
+		for f, line := range lines {
+			table["containers[]."+group+"."+f] = line
+		}
+	}
+	add("livenessProbe", probe)
+	add("readinessProbe", probe)
+	add("startupProbe", probe)
+	add("lifecycle", nil)
+	add("lifecycle.postStart", hook)
+	add("lifecycle.preStop", hook)
+	return table
+}

@@ -1,0 +1,94 @@
+package resource
+
+import (
+	"math"
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// validatePodSpec checks the spec of a Pod or of a template: what Kubernetes
+// refuses, and then what skiff cannot honour.
+func validatePodSpec(spec *corev1.PodSpec, path *field.Path) field.ErrorList {
+	grace := spec.TerminationGracePeriodSeconds
+	var errs field.ErrorList
+	if grace == nil {
+		errs = append(errs, field.Required(path.Child("terminationGracePeriodSeconds"), ""))
+	}
+	volumes, volumeErrs := validateVolumes(spec.Volumes, path.Child("volumes"))
+	errs = append(errs, volumeErrs...)
+	errs = append(errs, validateContainers(spec.Containers, volumes, grace, path.Child("containers"))...)
+	errs = append(errs, validateOneOf(spec.RestartPolicy, path.Child("restartPolicy"),
+		corev1.RestartPolicyAlways, corev1.RestartPolicyOnFailure, corev1.RestartPolicyNever)...)
+	errs = append(errs, validateOneOf(spec.DNSPolicy, path.Child("dnsPolicy"),
+		corev1.DNSClusterFirstWithHostNet, corev1.DNSClusterFirst, corev1.DNSDefault, corev1.DNSNone)...)
+	if spec.DNSPolicy == corev1.DNSNone && spec.DNSConfig == nil {
+		errs = append(errs, field.Required(path.Child("dnsConfig"), "must provide `dnsConfig` when `dnsPolicy` is None"))
+	}
+	errs = append(errs, validateNames(spec, path)...)
+	errs = append(errs, validateScheduling(spec, path)...)
+	if d := spec.ActiveDeadlineSeconds; d != nil && (*d < 1 || *d > math.MaxInt32) {
+		errs = append(errs, field.Invalid(path.Child("activeDeadlineSeconds"), *d, validation.InclusiveRangeError(1, math.MaxInt32)))
+	}
+	return append(errs, refuseUnsupported(spec, path)...)
+}
+
+// validateNames checks the names that a Pod spec gives or refers to.
+func validateNames(spec *corev1.PodSpec, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	subdomains := []struct{ field, value string }{
+		{"serviceAccountName", spec.ServiceAccountName},
+		{"priorityClassName", spec.PriorityClassName},
+	}
+	for _, n := range subdomains {
+		if n.value != "" {
+			errs = append(errs, invalid(path.Child(n.field), n.value, apivalidation.NameIsDNSSubdomain(n.value, false))...)
+		}
+	}
+	for _, n := range []struct{ field, value string }{{"hostname", spec.Hostname}, {"subdomain", spec.Subdomain}} {
+		if n.value != "" {
+			errs = append(errs, validateDNSLabel(n.value, path.Child(n.field))...)
+		}
+	}
+	if spec.NodeName != "" && spec.NodeName != NodeName {
+		errs = append(errs, field.NotSupported(path.Child("nodeName"), spec.NodeName, []string{NodeName}))
+	}
+	return errs
+}
+
+// validatePodTemplate checks a Pod template as part of the object at path.
+func validatePodTemplate(template *corev1.PodTemplateSpec, path *field.Path) field.ErrorList {
+	errs := metav1validation.ValidateLabels(template.Labels, path.Child("labels"))
+	errs = append(errs, apivalidation.ValidateAnnotations(template.Annotations, path.Child("annotations"))...)
+	errs = append(errs, validatePodAnnotations(template.Annotations, path.Child("annotations"))...)
+	errs = append(errs, validatePodSpec(&template.Spec, path.Child("spec"))...)
+	if len(template.Spec.EphemeralContainers) > 0 {
+		errs = append(errs, field.Forbidden(path.Child("spec", "ephemeralContainers"), "ephemeral containers not allowed in pod template"))
+	}
+	return errs
+}
+
+// DrainSeconds is the annotation of a Pod that says for how many seconds, at
+// most, the long-lived connections of a leaving Pod are let live.
+const DrainSeconds = "skiff.dev/drain-seconds"
+
+// validatePodAnnotations checks the annotations of a Pod that are read as
+// settings.
+func validatePodAnnotations(annotations map[string]string, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if cost, ok := annotations[corev1.PodDeletionCost]; ok {
+		if _, err := strconv.ParseInt(cost, 10, 32); err != nil {
+			errs = append(errs, field.Invalid(path.Key(corev1.PodDeletionCost), cost, "must be a 32bit integer"))
+		}
+	}
+	if drain, ok := annotations[DrainSeconds]; ok {
+		if n, err := strconv.ParseInt(drain, 10, 32); err != nil || n < 0 {
+			errs = append(errs, field.Invalid(path.Key(DrainSeconds), drain, "must be a whole number of seconds, 0 or more"))
+		}
+	}
+	return errs
+}

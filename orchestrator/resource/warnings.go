@@ -1,0 +1,146 @@
+package resource
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// podWarnings speaks up where somebody writes a Pod. The author of one that a
+// controller makes was told when the template was written.
+func podWarnings(p, old *corev1.Pod) []string {
+	if old != nil || metav1.GetControllerOf(p) != nil {
+		return nil
+	}
+	warnings := warnName(p.Name, "this is used in the Pod's hostname")
+	return append(warnings, warnPodSpec(&p.ObjectMeta, asWritten(&p.Spec), nil)...)
+}
+
+// replicaSetWarnings, too, leaves those that a controller makes alone.
+func replicaSetWarnings(rs, old *appsv1.ReplicaSet) []string {
+	if metav1.GetControllerOf(rs) != nil || old != nil && apiequality.Semantic.DeepEqual(rs.Spec.Template, old.Spec.Template) {
+		return nil
+	}
+	return warnPodSpec(&rs.Spec.Template.ObjectMeta, &rs.Spec.Template.Spec, field.NewPath("spec", "template"))
+}
+
+// deploymentWarnings speaks up when the template or the strategy is written,
+// and not again with each change of the scale.
+func deploymentWarnings(d, old *appsv1.Deployment) []string {
+	if old != nil && apiequality.Semantic.DeepEqual(d.Spec.Template, old.Spec.Template) &&
+		apiequality.Semantic.DeepEqual(d.Spec.Strategy, old.Spec.Strategy) {
+		return nil
+	}
+	path := field.NewPath("spec", "template")
+	warnings := warnName(d.Name, "this is used in Pod names and hostnames")
+	warnings = append(warnings, warnPodSpec(&d.Spec.Template.ObjectMeta, &d.Spec.Template.Spec, path)...)
+	return append(warnings, warnSharedPaths(d, path.Child("spec", "volumes"))...)
+}
+
+func warnName(name, use string) []string {
+	if msgs := validation.IsDNS1123Label(name); len(msgs) > 0 {
+		return []string{fmt.Sprintf("metadata.name: %s, which can result in surprising behavior; a DNS label is recommended: %v", use, msgs)}
+	}
+	return nil
+}
+
+// warnPodSpec lists what is likely to be a mistake, or has no effect, in the
+// Pod spec of the object at path.
+func warnPodSpec(meta *metav1.ObjectMeta, spec *corev1.PodSpec, path *field.Path) []string {
+	warnings := warnIgnored(spec, path.Child("spec"))
+	warnings = append(warnings, warnAnnotations(meta.Annotations, path.Child("metadata", "annotations"))...)
+	containers := path.Child("spec", "containers")
+	warnings = append(warnings, warnPorts(spec.Containers, containers)...)
+	for i, c := range spec.Containers {
+		warnings = append(warnings, warnEnv(c.Env, containers.Index(i).Child("env"))...)
+	}
+	return warnings
+}
+
+// warnAnnotations names the annotations that once configured security
+// profiles.
+func warnAnnotations(annotations map[string]string, path *field.Path) []string {
+	const apparmor, seccomp = "container.apparmor.security.beta.kubernetes.io/", "seccomp.security.alpha.kubernetes.io"
+	var warnings []string
+	for key := range annotations {
+		if strings.HasPrefix(key, apparmor) || strings.Contains(key, seccomp) {
+			warnings = append(warnings, fmt.Sprintf("%s has no effect: security profiles are not supported by skiff yet", path.Key(key)))
+		}
+	}
+	sort.Strings(warnings)
+	return warnings
+}
+
+// warnPorts finds ports that two containers of the Pod, which share their
+// network, claim.
+func warnPorts(containers []corev1.Container, path *field.Path) []string {
+	var warnings []string
+	seen := map[string]*field.Path{}
+	for i, c := range containers {
+		for j, port := range c.Ports {
+			at := path.Index(i).Child("ports").Index(j)
+			key := fmt.Sprintf("%d/%s", port.ContainerPort, port.Protocol)
+			if first, ok := seen[key]; ok {
+				warnings = append(warnings, fmt.Sprintf("%s: duplicate port definition with %s", at, first))
+				continue
+			}
+			seen[key] = at
+		}
+	}
+	return warnings
+}
+
+// warnEnv finds variables that are set twice, other than to extend the value
+// set before.
+func warnEnv(env []corev1.EnvVar, path *field.Path) []string {
+	var warnings []string
+	seen := map[string]bool{}
+	for i, v := range env {
+		self := "$(" + v.Name + ")"
+		extends := v.ValueFrom == nil && v.Value != self && strings.Contains(v.Value, self)
+		if seen[v.Name] && !extends {
+			warnings = append(warnings, fmt.Sprintf("%s: hides previous definition of %q, which may be dropped when using apply", path.Index(i), v.Name))
+		}
+		seen[v.Name] = true
+	}
+	return warnings
+}
+
+// warnSharedPaths finds directories of the host that the old and the new Pods
+// of a rolling update would write at the same time.
+func warnSharedPaths(d *appsv1.Deployment, path *field.Path) []string {
+	if d.Spec.Strategy.Type != appsv1.RollingUpdateDeploymentStrategyType {
+		return nil
+	}
+	var warnings []string
+	spec := &d.Spec.Template.Spec
+	for i, v := range spec.Volumes {
+		if v.HostPath != nil && holdsData(v.HostPath) && writable(spec, v.Name) {
+			warnings = append(warnings, fmt.Sprintf("%s: %q is mounted by the old and the new Pod at once during a rolling update; "+
+				"a database needs strategy type Recreate", path.Index(i), v.Name))
+		}
+	}
+	return warnings
+}
+
+// holdsData is false for sockets and devices, which are there to be shared.
+func holdsData(h *corev1.HostPathVolumeSource) bool {
+	shared := []corev1.HostPathType{corev1.HostPathSocket, corev1.HostPathCharDev, corev1.HostPathBlockDev}
+	return h.Type == nil || !slices.Contains(shared, *h.Type)
+}
+
+func writable(spec *corev1.PodSpec, volume string) bool {
+	return slices.ContainsFunc(spec.Containers, func(c corev1.Container) bool {
+		return slices.ContainsFunc(c.VolumeMounts, func(m corev1.VolumeMount) bool {
+			return m.Name == volume && !m.ReadOnly
+		})
+	})
+}
