@@ -1,0 +1,117 @@
+package resource
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+func namespace() *Definition {
+	d := typed[*corev1.Namespace]{
+		GVK:           corev1.SchemeGroupVersion.WithKind("Namespace"),
+		Plural:        "namespaces",
+		Singular:      "namespace",
+		ShortNames:    []string{"ns"},
+		Verbs:         []string{"create", "delete", "get", "list", "patch", "update", "watch"},
+		Default:       defaultNamespace,
+		PrepareCreate: prepareNamespace,
+		PrepareUpdate: func(ns, old *corev1.Namespace) {
+			ns.Spec.Finalizers, ns.Status = old.Spec.Finalizers, old.Status
+		},
+		PrepareStatus:  func(ns, old *corev1.Namespace) { ns.Spec = old.Spec },
+		Validate:       validateNamespace,
+		ValidateUpdate: func(ns, old *corev1.Namespace) field.ErrorList { return validateMetaUpdate(ns, old) },
+		ValidateStatus: validateNamespaceStatus,
+		Fields: func(ns *corev1.Namespace) fields.Set {
+			return fields.Set{"status.phase": string(ns.Status.Phase), "name": ns.Name}
+		},
+		Columns: []metav1.TableColumnDefinition{
+			nameColumn(),
+			column("Status", "string", "The status of the namespace"),
+			ageColumn(),
+		},
+		Row: func(ns *corev1.Namespace) []any {
+			return []any{ns.Name, string(ns.Status.Phase), age(ns.CreationTimestamp, time.Now())}
+		},
+	}.definition()
+	d.ValidateDelete = func(obj runtime.Object) error { return refuseImmortal(obj.(*corev1.Namespace)) }
+	d.Held = func(obj runtime.Object) bool { return len(obj.(*corev1.Namespace).Spec.Finalizers) > 0 }
+	d.PrepareDelete = func(obj runtime.Object) {
+		obj.(*corev1.Namespace).Status.Phase = corev1.NamespaceTerminating
+	}
+	d.PrepareFinalize = func(obj, old runtime.Object) {
+		obj.(*corev1.Namespace).Status = old.(*corev1.Namespace).Status
+	}
+	return d
+}
+
+// refuseImmortal protects the namespaces that hold the instance together.
+func refuseImmortal(ns *corev1.Namespace) error {
+	switch ns.Name {
+	case metav1.NamespaceDefault, metav1.NamespaceSystem, metav1.NamespacePublic:
+		return apierrors.NewForbidden(corev1.Resource("namespaces"), ns.Name, errors.New("this namespace may not be deleted"))
+	}
+	return nil
+}
+
+func defaultNamespace(ns *corev1.Namespace) {
+	// A generated name is not there yet when defaults are applied;
+	// prepareNamespace comes after it.
+	if ns.Name == "" {
+		return
+	}
+	if ns.Labels == nil {
+		ns.Labels = map[string]string{}
+	}
+	ns.Labels[corev1.LabelMetadataName] = ns.Name
+}
+
+func prepareNamespace(ns *corev1.Namespace) {
+	defaultNamespace(ns)
+	ns.Status = corev1.NamespaceStatus{Phase: corev1.NamespaceActive}
+	if !slices.Contains(ns.Spec.Finalizers, corev1.FinalizerKubernetes) {
+		ns.Spec.Finalizers = append(ns.Spec.Finalizers, corev1.FinalizerKubernetes)
+	}
+}
+
+func validateNamespace(ns *corev1.Namespace) field.ErrorList {
+	errs := validateMeta(ns, false, apivalidation.ValidateNamespaceName)
+	path := field.NewPath("spec", "finalizers")
+	for _, f := range ns.Spec.Finalizers {
+		errs = append(errs, apivalidation.ValidateFinalizerName(string(f), path)...)
+		if !strings.Contains(string(f), "/") && !standardFinalizer(string(f)) {
+			errs = append(errs, field.Invalid(path, f, "name is neither a standard finalizer name nor is it fully qualified"))
+		}
+	}
+	return errs
+}
+
+func standardFinalizer(name string) bool {
+	switch name {
+	case string(corev1.FinalizerKubernetes), metav1.FinalizerOrphanDependents, metav1.FinalizerDeleteDependents:
+		return true
+	}
+	return false
+}
+
+func validateNamespaceStatus(ns, old *corev1.Namespace) field.ErrorList {
+	errs := validateMetaUpdate(ns, old)
+	path := field.NewPath("status", "Phase")
+	deleting := !ns.DeletionTimestamp.IsZero()
+	switch {
+	case !deleting && ns.Status.Phase != corev1.NamespaceActive:
+		errs = append(errs, field.Invalid(path, ns.Status.Phase, "may only be 'Active' if `deletionTimestamp` is empty"))
+	case deleting && ns.Status.Phase != corev1.NamespaceTerminating:
+		errs = append(errs, field.Invalid(path, ns.Status.Phase, "may only be 'Terminating' if `deletionTimestamp` is not empty"))
+	}
+	return errs
+}

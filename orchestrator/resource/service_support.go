@@ -1,0 +1,62 @@
+package resource
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// unsupportedByService refuses what Kubernetes would do and skiff does not, where
+// leaving it out would send traffic another way than the manifest says.
+func unsupportedByService(svc *corev1.Service) field.ErrorList {
+	var errs field.ErrorList
+	refuse := func(path *field.Path, what string) {
+		errs = append(errs, field.Forbidden(path, "skiff does not support "+what))
+	}
+	if svc.Spec.Type == corev1.ServiceTypeExternalName {
+		refuse(servicePath.Child("type"), "Services of type ExternalName")
+	}
+	if svc.Spec.SessionAffinity == corev1.ServiceAffinityClientIP {
+		refuse(servicePath.Child("sessionAffinity"), "session affinity")
+	}
+	if len(svc.Spec.ExternalIPs) > 0 {
+		refuse(servicePath.Child("externalIPs"), "external IPs")
+	}
+	if len(svc.Spec.LoadBalancerSourceRanges) > 0 {
+		refuse(servicePath.Child("loadBalancerSourceRanges"), "source ranges: load balancers listen on the loopback address")
+	}
+	for i, port := range svc.Spec.Ports {
+		if port.Protocol != corev1.ProtocolTCP {
+			refuse(servicePath.Child("ports").Index(i).Child("protocol"), fmt.Sprintf("ports of protocol %s", port.Protocol))
+		}
+	}
+	return errs
+}
+
+// serviceWarnings names what is accepted and changes nothing on one machine.
+func serviceWarnings(svc *corev1.Service) []string {
+	var warnings []string
+	warn := func(format string, args ...any) { warnings = append(warnings, fmt.Sprintf(format, args...)) }
+	if svc.Spec.LoadBalancerIP != "" {
+		warn("spec.loadBalancerIP: has no effect in skiff, load balancers listen on the loopback address")
+	}
+	if svc.Spec.LoadBalancerClass != nil {
+		warn("spec.loadBalancerClass: has no effect in skiff, which serves every load balancer itself")
+	}
+	if svc.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal {
+		warn("spec.externalTrafficPolicy: Local has no effect in skiff, all Pods run on one node")
+	}
+	if svc.Spec.ExternalName != "" {
+		warn("spec.externalName is ignored when spec.type is not %q", corev1.ServiceTypeExternalName)
+	}
+	if len(svc.Spec.Selector) == 0 && !isAPIService(svc) {
+		warn("spec.selector: is empty, and skiff sends a Service's traffic to the Pods that it selects")
+	}
+	return warnings
+}
+
+func isAPIService(svc *corev1.Service) bool {
+	return svc.Namespace == metav1.NamespaceDefault && svc.Name == "kubernetes"
+}
