@@ -1,0 +1,90 @@
+package docker
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	dockercontainer "github.com/docker/docker/api/types/container"
+
+	"skiff/runtime/container"
+)
+
+// BenchmarkStart compares what a container costs from its creation to its
+// first answer: asked of the engine directly, through this package with a
+// network namespace of its own, and with a sandbox.
+func BenchmarkStart(b *testing.B) {
+	e := newEngine(b)
+	plain := func(b *testing.B, s container.Spec) []string {
+		made, err := e.api.ContainerCreate(b.Context(),
+			&dockercontainer.Config{Image: testImage, Cmd: s.Cmd, Labels: e.labels()}, nil, nil, nil, "")
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := e.api.ContainerStart(b.Context(), made.ID, dockercontainer.StartOptions{}); err != nil {
+			b.Fatal(err)
+		}
+		c, err := e.inspect(b.Context(), made.ID)
+		if err != nil {
+			b.Fatal(err)
+		}
+		answer(b, e, c.NetworkSettings.Networks["bridge"].IPAddress)
+		return []string{made.ID}
+	}
+	own := func(b *testing.B, s container.Spec) []string {
+		id := start(b, e, s)
+		answer(b, e, s.Network.Address.String())
+		return []string{id}
+	}
+	joined := func(b *testing.B, s container.Spec) []string {
+		sandbox := s
+		sandbox.Name = container.SandboxName
+		box := start(b, e, sandbox)
+		s.Network = container.Network{Sandbox: box}
+		s.Hostname = ""
+		id := start(b, e, s)
+		answer(b, e, sandbox.Network.Address.String())
+		return []string{id, box}
+	}
+	for _, way := range []struct {
+		name  string
+		start func(*testing.B, container.Spec) []string
+	}{{"engine", plain}, {"own", own}, {"sandbox", joined}} {
+		b.Run(way.name, func(b *testing.B) {
+			for b.Loop() {
+				s := spec(b, e, "serve")
+				ids := way.start(b, s)
+				b.StopTimer()
+				for _, id := range ids {
+					if err := e.Remove(b.Context(), id); err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.StartTimer()
+			}
+		})
+	}
+}
+
+// answer asks until the container answers.
+func answer(t testing.TB, e *Engine, address string) {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{DialContext: e.DialContext, DisableKeepAlives: true}, Timeout: 5 * time.Second}
+	url := fmt.Sprintf("http://%s/", net.JoinHostPort(address, "8080"))
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		r, err := client.Get(url)
+		if err == nil {
+			r.Body.Close()
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-t.Context().Done():
+			t.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,83 @@
+// Command app is what the tests' containers run.
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+func main() {
+	args := append(os.Args[1:], "serve")
+	switch args[0] {
+	case "serve":
+		serve()
+	case "deaf":
+		signal.Ignore(syscall.SIGTERM)
+		fmt.Println("deaf")
+		select {}
+	case "exit": // exit CODE
+		fmt.Println("exiting with", args[1])
+		code, _ := strconv.Atoi(args[1])
+		os.Exit(code)
+	case "echo": // echo WORDS...
+		fmt.Println(strings.Join(os.Args[2:], " "))
+	case "complain": // to standard error
+		fmt.Fprintln(os.Stderr, "it hurts")
+		os.Exit(3)
+	case "flood": // more than anybody wants to read
+		for range 10000 {
+			fmt.Println("0123456789")
+		}
+	case "sleep":
+		time.Sleep(time.Hour)
+	case "tick": // a line every few milliseconds
+		for i := 0; ; i++ {
+			fmt.Println("tick", i)
+			time.Sleep(10 * time.Millisecond)
+		}
+	case "env":
+		fmt.Println(strings.Join(os.Environ(), "\n"))
+	case "args":
+		fmt.Println(strings.Join(os.Args, " "))
+	case "cat": // cat FILE
+		content, err := os.ReadFile(args[1])
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Stdout.Write(content)
+	}
+}
+
+func serve() {
+	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		name, _ := os.Hostname()
+		fmt.Fprint(w, name)
+	})
+	http.HandleFunc("/eat", func(http.ResponseWriter, *http.Request) {
+		for {
+			block := make([]byte, 1<<20)
+			for i := range block {
+				block[i] = 1
+			}
+			eaten = append(eaten, block)
+		}
+	})
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM)
+	go func() {
+		<-stop
+		fmt.Println("bye")
+		os.Exit(0)
+	}()
+	fmt.Println("hello")
+	fmt.Println(http.ListenAndServe(":8080", nil))
+}
+
+var eaten [][]byte
