@@ -1,0 +1,134 @@
+// Package deployment rolls Deployments out: it creates and sizes ReplicaSets,
+// one step for each event, and keeps nothing of a rollout but what is in the
+// objects, so that a restart goes on where it was. It decides by package
+// rollout; here are the queue, the reads and the writes.
+package deployment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/informers"
+	appsinformers "k8s.io/client-go/informers/apps/v1"
+	coreinformers "k8s.io/client-go/informers/core/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/scheme"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/record"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/clock"
+
+	"skiff/orchestrator/rollout/recent"
+)
+
+const (
+	// workers is how many Deployments are looked after at the same time.
+	workers = 5
+
+	firstRetry = 5 * time.Millisecond
+	lastRetry  = 30 * time.Second
+)
+
+// Controller creates and sizes the ReplicaSets of Deployments.
+type Controller struct {
+	client      kubernetes.Interface
+	clock       clock.WithTicker
+	log         *slog.Logger
+	deployments appsinformers.DeploymentInformer
+	sets        appsinformers.ReplicaSetInformer
+	pods        coreinformers.PodInformer
+}
+
+// New makes a controller that reads through factory, which the caller starts
+// afterwards, and writes through client.
+func New(client kubernetes.Interface, factory informers.SharedInformerFactory, log *slog.Logger, clock clock.WithTicker) *Controller {
+	c := &Controller{
+		client:      client,
+		clock:       clock,
+		log:         log.With("controller", "deployment"),
+		deployments: factory.Apps().V1().Deployments(),
+		sets:        factory.Apps().V1().ReplicaSets(),
+		pods:        factory.Core().V1().Pods(),
+	}
+	// Asking for an informer is what makes the factory start it.
+	c.deployments.Informer()
+	c.sets.Informer()
+	c.pods.Informer()
+	return c
+}
+
+// run is what a Controller has while it runs.
+type run struct {
+	*Controller
+	queue            workqueue.TypedRateLimitingInterface[cache.ObjectName]
+	events           record.EventRecorder
+	deploymentWrites recent.Writes[*appsv1.Deployment]
+	setWrites        recent.Writes[*appsv1.ReplicaSet]
+}
+
+// Run works until ctx ends, and returns once nothing is under way any more.
+func (c *Controller) Run(ctx context.Context) error {
+	broadcaster := record.NewBroadcaster(record.WithContext(ctx))
+	defer broadcaster.Shutdown()
+	broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: c.client.CoreV1().Events("")})
+	r := &run{
+		Controller: c,
+		queue: workqueue.NewTypedRateLimitingQueueWithConfig(
+			workqueue.NewTypedItemExponentialFailureRateLimiter[cache.ObjectName](firstRetry, lastRetry),
+			workqueue.TypedRateLimitingQueueConfig[cache.ObjectName]{Name: "deployment", Clock: c.clock},
+		),
+		events: broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "deployment-controller"}),
+	}
+	stopWatching, synced, err := r.watch()
+	if err != nil {
+		return fmt.Errorf("watch deployments: %w", err)
+	}
+	defer stopWatching()
+
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer r.queue.ShutDown()
+	if !cache.WaitFor(ctx, "", synced...) {
+		return nil
+	}
+	for range workers {
+		wg.Go(func() { r.work(ctx) })
+	}
+	<-ctx.Done()
+	return nil
+}
+
+func (r *run) work(ctx context.Context) {
+	for {
+		key, quit := r.queue.Get()
+		if quit {
+			return
+		}
+		r.next(ctx, key)
+	}
+}
+
+func (r *run) next(ctx context.Context, key cache.ObjectName) {
+	defer r.queue.Done(key)
+	err := r.sync(ctx, key)
+	switch {
+	case err == nil:
+		r.queue.Forget(key)
+		return
+	case ctx.Err() != nil:
+		return
+	case apierrors.IsConflict(err), errors.Is(err, errNameLeaving):
+		r.log.Debug("try again soon", "deployment", key.String(), "error", err)
+	default:
+		r.log.Warn("sync deployment", "deployment", key.String(), "error", err)
+	}
+	r.queue.AddRateLimited(key)
+}
