@@ -5,15 +5,26 @@ package apiserver
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
+	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"skiff/orchestrator/resource"
 	"skiff/orchestrator/store"
 )
+
+// maxBody bounds every request body, as upstream does.
+const maxBody = 3 << 20
+
+// writeTimeout is how long a client may leave a part of an answer untaken.
+const writeTimeout = 30 * time.Second
 
 // LogSource reads what a container of a Pod has written. The options name one
 // container and are valid. An error that is an API status reaches the client
@@ -34,22 +45,131 @@ type Options struct {
 
 // Server is the API's http.Handler.
 type Server struct {
-	store *store.Store
-	log   *slog.Logger
+	store   *store.Store
+	logs    LogSource
+	ready   func() error
+	log     *slog.Logger
+	version string
+
+	kinds   map[schema.GroupVersionResource]*kind
+	order   []*kind // of discovery
+	decoded *decodedObjects
+	openapi openAPI
+
+	// namespaces is held for reading while an object is made in one, and for
+	// writing while one is marked as terminating: so nothing can be made in a
+	// namespace once its emptying has begun.
+	namespaces sync.RWMutex
+
+	mu      sync.Mutex // guards what follows
+	ended   bool
+	active  int
+	idle    chan struct{} // closed when ended and active is 0
+	streams map[*request]context.CancelFunc
 }
 
 // New returns a Server that serves as soon as the store runs.
 func New(o Options) *Server {
-	return &Server{store: o.Store, log: o.Log}
+	s := &Server{
+		store:   o.Store,
+		logs:    o.Logs,
+		ready:   o.Ready,
+		log:     o.Log,
+		version: o.Version,
+		kinds:   map[schema.GroupVersionResource]*kind{},
+		decoded: newDecodedObjects(),
+		idle:    make(chan struct{}),
+		streams: map[*request]context.CancelFunc{},
+	}
+	for _, definition := range o.Resources {
+		k := newKind(definition)
+		s.kinds[definition.GVR()] = k
+		s.order = append(s.order, k)
+	}
+	s.openapi.kinds = s.order
+	return s
 }
 
 // Run serves until ctx ends; then it ends all watches and log streams and
 // returns when no request is left.
 func (s *Server) Run(ctx context.Context) error {
 	<-ctx.Done()
+	s.mu.Lock()
+	s.ended = true
+	for _, cancel := range s.streams {
+		cancel()
+	}
+	if s.active == 0 {
+		close(s.idle)
+	}
+	s.mu.Unlock()
+	<-s.idle
 	return nil
 }
 
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	http.NotFound(w, r)
+func (s *Server) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return false
+	}
+	s.active++
+	return true
+}
+
+func (s *Server) leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.active--
+	if s.ended && s.active == 0 {
+		close(s.idle)
+	}
+}
+
+// stream gives a request without a natural end a context that ends with the
+// server. The caller calls the function when the request is done.
+func (s *Server) stream(r *request) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(r.Context())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		cancel()
+	}
+	s.streams[r] = cancel
+	return ctx, func() {
+		cancel()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.streams, r)
+	}
+}
+
+func (s *Server) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	r := &request{Request: req, w: w, query: req.URL.Query()}
+	if !s.enter() {
+		s.fail(r, errEnding)
+		return
+	}
+	defer s.leave()
+	defer s.recovered(r)
+	req.Body = http.MaxBytesReader(w, req.Body, maxBody)
+	if err := s.serve(r); err != nil {
+		s.fail(r, err)
+	}
+}
+
+// recovered answers a request whose handler panicked; the daemon lives on.
+func (s *Server) recovered(r *request) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	if p == http.ErrAbortHandler {
+		panic(p)
+	}
+	s.log.Error("request panicked", "method", r.Method, "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
+	if r.answered {
+		panic(http.ErrAbortHandler) // cuts the connection: half an answer must not pass for a whole one
+	}
+	s.fail(r, fmt.Errorf("this request caused a panic: %v", p))
 }

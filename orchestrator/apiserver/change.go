@@ -1,0 +1,168 @@
+package apiserver
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"skiff/orchestrator/store"
+)
+
+// changeMode says which part of an object a write may touch.
+type changeMode int
+
+const (
+	specChange   changeMode = iota // all but the status
+	statusChange                   // the status subresource
+	ownChange                      // made by the handler itself: nothing to check
+)
+
+// A write that names no resource version is tried again when another one came
+// between. So many collisions in a row mean that something is wrong.
+const maxChangeTries = 10
+
+// change replaces the request's object by what next makes of it. next must not
+// alter what it is given, and is called again after a collision. If what it
+// returns names a resource version, the object must be at that version.
+func (s *Server) change(r *request, mode changeMode, dryRun bool, next func(old object) (object, error)) (object, error) {
+	for range maxChangeTries {
+		old, err := s.read(r.kind, r.namespace, r.name)
+		if err != nil {
+			return nil, err
+		}
+		obj, err := next(old.object)
+		if err != nil {
+			return nil, err
+		}
+		if err := r.kind.inherit(obj, old.object); err != nil {
+			return nil, err
+		}
+		changed, err := s.replace(r, mode, dryRun, obj, old)
+		if !errors.Is(err, store.ErrConflict) {
+			return changed, storeError(r.kind, r.name, err)
+		}
+	}
+	return nil, storeError(r.kind, r.name, store.ErrConflict)
+}
+
+// inherit checks that obj is meant to replace old, and puts back what no
+// client may change.
+func (k *kind) inherit(obj, old object) error {
+	if given := obj.GetUID(); given != "" && given != old.GetUID() {
+		return apierrors.NewConflict(k.resource(), old.GetName(),
+			fmt.Errorf("Precondition failed: UID in precondition: %v, UID in object meta: %v", given, old.GetUID()))
+	}
+	if given := obj.GetResourceVersion(); given != "" && given != old.GetResourceVersion() {
+		return apierrors.NewConflict(k.resource(), old.GetName(), errModified)
+	}
+	obj.SetResourceVersion(old.GetResourceVersion())
+	obj.SetUID(old.GetUID())
+	obj.SetCreationTimestamp(old.GetCreationTimestamp())
+	obj.SetDeletionTimestamp(old.GetDeletionTimestamp())
+	obj.SetDeletionGracePeriodSeconds(old.GetDeletionGracePeriodSeconds())
+	obj.SetGeneration(old.GetGeneration())
+	obj.SetManagedFields(nil)
+	obj.SetSelfLink("")
+	return nil
+}
+
+// replace prepares, checks and writes obj in place of old. A collision comes
+// back as the store's error.
+func (s *Server) replace(r *request, mode changeMode, dryRun bool, obj object, old current) (object, error) {
+	k := r.kind
+	k.prepareChange(mode, obj, old.object)
+	if err := invalid(k, r.name, k.checkChange(mode, obj, old.object)); err != nil {
+		return nil, err
+	}
+	if mode == specChange && k.Warnings != nil {
+		r.warn(k.Warnings(obj, old.object)...)
+	}
+	if mode == specChange && k.Allocate != nil {
+		k.allocation.Lock()
+		defer k.allocation.Unlock()
+		if err := s.allocate(k, obj, old.object); err != nil {
+			return nil, err
+		}
+	}
+	if deletionComplete(obj) {
+		return s.erase(r.Context(), k, obj, old, dryRun)
+	}
+	return s.overwrite(r.Context(), k, obj, old, dryRun)
+}
+
+func (k *kind) prepareChange(mode changeMode, obj, old object) {
+	if mode == ownChange {
+		return
+	}
+	if k.Default != nil {
+		k.Default(obj)
+	}
+	if mode == statusChange {
+		k.PrepareStatus(obj, old)
+		return
+	}
+	if k.PrepareUpdate != nil {
+		k.PrepareUpdate(obj, old)
+	}
+	if k.SpecChanged != nil && k.SpecChanged(obj, old) {
+		obj.SetGeneration(old.GetGeneration() + 1)
+	}
+}
+
+func (k *kind) checkChange(mode changeMode, obj, old object) field.ErrorList {
+	var errs field.ErrorList
+	switch mode {
+	case specChange:
+		if k.Validate != nil {
+			errs = k.Validate(obj)
+		}
+		if k.ValidateUpdate != nil {
+			errs = append(errs, k.ValidateUpdate(obj, old)...)
+		}
+	case statusChange:
+		if k.ValidateStatus != nil {
+			errs = k.ValidateStatus(obj, old)
+		}
+	}
+	return errs
+}
+
+// overwrite stores obj unless it says what is stored already, so that whoever
+// repeats a write wakes nobody.
+func (s *Server) overwrite(ctx context.Context, k *kind, obj object, old current, dryRun bool) (object, error) {
+	version := obj.GetResourceVersion()
+	raw, err := encodeStored(k, obj)
+	if err != nil {
+		return nil, err
+	}
+	if bytes.Equal(raw, old.raw) {
+		return old.object, nil
+	}
+	if dryRun {
+		obj.SetResourceVersion(version)
+		return obj, nil
+	}
+	revision, err := s.store.Update(ctx, k.key(obj.GetNamespace(), obj.GetName()), raw, old.modified)
+	if err != nil {
+		return nil, err
+	}
+	return s.decode(k, revision, raw)
+}
+
+// erase removes old for good and returns obj as its last state.
+func (s *Server) erase(ctx context.Context, k *kind, obj object, old current, dryRun bool) (object, error) {
+	if dryRun {
+		return obj, nil
+	}
+	revision, err := s.store.Delete(ctx, k.key(obj.GetNamespace(), obj.GetName()), old.modified)
+	if err != nil {
+		return nil, err
+	}
+	last := shallow(obj)
+	last.SetResourceVersion(formatRevision(revision))
+	return last, nil
+}

@@ -1,0 +1,5 @@
+package apiserver
+
+type openAPI struct{ kinds []*kind }
+
+func (s *Server) serveOpenAPI(r *request, parts []string) error { return errUnknownPath }
