@@ -1,0 +1,149 @@
+// Package service holds the controllers that write down which Pods a Service
+// leads to: EndpointSlices, the older Endpoints, and both for the Service
+// default/kubernetes, which leads to the API itself. How traffic reaches those
+// Pods is orchestrator/traffic's.
+package service
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/client-go/informers"
+	coreinformers "k8s.io/client-go/informers/core/v1"
+	discoveryinformers "k8s.io/client-go/informers/discovery/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/workqueue"
+)
+
+const (
+	workerCount = 2
+
+	firstRetry = 5 * time.Millisecond
+	lastRetry  = 10 * time.Second
+)
+
+// Controller keeps the endpoints of all Services up to date.
+type Controller struct {
+	client   kubernetes.Interface
+	log      *slog.Logger
+	api      API
+	services coreinformers.ServiceInformer
+	pods     coreinformers.PodInformer
+	older    coreinformers.EndpointsInformer
+	slices   discoveryinformers.EndpointSliceInformer
+}
+
+// New makes a Controller that reads through factory, which the caller starts
+// afterwards, and writes through client.
+func New(client kubernetes.Interface, factory informers.SharedInformerFactory, log *slog.Logger, api API) *Controller {
+	c := &Controller{
+		client:   client,
+		log:      log.With("controller", "service"),
+		api:      api,
+		services: factory.Core().V1().Services(),
+		pods:     factory.Core().V1().Pods(),
+		older:    factory.Core().V1().Endpoints(),
+		slices:   factory.Discovery().V1().EndpointSlices(),
+	}
+	// Asking for an informer is what makes the factory start it.
+	c.services.Informer()
+	c.pods.Informer()
+	c.older.Informer()
+	c.slices.Informer()
+	return c
+}
+
+// run is what a Controller has while it runs.
+type run struct {
+	*Controller
+	queue workqueue.TypedRateLimitingInterface[cache.ObjectName]
+}
+
+// Run works until ctx ends and returns when nothing of it runs any more.
+func (c *Controller) Run(ctx context.Context) error {
+	r := &run{Controller: c, queue: workqueue.NewTypedRateLimitingQueue(
+		workqueue.NewTypedItemExponentialFailureRateLimiter[cache.ObjectName](firstRetry, lastRetry))}
+	stopWatching, synced, err := r.watch()
+	if err != nil {
+		r.queue.ShutDown()
+		return fmt.Errorf("watch services: %w", err)
+	}
+	defer stopWatching()
+
+	var workers sync.WaitGroup
+	defer workers.Wait()
+	defer r.queue.ShutDown()
+	r.queue.Add(apiService)
+	if !cache.WaitFor(ctx, "", synced...) {
+		return nil
+	}
+	for range workerCount {
+		workers.Go(func() {
+			for r.next(ctx) {
+			}
+		})
+	}
+	<-ctx.Done()
+	return nil
+}
+
+func (r *run) next(ctx context.Context) bool {
+	key, quit := r.queue.Get()
+	if quit {
+		return false
+	}
+	defer r.queue.Done(key)
+	err := r.sync(ctx, key)
+	switch {
+	case err == nil || ctx.Err() != nil:
+		r.queue.Forget(key)
+	case apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err):
+		// The informer is behind; what it brings is worked on anew.
+		r.queue.AddRateLimited(key)
+	default:
+		r.log.Warn("update endpoints", "service", key.String(), "error", err)
+		r.queue.AddRateLimited(key)
+	}
+	return true
+}
+
+func (r *run) sync(ctx context.Context, key cache.ObjectName) error {
+	if key == apiService {
+		return r.syncAPIService(ctx)
+	}
+	svc, err := r.services.Lister().Services(key.Namespace).Get(key.Name)
+	if apierrors.IsNotFound(err) {
+		// The slices have the Service as their owner and go by that.
+		return r.removeEndpoints(ctx, key)
+	}
+	if err != nil {
+		return err
+	}
+	if svc.DeletionTimestamp != nil || len(svc.Spec.Selector) == 0 || svc.Spec.Type == corev1.ServiceTypeExternalName {
+		return nil
+	}
+	pods, err := r.pods.Lister().Pods(svc.Namespace).List(labels.SelectorFromSet(svc.Spec.Selector))
+	if err != nil {
+		return err
+	}
+	if err := r.syncSlices(ctx, svc, pods); err != nil {
+		return ignoreTerminating(err)
+	}
+	return ignoreTerminating(r.syncEndpoints(ctx, svc, pods))
+}
+
+// ignoreTerminating drops the refusal to create something in a namespace that
+// is going: there is nothing left to do for it.
+func ignoreTerminating(err error) error {
+	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+		return nil
+	}
+	return err
+}
