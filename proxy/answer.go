@@ -5,19 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"skiff/proxy/pool"
 )
-
-// eventPatience bounds the wait for a server-sent event that has begun to end,
-// when the stream has to.
-const eventPatience = time.Second
 
 var buffers = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
 
@@ -28,13 +24,12 @@ func (e *clientError) Error() string { return "write to client: " + e.err.Error(
 func (e *clientError) Unwrap() error { return e.err }
 
 // answer passes the back end's answer to the client.
-func (x *exchange) answer(claim *pool.Claim, res *http.Response) error {
+func (x *exchange) answer(claim *pool.Claim, res *http.Response, k *link) error {
 	x.begun.Store(true)
+	x.answered = true
 	removeHopByHop(res.Header)
 	h := x.w.Header()
-	for name, values := range res.Header {
-		h[name] = values
-	}
+	maps.Copy(h, res.Header)
 	if _, set := h["Content-Type"]; !set {
 		h["Content-Type"] = nil // else the server guesses one
 	}
@@ -44,10 +39,9 @@ func (x *exchange) answer(claim *pool.Claim, res *http.Response) error {
 	}
 	x.w.WriteHeader(res.StatusCode)
 
-	stop := x.breakWrites(claim)
-	defer stop()
-	err := x.copyBody(claim, res)
-	if err != nil {
+	control := http.NewResponseController(x.w)
+	defer limitWrites(claim, control)()
+	if err := x.copyBody(claim, res, k, control.Flush); err != nil {
 		return err
 	}
 	prefix := http.TrailerPrefix
@@ -60,48 +54,63 @@ func (x *exchange) answer(claim *pool.Claim, res *http.Response) error {
 	return nil
 }
 
-// breakWrites keeps a client that does not read from holding up a drain.
-func (x *exchange) breakWrites(claim *pool.Claim) (stop func() bool) {
-	control := http.NewResponseController(x.w)
-	return context.AfterFunc(claim.Context(), func() {
-		control.SetWriteDeadline(time.Now().Add(eventPatience))
+// limitWrites keeps a client that does not read from holding up a drain: once
+// the claim is cut, writes to the client have a deadline. The connection may
+// carry another request later, so the end takes the deadline back.
+func limitWrites(claim *pool.Claim, control *http.ResponseController) (end func()) {
+	var mu sync.Mutex
+	over := false
+	stop := context.AfterFunc(claim.Context(), func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if !over {
+			control.SetWriteDeadline(time.Now().Add(goodbyePatience))
+		}
 	})
+	return func() {
+		if stop() {
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		over = true
+		control.SetWriteDeadline(time.Time{})
+	}
 }
 
-func (x *exchange) copyBody(claim *pool.Claim, res *http.Response) error {
-	body, write := io.Reader(res.Body), x.w.Write
-	flush := func() error { return nil }
-	if res.ContentLength == -1 {
-		flush = http.NewResponseController(x.w).Flush
-		if err := flush(); err != nil { // a stream's head goes out before its first byte
+// copyBody sends a body whose length is not known as it comes: the head before
+// the first byte, and each part at once.
+func (x *exchange) copyBody(claim *pool.Claim, res *http.Response, k *link, flush func() error) error {
+	streamed := res.ContentLength == -1
+	if streamed {
+		if err := flush(); err != nil {
 			return &clientError{err}
 		}
 	}
-	var events *eventStream
 	if strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream") {
+		events := k.stream()
 		claim.Stream(nil)
-		events = &eventStream{}
+		return events.copy(x.w, res.Body)
 	}
-
 	buffer := buffers.Get().(*[]byte)
 	defer buffers.Put(buffer)
 	for {
-		n, err := body.Read(*buffer)
+		n, err := res.Body.Read(*buffer)
 		if n > 0 {
-			chunk := (*buffer)[:n]
-			if _, werr := write(chunk); werr != nil {
+			if _, werr := x.w.Write((*buffer)[:n]); werr != nil {
 				return &clientError{werr}
 			}
-			if ferr := flush(); ferr != nil {
-				return &clientError{ferr}
+			if streamed {
+				if ferr := flush(); ferr != nil {
+					return &clientError{ferr}
+				}
 			}
-			_ = events
 		}
 		if err == io.EOF {
 			return nil
 		}
 		if err != nil {
-			return withCause(claim.Context(), err)
+			return err
 		}
 	}
 }
@@ -111,7 +120,7 @@ func (x *exchange) copyBody(claim *pool.Claim, res *http.Response) error {
 func (x *exchange) fail(err error) {
 	code, why, text := x.verdict(err)
 	x.pool.Failed(why)
-	if x.begun.Load() || why == pool.ClientGone {
+	if x.answered || why == pool.ClientGone {
 		panic(http.ErrAbortHandler) // the only way to an answer that is seen to be cut off
 	}
 	h := x.w.Header()
@@ -159,5 +168,3 @@ func (x *exchange) leaveBody() {
 		http.NewResponseController(x.w).SetReadDeadline(time.Now())
 	}
 }
-
-type eventStream struct{ done atomic.Bool }

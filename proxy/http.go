@@ -27,8 +27,8 @@ type exchange struct {
 	dial dialer
 	body *requestBody // nil: the request has none
 
-	// begun is set once anything of an answer went to the client.
-	begun atomic.Bool
+	begun    atomic.Bool // something went to the client, if only a 1xx
+	answered bool        // the head of the final answer did
 }
 
 // ServeHTTP is the story of one HTTP request.
@@ -69,8 +69,10 @@ func (l *listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // forward sends the request to the claimed back end and its answer to the
 // client. A *reachError says that no back end has seen the request.
 func (x *exchange) forward(claim *pool.Claim, l *listener) error {
-	ctx, cancel := context.WithCancelCause(claim.Context())
+	ctx, cancel := context.WithCancelCause(x.r.Context())
 	defer cancel(nil)
+	k := &link{cancel: cancel}
+	defer context.AfterFunc(claim.Context(), k.onCut(claim))()
 	up := upstreamOf(claim.Backend(), x.dial)
 
 	interim := newInterim(x)
@@ -87,7 +89,7 @@ func (x *exchange) forward(claim *pool.Claim, l *listener) error {
 	if res.StatusCode == http.StatusSwitchingProtocols {
 		return x.upgrade(claim, res, l)
 	}
-	return x.answer(claim, res)
+	return withCause(ctx, x.answer(claim, res, k))
 }
 
 // http2 says whether the request goes on as HTTP/2: where the back ends are
@@ -128,7 +130,7 @@ func connectionEnded(err error) bool {
 
 // withCause tells a request that was cut from one that failed by itself.
 func withCause(ctx context.Context, err error) error {
-	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
+	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
 		return &cutError{cause: cause, err: err}
 	}
 	return err

@@ -1,9 +1,167 @@
 package proxy
 
 import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
 	"net/http"
+	"strings"
+	"sync"
+	"time"
 
 	"skiff/proxy/pool"
 )
 
-func (x *exchange) upgrade(claim *pool.Claim, res *http.Response, l *listener) error { return nil }
+// upgrade joins client and back end after a 101 answer, until one of them ends
+// it or the drain's deadline comes.
+func (x *exchange) upgrade(claim *pool.Claim, res *http.Response, l *listener) error {
+	back, ok := res.Body.(io.ReadWriteCloser)
+	asked, got := upgradeOf(x.r.Header), upgradeOf(res.Header)
+	if !ok || !strings.EqualFold(asked, got) {
+		return fmt.Errorf("switch protocols: %q was asked for, the back end answered %q", asked, got)
+	}
+	l.conns.Add(1) // takes over from the count of the server
+	defer l.conns.Done()
+	client, buffered, err := http.NewResponseController(x.w).Hijack()
+	if err != nil {
+		return fmt.Errorf("switch protocols: %w", err)
+	}
+	x.begun.Store(true)
+	x.answered = true
+	claim.Stream(nil)
+
+	t := &tunnel{client: client, fromClient: buffered.Reader, back: back}
+	if strings.EqualFold(got, "websocket") {
+		t.frames = &frameTracker{}
+	}
+	removeHopByHop(res.Header)
+	res.Header["Connection"], res.Header["Upgrade"] = []string{"Upgrade"}, []string{got}
+	if err := writeSwitch(buffered.Writer, res); err != nil {
+		t.closeBoth()
+		return nil
+	}
+	stop := context.AfterFunc(claim.Context(), t.goodbye)
+	defer stop()
+	t.run()
+	return nil
+}
+
+func writeSwitch(w *bufio.Writer, res *http.Response) error {
+	fmt.Fprintf(w, "HTTP/1.1 %s\r\n", res.Status)
+	if err := res.Header.Write(w); err != nil {
+		return err
+	}
+	io.WriteString(w, "\r\n")
+	return w.Flush()
+}
+
+// tunnel copies both ways between an upgraded client and its back end.
+type tunnel struct {
+	client     net.Conn
+	fromClient *bufio.Reader // may hold bytes that were read ahead
+	back       io.ReadWriteCloser
+
+	mu     sync.Mutex    // held while bytes are tracked and written to the client
+	frames *frameTracker // nil: no WebSocket, end it anywhere
+	ending bool          // a goodbye is due at the next boundary
+	ended  bool          // the goodbye was said; nothing more goes to the client
+}
+
+func (t *tunnel) run() {
+	var up sync.WaitGroup
+	up.Go(func() {
+		_, err := io.Copy(t.back, t.fromClient)
+		t.sideEnded(t.back, err)
+	})
+	t.sideEnded(t.client, t.down())
+	up.Wait()
+	t.closeBoth()
+}
+
+// sideEnded passes the end of one direction on. A protocol that skiff does not
+// know may go on in the other one; a WebSocket does not.
+func (t *tunnel) sideEnded(to any, err error) {
+	half, ok := to.(interface{ CloseWrite() error })
+	t.mu.Lock()
+	saidGoodbye := t.ended
+	t.mu.Unlock()
+	switch {
+	case saidGoodbye && to == t.client: // the client is being heard out
+	case err != nil || !ok || t.frames != nil || half.CloseWrite() != nil:
+		t.closeBoth()
+	}
+}
+
+func (t *tunnel) closeBoth() {
+	t.client.Close()
+	t.back.Close()
+}
+
+var errEnded = errors.New("tunnel ended")
+
+func (t *tunnel) down() error {
+	buffer := buffers.Get().(*[]byte)
+	defer buffers.Put(buffer)
+	for {
+		n, err := t.back.Read(*buffer)
+		if perr := t.pass((*buffer)[:n]); perr != nil {
+			return perr
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (t *tunnel) pass(chunk []byte) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ended {
+		return nil // reads on, so that the back end can hear the client's goodbye
+	}
+	last := false
+	if t.frames != nil && len(chunk) > 0 {
+		if first := t.frames.advance(chunk); t.ending && first > 0 {
+			chunk, last = chunk[:first], true
+		}
+	}
+	if _, err := t.client.Write(chunk); err != nil {
+		return err
+	}
+	if last {
+		t.sayGoodbye()
+	}
+	return nil
+}
+
+// goodbye ends the tunnel: a WebSocket client is told to come back, at a frame
+// boundary, and has a moment to answer. Its answer goes to the back end, so
+// that the application sees a clean end as well.
+func (t *tunnel) goodbye() {
+	limit := time.Now().Add(goodbyePatience)
+	t.client.SetDeadline(limit)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.frames == nil {
+		t.closeBoth()
+		return
+	}
+	if t.frames.boundary() {
+		t.sayGoodbye()
+		return
+	}
+	t.ending = true
+	time.AfterFunc(goodbyePatience, t.closeBoth) // harmless where the end came in time
+}
+
+// sayGoodbye needs mu.
+func (t *tunnel) sayGoodbye() {
+	t.ended = true
+	t.client.Write(closeFrame)
+}

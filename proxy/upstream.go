@@ -128,3 +128,11 @@ func (c *upstreamConn) Close() error {
 	c.upstream.mu.Unlock()
 	return c.Conn.Close()
 }
+
+// CloseWrite ends one direction, for upgraded connections.
+func (c *upstreamConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}

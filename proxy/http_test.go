@@ -1,0 +1,357 @@
+package proxy
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestHeadersTowardsTheBackEnd(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, HTTP, Options{})
+	var got *http.Request
+	f.add(newBackend(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { got = r })))
+
+	raw := "GET /a%2Fb/../c;d?x=1&y=%zz HTTP/1.1\r\nHost: web.example:8080\r\n" +
+		"Connection: keep-alive, X-Listed\r\nX-Listed: 1\r\nKeep-Alive: timeout=5\r\nTE: trailers, deflate\r\n" +
+		"Proxy-Authorization: secret\r\nX-Kept: 1\r\nX-Kept: 2\r\n" +
+		"X-Forwarded-For: 10.0.0.1\r\nForwarded: for=10.0.0.1\r\nX-Forwarded-Proto: https\r\n\r\n"
+	res := sendRaw(t, f.address, raw)
+	if res.StatusCode != 200 {
+		t.Fatalf("status %s", res.Status)
+	}
+	want := http.Header{
+		"X-Kept":            {"1", "2"},
+		"Te":                {"trailers"},
+		"X-Forwarded-For":   {"10.0.0.1, 127.0.0.1"},
+		"X-Forwarded-Host":  {"web.example:8080"},
+		"X-Forwarded-Proto": {"https"},
+		"Forwarded":         {`for=10.0.0.1, for=127.0.0.1;host="web.example:8080";proto=http`},
+	}
+	if diff := cmp.Diff(want, got.Header); diff != "" {
+		t.Errorf("headers (-want +got):\n%s", diff)
+	}
+	if got.RequestURI != "/a%2Fb/../c;d?x=1&y=%zz" || got.Host != "web.example:8080" {
+		t.Errorf("request for %s at %s", got.RequestURI, got.Host)
+	}
+}
+
+func TestHeadersTowardsTheClient(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, HTTP, Options{})
+	f.add(newBackend(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Connection", "X-Listed")
+		w.Header().Set("X-Listed", "1")
+		w.Header().Set("Keep-Alive", "timeout=5")
+		w.Header()["Set-Cookie"] = []string{"a=1", "b=2"}
+		w.Header()["Content-Type"] = nil
+		w.WriteHeader(http.StatusTeapot)
+		io.WriteString(w, "<html>")
+	})))
+	res, err := newClient(t).Get(f.url("/"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	h := res.Header
+	if res.StatusCode != http.StatusTeapot || h.Get("X-Listed") != "" || h.Get("Keep-Alive") != "" ||
+		len(h["Set-Cookie"]) != 2 || h["Content-Type"] != nil || res.ContentLength != 6 {
+		t.Errorf("%s %v, length %d", res.Status, h, res.ContentLength)
+	}
+}
+
+func TestOptionsForTheServerAsAWhole(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, HTTP, Options{})
+	var uri string
+	f.add(newBackend(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { uri = r.RequestURI })))
+	// net/http's server answers OPTIONS * itself unless told not to.
+	if res := sendRaw(t, f.address, "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"); res.StatusCode != 200 {
+		t.Errorf("status %s, URI %s", res.Status, uri)
+	}
+	if res := sendRaw(t, f.address, "CONNECT other:443 HTTP/1.1\r\nHost: other:443\r\n\r\n"); res.StatusCode != 405 {
+		t.Errorf("CONNECT: status %s", res.Status)
+	}
+}
+
+func TestTrailersBothWays(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, HTTP, Options{})
+	f.add(newBackend(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Trailer", "X-Sum")
+		io.Copy(w, r.Body)
+		w.Header().Set("X-Sum", r.Trailer.Get("X-Sum"))
+		w.Header().Set(http.TrailerPrefix+"X-Unannounced", "1")
+	})))
+	r, _ := http.NewRequest("POST", f.url("/"), io.MultiReader(strings.NewReader("one"), strings.NewReader("two")))
+	r.Trailer = http.Header{"X-Sum": {"42"}}
+	res, err := newClient(t).Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil || string(body) != "onetwo" {
+		t.Fatalf("body %q, %v", body, err)
+	}
+	if diff := cmp.Diff(http.Header{"X-Sum": {"42"}, "X-Unannounced": {"1"}}, res.Trailer); diff != "" {
+		t.Errorf("trailers (-want +got):\n%s", diff)
+	}
+}
+
+func TestInterimAnswers(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, HTTP, Options{})
+	f.add(newBackend(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Link", "</a.css>")
+		w.WriteHeader(http.StatusEarlyHints)
+		w.Header().Del("Link")
+		io.WriteString(w, "done")
+	})))
+	var hints []string
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+		Got1xxResponse: func(code int, h textproto.MIMEHeader) error {
+			hints = append(hints, fmt.Sprint(code, h.Get("Link")))
+			return nil
+		},
+	})
+	r, _ := http.NewRequestWithContext(ctx, "GET", f.url("/"), nil)
+	res, err := newClient(t).Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if diff := cmp.Diff([]string{"103</a.css>"}, hints); diff != "" || res.Header.Get("Link") != "" {
+		t.Errorf("hints %v, final Link %q", hints, res.Header.Get("Link"))
+	}
+}
+
+func TestExpectContinue(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, HTTP, Options{})
+	f.add(newBackend(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/refuse" {
+			w.WriteHeader(http.StatusExpectationFailed)
+			return
+		}
+		io.Copy(w, r.Body)
+	})))
+	head := "POST %s HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
+
+	conn := dialRaw(t, f.address)
+	fmt.Fprintf(conn, head, "/take")
+	in := bufio.NewReader(conn)
+	if line, _ := in.ReadString('\n'); line != "HTTP/1.1 100 Continue\r\n" {
+		t.Fatalf("got %q, want a 100", line)
+	}
+	in.ReadString('\n')
+	io.WriteString(conn, "hello")
+	res, err := http.ReadResponse(in, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body, _ := io.ReadAll(res.Body); string(body) != "hello" {
+		t.Errorf("body %q", body)
+	}
+
+	// The refusal arrives although the body was never sent.
+	conn = dialRaw(t, f.address)
+	fmt.Fprintf(conn, head, "/refuse")
+	res, err = http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil || res.StatusCode != http.StatusExpectationFailed {
+		t.Errorf("got %v, %v; want a 417", res, err)
+	}
+}
+
+// Each part of a chunked request arrives, and each part of the answer comes
+// back, before the next is sent.
+func TestChunkedAndFullDuplex(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, HTTP, Options{})
+	f.add(newBackend(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := http.NewResponseController(w)
+		c.EnableFullDuplex()
+		buffer := make([]byte, 64)
+		for {
+			n, err := r.Body.Read(buffer)
+			w.Write(bytes.ToUpper(buffer[:n]))
+			c.Flush()
+			if err != nil {
+				return
+			}
+		}
+	})))
+	body, feed := io.Pipe()
+	go io.WriteString(feed, "a")
+	res, err := newClient(t).Post(f.url("/"), "text/plain", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	got := make([]byte, 1)
+	for _, want := range "ABC" {
+		if _, err := io.ReadFull(res.Body, got); err != nil || rune(got[0]) != want {
+			t.Fatalf("got %q, %v; want %q", got, err, want)
+		}
+		if want != 'C' {
+			io.WriteString(feed, string(want+1))
+		}
+	}
+	feed.Close()
+	if rest, err := io.ReadAll(res.Body); len(rest) != 0 || err != nil {
+		t.Errorf("rest %q, %v", rest, err)
+	}
+}
+
+// An answer that comes before the body has been sent gets through, and the
+// back end's connection does not stay half used.
+func TestEarlyAnswer(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, HTTP, Options{})
+	f.add(newBackend(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Connection", "close")
+		w.WriteHeader(http.StatusRequestEntityTooLarge)
+	})))
+	conn := dialRaw(t, f.address)
+	fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nbegin")
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil || res.StatusCode != http.StatusRequestEntityTooLarge {
+		t.Fatalf("got %v, %v", res, err)
+	}
+	eventually(t, "nothing in flight", func() bool {
+		for _, b := range f.pool.Snapshot().Backends {
+			if b.InFlight > 0 {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+func TestLargeBodiesAreStreamed(t *testing.T) {
+	t.Parallel()
+	const size = 256 << 20
+	f := newFront(t, HTTP, Options{})
+	f.add(newBackend(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		sum := sha256.New()
+		io.Copy(sum, r.Body)
+		w.Header().Set("X-Sum", fmt.Sprintf("%x", sum.Sum(nil)))
+		w.Header().Set("Content-Length", fmt.Sprint(size))
+		io.Copy(w, io.LimitReader(pattern{}, size))
+	})))
+	want := sha256.New()
+	io.Copy(want, io.LimitReader(pattern{}, size))
+
+	r, _ := http.NewRequest("POST", f.url("/"), io.LimitReader(pattern{}, size))
+	r.ContentLength = size
+	res, err := newClient(t).Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	got := sha256.New()
+	if n, err := io.Copy(got, res.Body); n != size || err != nil {
+		t.Fatalf("%d bytes, %v", n, err)
+	}
+	var mem runtime.MemStats
+	runtime.ReadMemStats(&mem)
+	if sum := fmt.Sprintf("%x", want.Sum(nil)); res.Header.Get("X-Sum") != sum || fmt.Sprintf("%x", got.Sum(nil)) != sum {
+		t.Error("bytes changed on the way")
+	}
+	if mem.Sys > size/2 {
+		t.Errorf("%d MB of memory for 2 x %d MB of body", mem.Sys>>20, size>>20)
+	}
+}
+
+type pattern struct{}
+
+func (pattern) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = byte(i)
+	}
+	return len(p), nil
+}
+
+func TestClientGone(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, HTTP, Options{})
+	seen := make(chan struct{})
+	ended := make(chan struct{})
+	f.add(newBackend(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		close(seen)
+		<-r.Context().Done()
+		close(ended)
+	})))
+	ctx, leave := context.WithCancel(t.Context())
+	go func() { <-seen; leave() }()
+	r, _ := http.NewRequestWithContext(ctx, "GET", f.url("/"), nil)
+	if _, err := newClient(t).Do(r); err == nil {
+		t.Fatal("got an answer")
+	}
+	<-ended // the back end hears of it
+	eventually(t, "counted as the client's doing", func() bool { return f.pool.Snapshot().ClientGone == 1 })
+	if s := f.pool.Snapshot(); len(s.Failures) != 0 {
+		t.Errorf("failures %v", s.Failures)
+	}
+}
+
+func TestClientConnectionIsKept(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, HTTP, Options{})
+	one, two := newBackend(t, answering("1")), newBackend(t, answering("2"))
+	f.add(one)
+	dials := 0
+	client := &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			dials++
+			return (&net.Dialer{}).DialContext(ctx, network, address)
+		},
+	}}
+	defer client.CloseIdleConnections()
+	if _, body := get(t, client, f.url("/")); body != "1" {
+		t.Fatal(body)
+	}
+	f.add(two)
+	f.drain(t, one)
+	one.rudeStop()
+	if _, body := get(t, client, f.url("/")); body != "2" || dials != 1 {
+		t.Errorf("got %q over %d connections, want 2 over 1", body, dials)
+	}
+}
+
+func dialRaw(t testing.TB, address string) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	return conn
+}
+
+func sendRaw(t testing.TB, address, request string) *http.Response {
+	t.Helper()
+	conn := dialRaw(t, address)
+	if _, err := io.WriteString(conn, request); err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res
+}

@@ -1,0 +1,80 @@
+package pool
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestNextToPart(t *testing.T) {
+	t.Parallel()
+	const total = 5 * time.Second
+	ms := time.Millisecond
+	tests := []struct {
+		name    string
+		elapsed time.Duration
+		rests   []rest
+		want    int
+	}{
+		{"nothing open", 0, nil, -1},
+		{"the longest rest first", 0, []rest{{2 * time.Second, false}, {time.Hour, false}}, 1},
+		{"a short rest is not enough at first", 0, []rest{{900 * ms, false}}, -1},
+		{"nor is it in the first half", total / 2, []rest{{900 * ms, false}}, -1},
+		{"later less is asked for", total * 8 / 10, []rest{{500 * ms, false}}, 0},
+		{"in the end next to nothing", total * 95 / 100, []rest{{25 * ms, false}}, 0},
+		{"but never within an exchange", total * 95 / 100, []rest{{time.Millisecond, true}}, -1},
+		{"a long query goes on in the first half", total / 4, []rest{{3 * time.Second, true}}, -1},
+		{"and nothing goes before it that rested less", total / 4, []rest{{3 * time.Second, true}, {2 * time.Second, false}}, -1},
+		{"what rested longer does", total / 4, []rest{{3 * time.Second, true}, {4 * time.Second, false}}, 1},
+		{"a connection that watches goes at half time", total / 2, []rest{{3 * time.Second, true}, {2 * time.Second, false}}, 0},
+	}
+	for _, test := range tests {
+		if got := nextToPart(test.rests, test.elapsed, total); got != test.want {
+			t.Errorf("%s: got %d, want %d", test.name, got, test.want)
+		}
+	}
+}
+
+type restingConn struct {
+	idle   time.Duration
+	claim  *Claim
+	closed time.Time
+}
+
+func (r *restingConn) Rest() (time.Duration, bool) { return r.idle, false }
+func (r *restingConn) Close() {
+	r.closed = time.Now()
+	r.claim.Release()
+}
+
+// An idle pool must not hold up a rollout, and the connection that rested
+// longest must have gone a while before the others.
+func TestDrainLetsRestingConnectionsGo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := New(Options{Dial: refused})
+		p.Add("a", "a:1")
+		var conns []*restingConn
+		for i := range 20 {
+			c := &restingConn{idle: time.Minute + time.Duration(i)*time.Second, claim: claim(t, p)}
+			c.claim.Stream(c)
+			conns = append(conns, c)
+		}
+		start := time.Now()
+		if err := p.Drain(t.Context(), "a", 5*time.Second); err != nil {
+			t.Fatal(err)
+		}
+		if d := time.Since(start); d > time.Second {
+			t.Errorf("drain of an idle pool took %s", d)
+		}
+		for i := range conns[1:] {
+			gap := conns[i].closed.Sub(conns[i+1].closed)
+			if want := laterPause; i == len(conns)-2 && gap != firstPause || gap <= 0 || gap > firstPause {
+				t.Errorf("connection %d was closed %s after the one that rested longer, want %s or so", i, gap, want)
+			}
+		}
+		if s := p.Snapshot(); s.CutAtDrain != 0 {
+			t.Errorf("%d were cut", s.CutAtDrain)
+		}
+	})
+}
