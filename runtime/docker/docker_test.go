@@ -109,7 +109,7 @@ func spec(t testing.TB, e *Engine, cmd ...string) container.Spec {
 	}
 	n := int(pods.Add(1))
 	return container.Spec{
-		Pod:      container.Pod{Namespace: "default", Name: fmt.Sprintf("web-%d", n), UID: fmt.Sprintf("uid-%d", n)},
+		Pod:      container.Pod{Namespace: "default", Name: fmt.Sprintf("web-%d", n), UID: fmt.Sprintf("uid-%d-%d", os.Getpid(), n)},
 		Name:     "app",
 		Hash:     "abc",
 		Image:    testImage,

@@ -23,7 +23,7 @@ func (e *Engine) Start(ctx context.Context, id string) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 
-	err = e.api.ContainerStart(ctx, engineID(id), dockercontainer.StartOptions{})
+	err = e.startWithAddress(ctx, engineID(id))
 	if cerrdefs.IsNotFound(err) {
 		// Either the container or its network is gone. The engine's answer is
 		// the same, so ask for the network.
@@ -32,10 +32,54 @@ func (e *Engine) Start(ctx context.Context, id string) error {
 			return netErr
 		}
 		if restored {
-			err = e.api.ContainerStart(ctx, engineID(id), dockercontainer.StartOptions{})
+			err = e.startWithAddress(ctx, engineID(id))
 		}
 	}
 	return failure("start container", err)
+}
+
+// startWithAddress starts a container as soon as its address is free. The
+// engine reports an exit a moment before it gives the address back, so that the
+// next attempt may come too early.
+func (e *Engine) startWithAddress(ctx context.Context, id string) error {
+	for wait := 5 * time.Millisecond; ; wait *= 2 {
+		err := e.api.ContainerStart(ctx, id, dockercontainer.StartOptions{})
+		// An address in use is answered with 403, like other things that no
+		// wait mends.
+		if !cerrdefs.IsPermissionDenied(err) || wait > time.Second || !e.addressComesFree(ctx, id) {
+			return err
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		}
+	}
+}
+
+// addressComesFree says whether the container's address is held by nothing
+// that runs. The engine's list is a little behind: it is the single container's
+// state that counts.
+func (e *Engine) addressComesFree(ctx context.Context, id string) bool {
+	c, err := e.Inspect(ctx, id)
+	if err != nil || !c.Address.IsValid() {
+		return false
+	}
+	args := e.own()
+	args.Add("label", labelAddress+"="+c.Address.String())
+	holders, err := e.api.ContainerList(ctx, dockercontainer.ListOptions{Filters: args})
+	if err != nil {
+		return false
+	}
+	for _, h := range holders {
+		s, err := e.Inspect(ctx, h.ID)
+		if err == nil && s.State == container.Running {
+			return false
+		}
+	}
+	return true
 }
 
 // Stop sends the image's stop signal, kills after the grace and returns once

@@ -171,13 +171,11 @@ func (e *Engine) Stop(ctx context.Context, id string, grace time.Duration) error
 	case r.Name == container.SandboxName:
 		e.exit(r, killed) // its stop signal is SIGKILL
 	default:
-		if !b.Deaf && b.StopAfter <= 0 {
-			e.exit(r, b.StopCode)
-		} else if !b.Deaf {
-			e.exitLater(r, b.StopAfter, b.StopCode)
-		}
 		// As with the real engine, a stop that was begun goes on without us.
 		e.exitLater(r, grace, killed)
+		if !b.Deaf {
+			e.terminate(r)
+		}
 	}
 	e.mu.Unlock()
 	select {
@@ -186,6 +184,18 @@ func (e *Engine) Stop(ctx context.Context, id string, grace time.Duration) error
 	case <-ctx.Done():
 		return fmt.Errorf("stop container: %w", ctx.Err())
 	}
+}
+
+// terminate is SIGTERM to a program that heeds it. The lock is held.
+func (e *Engine) terminate(r *record) {
+	for _, text := range r.behaviour.LastWords {
+		r.print(text)
+	}
+	if r.behaviour.StopAfter <= 0 {
+		e.exit(r, r.behaviour.StopCode)
+		return
+	}
+	e.exitLater(r, r.behaviour.StopAfter, r.behaviour.StopCode)
 }
 
 // Remove kills the container if need be and removes it.

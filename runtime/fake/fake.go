@@ -26,6 +26,7 @@ type Behaviour struct {
 	StopAfter  time.Duration // from SIGTERM to the exit
 	StopCode   int           // of that exit
 	Output     []string      // lines written at the start
+	LastWords  []string      // lines written at a SIGTERM that is heeded
 
 	// Exec answers for a command run in the container; nil: exit code 0.
 	Exec func(ctx context.Context, cmd []string) ([]byte, int, error)

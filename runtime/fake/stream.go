@@ -159,7 +159,6 @@ func refusal(network, host string, port int) error {
 	}
 }
 
-
 // Print lets a container write a line.
 func (e *Engine) Print(id, text string) {
 	e.mu.Lock()

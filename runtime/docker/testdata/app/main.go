@@ -20,7 +20,7 @@ func main() {
 	case "deaf":
 		signal.Ignore(syscall.SIGTERM)
 		fmt.Println("deaf")
-		select {}
+		time.Sleep(time.Hour)
 	case "exit": // exit CODE
 		fmt.Println("exiting with", args[1])
 		code, _ := strconv.Atoi(args[1])
