@@ -1,0 +1,297 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	corelisters "k8s.io/client-go/listers/core/v1"
+
+	"skiff/orchestrator/resource"
+	"skiff/runtime/container"
+)
+
+// adopt takes over what an earlier run has left: the containers of Pods that
+// exist go on, everything else goes.
+func (w *Worker) adopt(ctx context.Context) error {
+	all, err := corelisters.NewPodLister(w.informer.GetIndexer()).List(labels.Everything())
+	if err != nil {
+		return fmt.Errorf("list Pods: %w", err)
+	}
+	found, err := w.list(ctx)
+	if err != nil {
+		return nil // ctx has ended
+	}
+	pods := map[types.UID]*corev1.Pod{}
+	for _, pod := range all {
+		if pod.Spec.NodeName == "" || pod.Spec.NodeName == resource.NodeName {
+			pods[pod.UID] = pod
+		}
+	}
+	w.removeLeftovers(pods)
+
+	var states []*state
+	for _, pod := range pods {
+		s := newState(pod)
+		s.adopt(found)
+		if a := s.knownAddress(); a.IsValid() {
+			if err := w.addresses.Claim(string(pod.UID), a); err != nil {
+				w.Log.Warn("a Pod gets another address", "pod", pod.Namespace+"/"+pod.Name, "error", err)
+			} else {
+				s.address = a
+			}
+		}
+		states = append(states, s)
+	}
+	// Only when all addresses are claimed may a Pod lease one.
+	for _, s := range states {
+		w.start(ctx, s)
+	}
+	w.removeOrphans(ctx, found)
+	return nil
+}
+
+// list asks until the engine answers or ctx ends.
+func (w *Worker) list(ctx context.Context) ([]container.Status, error) {
+	for failures := 1; ; failures++ {
+		list, err := w.Engine.List(ctx)
+		if err == nil {
+			return list, nil
+		}
+		w.Log.Warn("the engine does not list its containers; trying again", "error", err)
+		if !pause(ctx, retryDelay(failures)) {
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// removeLeftovers removes the volumes of Pods that do not exist.
+func (w *Worker) removeLeftovers(pods map[types.UID]*corev1.Pod) {
+	entries, err := os.ReadDir(filepath.Join(w.DataDir, "pods"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		w.Log.Warn("volumes left behind are not removed", "error", err)
+	}
+	for _, e := range entries {
+		uid := types.UID(e.Name())
+		if pods[uid] != nil {
+			continue
+		}
+		w.tasks.Go(func() {
+			if err := os.RemoveAll(w.podDir(uid)); err != nil {
+				w.Log.Warn("volumes left behind are not removed", "error", err)
+			}
+		})
+	}
+}
+
+// removeOrphans removes the containers whose Pod does not exist.
+func (w *Worker) removeOrphans(ctx context.Context, list []container.Status) {
+	for _, st := range list {
+		if w.pods[types.UID(st.Pod.UID)] == nil {
+			w.removeOrphan(ctx, st.ID)
+		}
+	}
+}
+
+func (w *Worker) removeOrphan(ctx context.Context, id string) {
+	w.tasks.Go(func() {
+		for failures := 1; ; failures++ {
+			err := w.Engine.Remove(ctx, id)
+			if err == nil {
+				return
+			}
+			w.Log.Warn("a container without a Pod is not removed; trying again", "container", id, "error", err)
+			if !pause(ctx, retryDelay(failures)) {
+				return
+			}
+		}
+	})
+}
+
+// event passes on what happened to a container. Where events were missed,
+// everything is looked at again.
+func (w *Worker) event(ctx context.Context, e container.Event) {
+	if e.ContainerID == "" {
+		for _, p := range w.pods {
+			p.send(p.recheck)
+		}
+		w.tasks.Go(func() {
+			list, err := w.list(ctx)
+			if err != nil {
+				return
+			}
+			select {
+			case w.listed <- list:
+			case <-ctx.Done():
+			}
+		})
+		return
+	}
+	p := w.pods[types.UID(e.Pod.UID)]
+	switch {
+	case p != nil:
+		p.send(func() { p.happened(e) })
+	case e.Action == "create" || e.Action == "start":
+		// A creation that was cut short has come through after all.
+		w.removeOrphan(ctx, e.ContainerID)
+	}
+}
+
+// happened takes note of an event of one of the Pod's containers.
+func (p *pod) happened(e container.Event) {
+	if e.Action != "die" && e.Action != "destroy" {
+		return
+	}
+	u := p.s.unit(e.Name)
+	switch {
+	case u == nil:
+	case u.cur != nil && u.cur.ID == e.ContainerID:
+		u.suspect, u.down = true, true
+	case p.s.busy(opStart, u.name):
+		u.early = e.ContainerID
+	}
+}
+
+// recheck has every container inspected that is thought to be running.
+func (p *pod) recheck() {
+	for _, u := range p.s.all() {
+		if u.running() {
+			u.suspect = true
+		}
+	}
+}
+
+// adopt makes the state of a Pod from the containers that an earlier run left
+// and from what that run reported.
+func (s *state) adopt(found []container.Status) {
+	s.reported = ownStatus(s.pod.Status)
+	s.reportedVersion = s.pod.ResourceVersion
+	s.add(found)
+	for _, u := range s.units {
+		for i := range s.pod.Status.ContainerStatuses {
+			if cs := &s.pod.Status.ContainerStatuses[i]; cs.Name == u.name {
+				u.recall(cs)
+			}
+		}
+	}
+	if s.pod.DeletionTimestamp != nil {
+		s.deadline = s.pod.DeletionTimestamp.Time
+		s.admitted = true // by the earlier run, perhaps
+	}
+	s.markStale()
+}
+
+// add enters containers of the Pod that the engine has. The newest attempt of
+// each is the current one.
+func (s *state) add(found []container.Status) {
+	own := slices.DeleteFunc(slices.Clone(found), func(st container.Status) bool { return st.Pod.UID != string(s.pod.UID) })
+	slices.SortFunc(own, func(a, b container.Status) int { return cmp.Compare(a.Attempt, b.Attempt) })
+	known := s.containers()
+	for _, st := range own {
+		u := s.unit(st.Name)
+		switch {
+		case slices.Contains(known, st.ID):
+		case u == nil || st.State == container.Created || (u.cur != nil && u.cur.Attempt >= st.Attempt):
+			s.old = append(s.old, st.ID)
+		default:
+			if u.last != nil {
+				s.old = append(s.old, u.last.ID)
+			}
+			u.last, u.cur = u.cur, newAttempt(st)
+			u.next = st.Attempt + 1
+			// postStart has run, or would be run twice.
+			u.hooked = true
+			c := s.spec(u.name)
+			u.started = c == nil || c.StartupProbe == nil
+			u.ready = c == nil || c.ReadinessProbe == nil
+		}
+	}
+}
+
+// recall fills in what only the API remembers: that the container which still
+// runs had passed its probes, and attempts whose containers are gone.
+func (u *unit) recall(cs *corev1.ContainerStatus) {
+	switch {
+	case u.running() && u.cur.ID == cs.ContainerID:
+		u.started = u.started || (cs.Started != nil && *cs.Started)
+		u.ready = u.ready || cs.Ready
+	case u.cur == nil && cs.ContainerID != "":
+		u.cur = lostAttempt(cs)
+		u.gone = true
+		u.next = u.cur.Attempt + 1
+	}
+	if u.cur != nil && u.cur.Reason == "" && cs.State.Terminated != nil && cs.State.Terminated.ContainerID == u.cur.ID {
+		u.cur.Reason, u.cur.Message = cs.State.Terminated.Reason, cs.State.Terminated.Message
+	}
+	if t := cs.LastTerminationState.Terminated; t != nil && u.last == nil && u.cur != nil && u.cur.ID != t.ContainerID {
+		u.last = fromTerminated(t, u.cur.Attempt-1)
+	}
+}
+
+// lostAttempt is a container that the engine has no more.
+func lostAttempt(cs *corev1.ContainerStatus) *attempt {
+	t := cs.State.Terminated
+	if t == nil && cs.State.Waiting != nil {
+		t = cs.LastTerminationState.Terminated
+	}
+	if t == nil {
+		t = &corev1.ContainerStateTerminated{ExitCode: 137, Reason: reasonStatusUnknown, ContainerID: cs.ContainerID}
+		t.Message = "the container was removed from the engine while skiff was down"
+		if r := cs.State.Running; r != nil {
+			t.StartedAt, t.FinishedAt = r.StartedAt, r.StartedAt
+		}
+	}
+	a := fromTerminated(t, int(cs.RestartCount))
+	a.Image, a.ImageID = cs.Image, cs.ImageID
+	return a
+}
+
+func fromTerminated(t *corev1.ContainerStateTerminated, number int) *attempt {
+	return &attempt{
+		Status: container.Status{
+			ID:         t.ContainerID,
+			Attempt:    number,
+			State:      container.Exited,
+			ExitCode:   int(t.ExitCode),
+			StartedAt:  t.StartedAt.Time,
+			FinishedAt: t.FinishedAt.Time,
+		},
+		Reason:  t.Reason,
+		Message: t.Message,
+	}
+}
+
+// knownAddress is the address that the Pod had in an earlier run.
+func (s *state) knownAddress() netip.Addr {
+	for _, u := range s.all() {
+		if u.cur != nil && u.cur.Address.IsValid() {
+			return u.cur.Address
+		}
+	}
+	a, err := netip.ParseAddr(s.pod.Status.PodIP)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return a
+}

@@ -1,0 +1,40 @@
+package node
+
+import "time"
+
+// As in the kubelet: 10 s, doubled up to 5 min, forgotten after twice that.
+const (
+	backoffFirst  = 10 * time.Second
+	backoffLimit  = 5 * time.Minute
+	backoffForget = 2 * backoffLimit
+)
+
+// backoff is how long to wait between attempts that fail.
+type backoff struct {
+	delay time.Duration
+	since time.Time // when the attempt was made that delay was chosen for
+}
+
+// until says when an attempt may follow one that failed at a time. The first
+// failure is followed at once.
+func (b backoff) until(failed time.Time) time.Time {
+	if b.delay == 0 || failed.Sub(b.since) > backoffForget {
+		return failed
+	}
+	return failed.Add(b.delay)
+}
+
+// next is the back-off after an attempt made now, when the one before failed
+// at a time.
+func (b backoff) next(failed, now time.Time) backoff {
+	if b.delay == 0 || failed.Sub(b.since) > backoffForget {
+		return backoff{delay: backoffFirst, since: now}
+	}
+	return backoff{delay: min(2*b.delay, backoffLimit), since: now}
+}
+
+// retryDelay is for calls that failed for reasons outside the Pod: an engine
+// that does not answer, an API that refuses.
+func retryDelay(failures int) time.Duration {
+	return min(100*time.Millisecond<<min(failures-1, 10), 10*time.Second)
+}

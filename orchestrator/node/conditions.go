@@ -1,0 +1,88 @@
+package node
+
+import (
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// ownConditions are those that the worker writes, in the kubelet's order.
+var ownConditions = []corev1.PodConditionType{
+	corev1.PodReadyToStartContainers, corev1.PodInitialized, corev1.PodReady, corev1.ContainersReady, corev1.PodScheduled,
+}
+
+// conditions judges the Pod as a whole. st is its status so far.
+func conditions(s *state, st corev1.PodStatus, now time.Time) []corev1.PodCondition {
+	containers := containersReady(st)
+	ready := containers
+	ready.Type = corev1.PodReady
+	if ready.Status == corev1.ConditionTrue && !s.gatesPass() {
+		ready.Status = corev1.ConditionFalse
+		ready.Reason = "ReadinessGatesNotReady"
+		ready.Message = "a readiness gate's condition is not true"
+	}
+	initialized := corev1.PodCondition{Type: corev1.PodInitialized, Status: corev1.ConditionTrue}
+	if st.Phase == corev1.PodSucceeded {
+		initialized.Reason = "PodCompleted"
+	}
+	out := []corev1.PodCondition{
+		{Type: corev1.PodReadyToStartContainers, Status: truth(s.networked() && !over(st.Phase))},
+		initialized,
+		ready,
+		containers,
+		{Type: corev1.PodScheduled, Status: corev1.ConditionTrue},
+	}
+	for i := range out {
+		c := &out[i]
+		c.ObservedGeneration = s.pod.Generation
+		c.LastTransitionTime = second(now)
+		if before := condition(s.reported.Conditions, c.Type); before != nil && before.Status == c.Status {
+			c.LastTransitionTime = before.LastTransitionTime
+		}
+	}
+	return out
+}
+
+func containersReady(st corev1.PodStatus) corev1.PodCondition {
+	c := corev1.PodCondition{Type: corev1.ContainersReady, Status: corev1.ConditionFalse}
+	switch st.Phase {
+	case corev1.PodSucceeded:
+		c.Reason = "PodCompleted"
+		return c
+	case corev1.PodFailed:
+		c.Reason = "PodFailed"
+		return c
+	}
+	var unready []string
+	for _, cs := range st.ContainerStatuses {
+		if !cs.Ready {
+			unready = append(unready, cs.Name)
+		}
+	}
+	if len(unready) > 0 {
+		c.Reason = "ContainersNotReady"
+		c.Message = fmt.Sprintf("containers with unready status: %s", unready)
+		return c
+	}
+	c.Status = corev1.ConditionTrue
+	return c
+}
+
+func condition(list []corev1.PodCondition, kind corev1.PodConditionType) *corev1.PodCondition {
+	for i := range list {
+		if list[i].Type == kind {
+			return &list[i]
+		}
+	}
+	return nil
+}
+
+func truth(b bool) corev1.ConditionStatus {
+	if b {
+		return corev1.ConditionTrue
+	}
+	return corev1.ConditionFalse
+}
+
+func over(p corev1.PodPhase) bool { return p == corev1.PodSucceeded || p == corev1.PodFailed }

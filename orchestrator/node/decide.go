@@ -1,0 +1,237 @@
+package node
+
+import (
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"skiff/runtime/container"
+)
+
+// plan is what to do next for a Pod: jobs to begin, running jobs to cut short,
+// and when to decide again if nothing happens before.
+type plan struct {
+	s   *state
+	now time.Time
+
+	begin  []job
+	cancel []job
+	wake   time.Time
+	quiet  bool // skiff goes down and the Pod has nothing left to do
+	over   bool // nothing is left of the Pod
+}
+
+// decide says what a Pod needs, from what is known about it.
+func decide(s *state, now time.Time) *plan {
+	p := &plan{s: s, now: now}
+	switch {
+	case s.vanished:
+		p.vanish()
+	case s.leaving():
+		p.leave()
+	default:
+		p.live()
+	}
+	return p
+}
+
+// want begins a job unless it runs already or must wait after a failure.
+func (p *plan) want(o op, name string) {
+	j := job{o, name}
+	js := p.s.jobs[j]
+	switch {
+	case js == nil:
+		p.begin = append(p.begin, j)
+	case js.busy:
+	case p.now.Before(js.retry):
+		p.wakeAt(js.retry)
+	default:
+		p.begin = append(p.begin, j)
+	}
+}
+
+// stop cuts a running job short.
+func (p *plan) stop(o op, name string) {
+	j := job{o, name}
+	if js := p.s.jobs[j]; js != nil && js.busy && !js.cancelled {
+		p.cancel = append(p.cancel, j)
+	}
+}
+
+func (p *plan) wakeAt(t time.Time) {
+	if p.wake.IsZero() || t.Before(p.wake) {
+		p.wake = t
+	}
+}
+
+// live keeps a Pod running.
+func (p *plan) live() {
+	s := p.s
+	if !s.bound {
+		p.want(opBind, "")
+	}
+	p.traffic()
+	for _, id := range s.old {
+		p.want(opRemoveOld, id)
+	}
+	if s.finished() {
+		p.rest()
+		return
+	}
+	if !s.address.IsValid() {
+		p.want(opLease, "")
+	}
+	if !s.mounted {
+		p.want(opMount, "")
+	}
+	placed := s.mounted && s.address.IsValid() && p.network()
+	for _, u := range s.units {
+		p.unit(u, placed)
+		// Containers start in the order of the manifest as far as one has a
+		// postStart hook: what comes after it may rely on what it did.
+		placed = placed && (u.hooked || !hasPostStart(s.spec(u.name)))
+	}
+}
+
+// rest leaves a Pod alone whose containers have all ended for good.
+func (p *plan) rest() {
+	for _, u := range p.s.units {
+		p.stop(opProbe, u.name)
+	}
+	if p.s.sandbox != nil && p.s.sandbox.running() {
+		p.want(opStop, container.SandboxName)
+	}
+}
+
+// traffic keeps a Pod in the pools for exactly as long as it is ready.
+func (p *plan) traffic() {
+	s := p.s
+	switch {
+	case s.ready() && !s.serving:
+		if !s.busy(opRemoveTraffic, "") {
+			p.want(opAdd, "")
+		}
+	case !s.ready() && s.admitted:
+		p.stop(opAdd, "")
+		if !s.busy(opAdd, "") {
+			p.want(opRemoveTraffic, "")
+		}
+	}
+}
+
+// network keeps the sandbox running, where there is one, and says whether
+// containers can start.
+func (p *plan) network() bool {
+	s, u := p.s, p.s.sandbox
+	switch {
+	case u == nil:
+		return true
+	case s.busy(opStart, u.name) || s.busy(opStop, u.name):
+		return false
+	case u.suspect:
+		p.want(opInspect, u.name)
+		return false
+	case u.running():
+		return true
+	}
+	// Containers that have joined a sandbox cannot join another one.
+	for _, c := range s.units {
+		if c.running() || s.busy(opStart, c.name) {
+			return false
+		}
+	}
+	if s.mounted && s.address.IsValid() {
+		p.want(opStart, u.name)
+	}
+	return false
+}
+
+// unit brings one container a step further.
+func (p *plan) unit(u *unit, placed bool) {
+	switch {
+	case p.s.busy(opStart, u.name) || p.s.busy(opStop, u.name):
+	case u.suspect:
+		p.want(opInspect, u.name)
+	case u.running():
+		p.run(u)
+	default:
+		p.restart(u, placed)
+	}
+}
+
+// run looks after a container that is running.
+func (p *plan) run(u *unit) {
+	spec := p.s.spec(u.name)
+	switch {
+	case u.kill != nil || p.orphaned():
+		p.stop(opPostStart, u.name)
+		p.stop(opProbe, u.name)
+		if !p.s.admitted {
+			p.want(opStop, u.name)
+		}
+	case !u.hooked:
+		p.want(opPostStart, u.name)
+	case hasProbes(spec) && !u.probed:
+		p.want(opProbe, u.name)
+	}
+}
+
+// orphaned says whether the sandbox is gone that the containers live in.
+func (p *plan) orphaned() bool {
+	u := p.s.sandbox
+	return u != nil && u.cur != nil && !u.suspect && !u.running() && !p.s.busy(opStart, u.name)
+}
+
+// restart gives a container its first or next attempt, when its time has come.
+func (p *plan) restart(u *unit, placed bool) {
+	s := p.s
+	p.stop(opPostStart, u.name)
+	p.stop(opProbe, u.name)
+	if u.ended() {
+		if !s.restarts(u) {
+			return
+		}
+		if until := u.retryAt(); p.now.Before(until) {
+			p.wakeAt(until)
+			return
+		}
+	}
+	if u.image == nil {
+		p.want(opImage, u.name)
+		p.pullBackOff(u)
+		return
+	}
+	if placed {
+		p.want(opStart, u.name)
+	}
+}
+
+// pullBackOffAfter is how long ErrImagePull is shown before ImagePullBackOff.
+const pullBackOffAfter = 2 * time.Second
+
+func (p *plan) pullBackOff(u *unit) {
+	if u.wait == nil || u.wait.reason != reasonErrImagePull || p.s.busy(opImage, u.name) {
+		return
+	}
+	if at := u.wait.since.Add(pullBackOffAfter); p.now.Before(at) {
+		p.wakeAt(at)
+		return
+	}
+	p.want(opPullBackOff, u.name)
+}
+
+// retryAt is when the next attempt may follow the one that has ended.
+func (u *unit) retryAt() time.Time {
+	if u.gone { // nobody's crash
+		return time.Time{}
+	}
+	return u.crash.until(u.cur.FinishedAt)
+}
+
+func hasPostStart(c *corev1.Container) bool {
+	return c != nil && c.Lifecycle != nil && c.Lifecycle.PostStart != nil
+}
+
+func hasProbes(c *corev1.Container) bool {
+	return c != nil && (c.StartupProbe != nil || c.ReadinessProbe != nil || c.LivenessProbe != nil)
+}

@@ -1,0 +1,77 @@
+package node
+
+import (
+	"context"
+	"io"
+	"net"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"skiff/runtime/container"
+)
+
+// Engine is what the worker needs of a container engine. Every method may be
+// called from any goroutine and honours its context.
+type Engine interface {
+	Images
+	Containers
+	Access
+}
+
+// Images looks for images and fetches them.
+type Images interface {
+	// Image describes a local image; container.ErrNotFound where there is none.
+	Image(ctx context.Context, ref string) (container.Image, error)
+	// Pull fetches an image, or makes sure that the local one is the newest.
+	// progress is told how many of how many bytes are there, from one goroutine.
+	Pull(ctx context.Context, ref string, progress func(done, total int64)) (container.Image, error)
+}
+
+// Containers makes, runs and removes the instance's containers.
+type Containers interface {
+	// Create makes a container and returns its ID; container.ErrConflict where
+	// the same Pod has one of that name and attempt. The name
+	// container.SandboxName makes a sandbox.
+	Create(ctx context.Context, spec container.Spec) (id string, err error)
+	// Start starts a created container. One that runs already is fine.
+	Start(ctx context.Context, id string) error
+	// Stop asks a container to end, kills it after the grace period, and
+	// returns when it has ended. One that has ended already is fine;
+	// container.ErrNotFound where there is none.
+	Stop(ctx context.Context, id string, grace time.Duration) error
+	// Remove removes a container, killing it if need be. None there is fine.
+	Remove(ctx context.Context, id string) error
+	// Inspect describes one container; container.ErrNotFound where there is none.
+	Inspect(ctx context.Context, id string) (container.Status, error)
+	// List describes every container of the instance, sandboxes included.
+	List(ctx context.Context) ([]container.Status, error)
+}
+
+// Access reaches into containers and hears of them.
+type Access interface {
+	// Events tells what happens to the instance's containers from the moment it
+	// returns. A zero Event says that some may have been missed. The channel is
+	// closed when ctx ends.
+	Events(ctx context.Context) <-chan container.Event
+	// Exec runs a command in a running container, at most until ctx's deadline.
+	Exec(ctx context.Context, id string, cmd []string) (output []byte, exitCode int, err error)
+	// Logs reads what a container wrote, also after it has ended.
+	Logs(ctx context.Context, id string, opts container.LogOptions) (io.ReadCloser, error)
+	// DialContext connects to a Pod's address.
+	DialContext(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// Traffic is what the worker needs of whatever sends requests to Pods.
+type Traffic interface {
+	// Add makes the Pod, whose status has its address, a back end of every
+	// Service that selects it. When it returns, requests may arrive. Idempotent.
+	Add(ctx context.Context, pod *corev1.Pod) error
+	// Remove takes the Pod out of every pool; when it returns, no new request
+	// reaches it. Requests in flight go on. Idempotent, also for unknown Pods.
+	Remove(ctx context.Context, uid types.UID) error
+	// Drain is Remove, and then waits until nothing of the Pod's is in flight.
+	// Streams are cut after the given time, requests when ctx ends.
+	Drain(ctx context.Context, pod *corev1.Pod, streams time.Duration) error
+}

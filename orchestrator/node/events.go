@@ -1,0 +1,97 @@
+package node
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/scheme"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/tools/record"
+
+	"skiff/orchestrator/resource"
+)
+
+// The kubelet's reasons, of events and of states.
+const (
+	reasonScheduled         = "Scheduled"
+	reasonPulling           = "Pulling"
+	reasonPulled            = "Pulled"
+	reasonFailed            = "Failed"
+	reasonInspectFailed     = "InspectFailed"
+	reasonBackOff           = "BackOff"
+	reasonCreated           = "Created"
+	reasonStarted           = "Started"
+	reasonKilling           = "Killing"
+	reasonUnhealthy         = "Unhealthy"
+	reasonFailedMount       = "FailedMount"
+	reasonNoAddress         = "FailedCreatePodSandBox"
+	reasonPostStartFailed   = "FailedPostStartHook"
+	reasonPreStopFailed     = "FailedPreStopHook"
+	reasonSandboxChanged    = "SandboxChanged"
+	reasonContainerCreating = "ContainerCreating"
+	reasonCrashLoop         = "CrashLoopBackOff"
+	reasonErrImagePull      = "ErrImagePull"
+	reasonImagePullBackOff  = "ImagePullBackOff"
+	reasonNeverPull         = "ErrImageNeverPull"
+	reasonInvalidImage      = "InvalidImageName"
+	reasonImageInspect      = "ImageInspectError"
+	reasonCreateError       = "CreateContainerError"
+	reasonConfigError       = "CreateContainerConfigError"
+	reasonStartError        = "StartError"
+	reasonPostStartError    = "PostStartHookError"
+	reasonStatusUnknown     = "ContainerStatusUnknown"
+	reasonOOMKilled         = "OOMKilled"
+	reasonCompleted         = "Completed"
+	reasonError             = "Error"
+)
+
+// recorder writes events in the names of those who write them in Kubernetes.
+type recorder struct {
+	broadcaster record.EventBroadcaster
+	kubelet     record.EventRecorder
+	scheduler   record.EventRecorder
+}
+
+func newRecorder(ctx context.Context, client kubernetes.Interface) *recorder {
+	b := record.NewBroadcaster(record.WithContext(ctx))
+	b.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: client.CoreV1().Events("")})
+	return &recorder{
+		broadcaster: b,
+		kubelet:     b.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "kubelet", Host: resource.NodeName}),
+		scheduler:   b.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "default-scheduler"}),
+	}
+}
+
+func (r *recorder) close() { r.broadcaster.Shutdown() }
+
+// normal and warn record an event about a Pod, or about its container of that
+// name.
+func (r *recorder) normal(pod *corev1.Pod, name, reason, format string, args ...any) {
+	r.kubelet.Event(objectRef(pod, name), corev1.EventTypeNormal, reason, fmt.Sprintf(format, args...))
+}
+
+func (r *recorder) warn(pod *corev1.Pod, name, reason, format string, args ...any) {
+	r.kubelet.Event(objectRef(pod, name), corev1.EventTypeWarning, reason, fmt.Sprintf(format, args...))
+}
+
+func (r *recorder) scheduled(pod *corev1.Pod) {
+	r.scheduler.Eventf(objectRef(pod, ""), corev1.EventTypeNormal, reasonScheduled,
+		"Successfully assigned %s/%s to %s", pod.Namespace, pod.Name, resource.NodeName)
+}
+
+func objectRef(pod *corev1.Pod, name string) *corev1.ObjectReference {
+	ref := &corev1.ObjectReference{
+		APIVersion:      "v1",
+		Kind:            "Pod",
+		Namespace:       pod.Namespace,
+		Name:            pod.Name,
+		UID:             pod.UID,
+		ResourceVersion: pod.ResourceVersion,
+	}
+	if name != "" {
+		ref.FieldPath = "spec.containers{" + name + "}"
+	}
+	return ref
+}

@@ -1,0 +1,75 @@
+package node
+
+import (
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// environment is a container's variables in the engine's form, and the values
+// that $(NAME) stands for in its command. A variable may refer to those listed
+// before it; a later one of the same name takes its place.
+func environment(vars []corev1.EnvVar) (env []string, values map[string]string) {
+	values = map[string]string{}
+	var names []string
+	for _, v := range vars {
+		if _, ok := values[v.Name]; !ok {
+			names = append(names, v.Name)
+		}
+		values[v.Name] = expand(v.Value, values)
+	}
+	for _, name := range names {
+		env = append(env, name+"="+values[name])
+	}
+	return env, values
+}
+
+func expandAll(list []string, values map[string]string) []string {
+	var out []string
+	for _, s := range list {
+		out = append(out, expand(s, values))
+	}
+	return out
+}
+
+// expand puts values in the place of $(NAME). $$ is a plain dollar, so that
+// $$(NAME) stays as $(NAME); names without a value are left as they are.
+func expand(s string, values map[string]string) string {
+	var b strings.Builder
+	for {
+		i := strings.IndexByte(s, '$')
+		if i < 0 || i+1 == len(s) {
+			b.WriteString(s)
+			return b.String()
+		}
+		b.WriteString(s[:i])
+		s = s[i:]
+		n := referenceLength(s)
+		name := ""
+		if n > 3 {
+			name = s[2 : n-1]
+		}
+		value, known := values[name]
+		switch {
+		case s[1] == '$':
+			b.WriteByte('$')
+			n = 2
+		case n > 0 && known:
+			b.WriteString(value)
+		case n > 0:
+			b.WriteString(s[:n])
+		default:
+			b.WriteByte('$')
+			n = 1
+		}
+		s = s[n:]
+	}
+}
+
+// referenceLength is the length of the $(NAME) that s begins with, 0 if it does not.
+func referenceLength(s string) int {
+	if !strings.HasPrefix(s, "$(") {
+		return 0
+	}
+	return strings.IndexByte(s, ')') + 1
+}

@@ -1,0 +1,174 @@
+package node
+
+// leave ends a Pod in good order: out of the pools and drained, containers
+// asked to end, everything removed, and the object last. When skiff goes down,
+// containers and object stay.
+func (p *plan) leave() {
+	s := p.s
+	p.abandon()
+	if !s.drained {
+		p.drain()
+		return
+	}
+	if p.starting() {
+		return
+	}
+	if s.stray {
+		p.want(opSweep, "")
+		return
+	}
+	if p.end() {
+		return
+	}
+	if s.pod.DeletionTimestamp == nil {
+		p.quiet = p.inspectAll() && !s.busy(opReport, "")
+		return
+	}
+	p.clear()
+}
+
+// abandon cuts short what would only bring the Pod up.
+func (p *plan) abandon() {
+	for _, u := range p.s.all() {
+		p.stop(opImage, u.name)
+		p.stop(opStart, u.name)
+		p.stop(opPostStart, u.name)
+		p.stop(opProbe, u.name)
+	}
+	p.stop(opMount, "")
+	p.stop(opAdd, "")
+}
+
+// drain waits for the requests in flight, at most until the grace period ends.
+func (p *plan) drain() {
+	s := p.s
+	if s.busy(opAdd, "") || s.busy(opRemoveTraffic, "") {
+		return
+	}
+	if s.busy(opDrain, "") && !p.now.Before(s.deadline) {
+		p.stop(opDrain, "")
+		return
+	}
+	p.want(opDrain, "")
+	p.wakeAt(s.deadline)
+}
+
+func (p *plan) starting() bool {
+	for _, u := range p.s.all() {
+		if p.s.busy(opStart, u.name) {
+			return true
+		}
+	}
+	return p.s.busy(opMount, "")
+}
+
+// end asks the running containers to end, then the sandbox, and says whether
+// that is still going on.
+func (p *plan) end() bool {
+	s, going := p.s, false
+	for _, u := range s.units {
+		going = p.endUnit(u) || going
+	}
+	if !going && s.sandbox != nil && s.pod.DeletionTimestamp == nil {
+		going = p.endUnit(s.sandbox)
+	}
+	return going
+}
+
+func (p *plan) endUnit(u *unit) bool {
+	j := job{opStop, u.name}
+	if js := p.s.jobs[j]; js != nil && js.busy {
+		if p.s.deadline.Before(js.deadline) {
+			p.stop(opStop, u.name) // the grace period was cut; once more with what is left
+		}
+		return true
+	}
+	if !u.running() {
+		return false
+	}
+	p.want(opStop, u.name)
+	return true
+}
+
+// inspectAll learns how the containers ended, which the object that stays will
+// tell, and says whether it is all known.
+func (p *plan) inspectAll() bool {
+	known := true
+	for _, u := range p.s.units {
+		if u.suspect {
+			known = false
+			p.want(opInspect, u.name)
+		}
+	}
+	return known
+}
+
+// vanish ends a Pod that the API has forgotten: nobody waits for it and nobody
+// grants it a grace period.
+func (p *plan) vanish() {
+	s := p.s
+	p.abandon()
+	p.stop(opDrain, "")
+	for _, u := range s.all() {
+		p.stop(opStop, u.name)
+	}
+	if s.admitted && !s.drained {
+		if !s.busy(opAdd, "") {
+			p.want(opRemoveTraffic, "")
+		}
+		return
+	}
+	if p.starting() || s.busy(opDrain, "") {
+		return
+	}
+	if s.stray {
+		p.want(opSweep, "")
+		return
+	}
+	p.clear()
+}
+
+// clear removes what a Pod has left behind, the object last: whoever sees it
+// gone can rely on the rest.
+func (p *plan) clear() {
+	s := p.s
+	switch {
+	case !s.removed:
+		// An object that finalizers hold still tells how its containers ended.
+		if !s.vanished && len(s.pod.Finalizers) > 0 && !p.inspectAll() {
+			return
+		}
+		p.want(opRemove, "")
+	case !s.unmounted:
+		p.want(opUnmount, "")
+	case !s.released:
+		p.want(opRelease, "")
+	case s.vanished:
+		p.over = true
+	case !s.deleted:
+		p.want(opDelete, "")
+	}
+}
+
+// stopped says whether no container of the Pod is running.
+func (s *state) stopped() bool {
+	for _, u := range s.units {
+		if u.running() {
+			return false
+		}
+	}
+	return true
+}
+
+// containers lists the IDs of all that the Pod is known to have.
+func (s *state) containers() []string {
+	ids := append([]string(nil), s.old...)
+	for _, u := range s.all() {
+		for _, a := range []*attempt{u.cur, u.last} {
+			if a != nil {
+				ids = append(ids, a.ID)
+			}
+		}
+	}
+	return ids
+}

@@ -1,0 +1,88 @@
+package node
+
+import (
+	"fmt"
+	"hash/fnv"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"skiff/runtime/container"
+)
+
+// containerSpec says in the engine's terms what the next attempt at a container
+// is. Mounts are left to whoever prepares them.
+func containerSpec(s *state, u *unit) container.Spec {
+	c := s.spec(u.name)
+	env, values := environment(c.Env)
+	spec := container.Spec{
+		Pod:        identity(s.pod),
+		Name:       u.name,
+		Attempt:    u.next,
+		Hash:       hash(c),
+		ImageID:    u.image.ID,
+		Image:      c.Image,
+		Entrypoint: expandAll(c.Command, values),
+		Cmd:        expandAll(c.Args, values),
+		Env:        env,
+		WorkingDir: c.WorkingDir,
+		TTY:        c.TTY,
+		Stdin:      c.Stdin,
+	}
+	if s.sandbox != nil {
+		spec.Network.Sandbox = s.sandbox.cur.ID
+		return spec
+	}
+	spec.Network.Address = s.address
+	spec.Hostname = hostname(s.pod)
+	return spec
+}
+
+func sandboxSpec(s *state) container.Spec {
+	return container.Spec{
+		Pod:      identity(s.pod),
+		Name:     container.SandboxName,
+		Attempt:  s.sandbox.next,
+		Hostname: hostname(s.pod),
+		Network:  container.Network{Address: s.address},
+	}
+}
+
+func identity(pod *corev1.Pod) container.Pod {
+	return container.Pod{Namespace: pod.Namespace, Name: pod.Name, UID: string(pod.UID)}
+}
+
+// hash tells whether a running container is still what its Pod asks for. The
+// image is all of a container that the API lets change.
+func hash(c *corev1.Container) string {
+	h := fnv.New32a()
+	fmt.Fprintf(h, "%s\x00%s", c.Name, c.Image)
+	return strconv.FormatUint(uint64(h.Sum32()), 16)
+}
+
+// hostname is the Pod's name, as far as a host name can be so long.
+func hostname(pod *corev1.Pod) string {
+	name := pod.Name
+	if pod.Spec.Hostname != "" {
+		name = pod.Spec.Hostname
+	}
+	if len(name) > 63 {
+		name = strings.TrimRight(name[:63], "-.")
+	}
+	return name
+}
+
+// grace is how long a container may take to end where nobody says otherwise.
+func grace(pod *corev1.Pod) int64 {
+	if s := pod.Spec.TerminationGracePeriodSeconds; s != nil {
+		return *s
+	}
+	return corev1.DefaultTerminationGracePeriodSeconds
+}
+
+// dialAddress is where a Pod answers on a port.
+func dialAddress(ip netip.Addr, port int) string {
+	return netip.AddrPortFrom(ip, uint16(port)).String()
+}

@@ -1,0 +1,228 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"skiff/runtime/container"
+)
+
+// lease gets the Pod its address, which it keeps until it is gone.
+func (p *pod) lease() task {
+	pod := p.s.pod
+	return func(context.Context) (func(), error) {
+		a, err := p.addresses.Lease(string(p.uid))
+		if err != nil {
+			p.events.warn(pod, "", reasonNoAddress, "Failed to create pod sandbox: %v", err)
+			return nil, err
+		}
+		return func() { p.s.address = a }, nil
+	}
+}
+
+// start makes the next attempt at a container, or at the sandbox.
+func (p *pod) start(u *unit) task {
+	u.early = ""
+	if u.name == container.SandboxName {
+		return p.startSandbox(u)
+	}
+	pod, c, spec := p.s.pod, p.s.spec(u.name), containerSpec(p.s, u)
+	return func(ctx context.Context) (func(), error) {
+		var err error
+		if spec.Mounts, err = p.mounts(pod, c); err != nil {
+			p.events.warn(pod, c.Name, reasonFailed, "Error: %v", err)
+			return func() { u.wait = &waiting{reason: reasonConfigError, message: err.Error()} }, err
+		}
+		made, err := p.launch(ctx, spec)
+		switch {
+		case err == nil:
+			p.events.normal(pod, c.Name, reasonCreated, "Created container: %s", c.Name)
+			if made.Reason == reasonStartError {
+				p.events.warn(pod, c.Name, reasonFailed, "Error: %s", made.Message)
+			} else {
+				p.events.normal(pod, c.Name, reasonStarted, "Started container %s", c.Name)
+			}
+			return func() { p.started(u, made) }, nil
+		case ctx.Err() != nil:
+			return func() { p.s.stray = true }, err
+		}
+		p.events.warn(pod, c.Name, reasonFailed, "Error: %v", err)
+		return func() { p.notStarted(u, c.Image, err) }, err
+	}
+}
+
+func (p *pod) startSandbox(u *unit) task {
+	pod, spec := p.s.pod, sandboxSpec(p.s)
+	return func(ctx context.Context) (func(), error) {
+		made, err := p.launch(ctx, spec)
+		if err == nil && made.State != container.Running {
+			err = errors.New(made.Message)
+		}
+		if err != nil {
+			if ctx.Err() == nil {
+				p.events.warn(pod, "", reasonNoAddress, "Failed to create pod sandbox: %v", err)
+			}
+			return func() { p.s.stray = true }, err
+		}
+		return func() { p.started(u, made) }, nil
+	}
+}
+
+// launch creates and starts a container. A program that cannot be run is an
+// attempt that has ended, not an error; an error says that the engine did not
+// do its part, and the same attempt is made again.
+func (p *pod) launch(ctx context.Context, spec container.Spec) (*attempt, error) {
+	a := &attempt{Status: container.Status{
+		Pod: spec.Pod, Name: spec.Name, Attempt: spec.Attempt, Hash: spec.Hash,
+		Image: spec.Image, ImageID: spec.ImageID, Address: spec.Network.Address,
+	}}
+	id, err := p.Engine.Create(ctx, spec)
+	if errors.Is(err, container.ErrConflict) {
+		found, findErr := p.find(ctx, spec)
+		if findErr != nil {
+			return nil, errors.Join(err, findErr)
+		}
+		if found.State != container.Created {
+			return newAttempt(found), nil
+		}
+		id, err = found.ID, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	a.ID = id
+	a.CreatedAt = time.Now()
+	if err := p.Engine.Start(ctx, id); err != nil {
+		return p.afterFailedStart(ctx, a, err)
+	}
+	a.State = container.Running
+	a.StartedAt = time.Now()
+	return a, nil
+}
+
+// find looks for the container that stands in the way of a new one: an earlier
+// call was cut off after the engine had got it.
+func (p *pod) find(ctx context.Context, spec container.Spec) (container.Status, error) {
+	list, err := p.Engine.List(ctx)
+	if err != nil {
+		return container.Status{}, err
+	}
+	for _, st := range list {
+		if st.Pod.UID == spec.Pod.UID && st.Name == spec.Name && st.Attempt == spec.Attempt {
+			return st, nil
+		}
+	}
+	return container.Status{}, fmt.Errorf("find attempt %d of container %s: %w", spec.Attempt, spec.Name, container.ErrNotFound)
+}
+
+// afterFailedStart asks the engine what has become of the container: only what
+// it says tells a program that cannot be run from an engine out of order.
+func (p *pod) afterFailedStart(ctx context.Context, a *attempt, cause error) (*attempt, error) {
+	st, err := p.Engine.Inspect(ctx, a.ID)
+	if err != nil {
+		return nil, cause
+	}
+	switch st.State {
+	case container.Running:
+		return newAttempt(st), nil
+	case container.Exited:
+		a = newAttempt(st)
+	}
+	now := time.Now()
+	a.State = container.Exited
+	a.StartedAt, a.FinishedAt = now, now
+	a.ExitCode = max(st.ExitCode, 1)
+	if st.ExitCode == 0 {
+		a.ExitCode = 128 // as the kubelet has it for what never ran
+	}
+	a.Reason = reasonStartError
+	a.Message = cause.Error()
+	return a, nil
+}
+
+// started makes a new attempt the current one. What was the last but one is
+// of no use any more.
+func (p *pod) started(u *unit, a *attempt) {
+	if u.last != nil {
+		p.s.old = append(p.s.old, u.last.ID)
+	}
+	if u.cur != nil && !u.gone {
+		u.crash = u.crash.next(u.cur.FinishedAt, time.Now())
+	}
+	u.last, u.cur = u.cur, a
+	u.next = a.Attempt + 1
+	u.image, u.wait, u.kill = nil, nil, nil
+	u.announced, u.probed, u.suspect, u.down, u.gone = false, false, false, false, false
+	spec := p.s.spec(u.name)
+	u.hooked = !hasPostStart(spec)
+	u.started = spec == nil || spec.StartupProbe == nil
+	u.ready = spec == nil || spec.ReadinessProbe == nil
+	if u.early == a.ID {
+		u.suspect, u.down = true, true
+	}
+	if u.ended() {
+		p.announceBackOff(u)
+	}
+}
+
+// notStarted notes why there is no attempt.
+func (p *pod) notStarted(u *unit, ref string, err error) {
+	p.s.stray = true // the call may have arrived although its answer did not
+	if errors.Is(err, container.ErrNotFound) {
+		p.images.forget(ref)
+		u.image = nil
+	}
+	u.wait = &waiting{reason: reasonCreateError, message: err.Error(), since: time.Now()}
+}
+
+// announceBackOff says so when a container that has ended must wait for its
+// next attempt.
+func (p *pod) announceBackOff(u *unit) {
+	if u.name == container.SandboxName || p.s.leaving() || !p.s.restarts(u) {
+		return
+	}
+	if time.Now().Before(u.retryAt()) {
+		p.events.warn(p.s.pod, u.name, reasonBackOff, "Back-off restarting failed container %s in pod %s", u.name, podName(p.s.pod))
+	}
+}
+
+// inspect learns what has become of a container.
+func (p *pod) inspect(u *unit) task {
+	id := u.cur.ID
+	return func(ctx context.Context) (func(), error) {
+		st, err := p.Engine.Inspect(ctx, id)
+		if err != nil && !errors.Is(err, container.ErrNotFound) {
+			return nil, err
+		}
+		return func() { p.inspected(u, id, st, err) }, nil
+	}
+}
+
+func (p *pod) inspected(u *unit, id string, st container.Status, notFound error) {
+	if u.cur == nil || u.cur.ID != id {
+		return
+	}
+	u.suspect = false
+	now := time.Now()
+	switch {
+	case notFound != nil && u.ended():
+		u.gone = true
+	case notFound != nil:
+		u.gone = true
+		u.cur.State = container.Exited
+		u.cur.FinishedAt = now
+		u.cur.ExitCode = 137
+		u.cur.Reason = reasonStatusUnknown
+		u.cur.Message = "the container was removed from the engine"
+	case st.State == container.Exited:
+		u.cur.Status = st
+		if st.FinishedAt.After(now) { // the engine's clock is not ours
+			u.cur.FinishedAt = now
+		}
+		p.announceBackOff(u)
+	default:
+		u.down = false
+	}
+}

@@ -1,0 +1,177 @@
+package node
+
+import (
+	"net/netip"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/kubectl/pkg/util/qos"
+
+	"skiff/runtime/container"
+)
+
+// podStatus is what the API should say of a Pod. Only the conditions that the
+// kubelet owns are in it; their times are carried over from what was reported
+// before.
+func podStatus(s *state, host netip.Addr, now time.Time) corev1.PodStatus {
+	st := corev1.PodStatus{
+		ObservedGeneration: s.pod.Generation,
+		QOSClass:           s.pod.Status.QOSClass,
+		StartTime:          s.reported.StartTime,
+	}
+	if st.QOSClass == "" {
+		st.QOSClass = qos.GetPodQOS(s.pod)
+	}
+	if st.StartTime == nil {
+		start := second(now)
+		st.StartTime = &start
+	}
+	if host.IsValid() {
+		st.HostIP = host.String()
+		st.HostIPs = []corev1.HostIP{{IP: st.HostIP}}
+	}
+	if s.networked() {
+		st.PodIP = s.address.String()
+		st.PodIPs = []corev1.PodIP{{IP: st.PodIP}}
+	}
+	for _, u := range s.units {
+		st.ContainerStatuses = append(st.ContainerStatuses, containerStatus(s, u, now))
+	}
+	st.Phase = phase(s, st.ContainerStatuses)
+	st.Conditions = conditions(s, st, now)
+	return st
+}
+
+// networked says whether the Pod's address is in use, or was: it is told from
+// the first container on and stays until the Pod is gone.
+func (s *state) networked() bool {
+	if !s.address.IsValid() {
+		return false
+	}
+	if s.sandbox != nil {
+		return s.sandbox.cur != nil || s.reported.PodIP != ""
+	}
+	return s.units[0].cur != nil || s.reported.PodIP != ""
+}
+
+// containerStatus describes one container.
+func containerStatus(s *state, u *unit, now time.Time) corev1.ContainerStatus {
+	cs := corev1.ContainerStatus{Name: u.name, Image: s.spec(u.name).Image}
+	started := false
+	if u.cur != nil {
+		cs.RestartCount = int32(u.cur.Attempt)
+		cs.ContainerID = u.cur.ID
+		cs.ImageID = u.cur.ImageID
+		if u.cur.Image != "" {
+			cs.Image = u.cur.Image
+		}
+		started = u.running() && u.hooked && u.started
+	}
+	cs.Started = &started
+	cs.Ready = started && u.ready && s.serving
+	if u.last != nil {
+		cs.LastTerminationState.Terminated = terminated(u.last)
+	}
+	switch w := waitingState(s, u, now); {
+	case w != nil:
+		cs.State.Waiting = w
+		if u.ended() {
+			cs.LastTerminationState.Terminated = terminated(u.cur)
+		}
+	case u.running():
+		cs.State.Running = &corev1.ContainerStateRunning{StartedAt: second(u.cur.StartedAt)}
+	default:
+		cs.State.Terminated = terminated(u.cur)
+	}
+	return cs
+}
+
+// waitingState says why a container that should run does not; nil if it runs,
+// or has ended and nothing keeps the next attempt.
+func waitingState(s *state, u *unit, now time.Time) *corev1.ContainerStateWaiting {
+	creating := &corev1.ContainerStateWaiting{Reason: reasonContainerCreating}
+	if u.running() {
+		if u.hooked {
+			return nil
+		}
+		return creating // as in the kubelet, postStart is part of the start
+	}
+	if u.ended() && (!s.restarts(u) || s.leaving()) {
+		return nil
+	}
+	if u.wait != nil {
+		return &corev1.ContainerStateWaiting{Reason: u.wait.reason, Message: u.wait.message}
+	}
+	if u.cur == nil {
+		return creating
+	}
+	if now.Before(u.retryAt()) {
+		return &corev1.ContainerStateWaiting{
+			Reason:  reasonCrashLoop,
+			Message: "back-off " + u.crash.delay.String() + " restarting failed container=" + u.name + " pod=" + podName(s.pod),
+		}
+	}
+	return nil
+}
+
+func terminated(a *attempt) *corev1.ContainerStateTerminated {
+	t := &corev1.ContainerStateTerminated{
+		ExitCode:    int32(a.ExitCode),
+		Reason:      a.Reason,
+		Message:     a.Message,
+		StartedAt:   second(a.StartedAt),
+		FinishedAt:  second(a.FinishedAt),
+		ContainerID: a.ID,
+	}
+	switch {
+	case t.Reason != "":
+	case a.OOMKilled:
+		t.Reason = reasonOOMKilled
+	case a.ExitCode == 0:
+		t.Reason = reasonCompleted
+	default:
+		t.Reason = reasonError
+	}
+	return t
+}
+
+// phase sums up the containers as the kubelet does.
+func phase(s *state, containers []corev1.ContainerStatus) corev1.PodPhase {
+	var waiting, running, ended, succeeded int
+	for _, c := range containers {
+		last := c.State.Terminated
+		if c.State.Waiting != nil {
+			last = c.LastTerminationState.Terminated
+		}
+		switch {
+		case c.State.Running != nil:
+			running++
+		case last == nil:
+			waiting++
+		default:
+			ended++
+			if last.ExitCode == 0 {
+				succeeded++
+			}
+		}
+	}
+	forGood := s.finished() || (s.pod.DeletionTimestamp != nil && s.drained)
+	switch {
+	case waiting > 0:
+		return corev1.PodPending
+	case running > 0 || !forGood:
+		return corev1.PodRunning
+	case ended == succeeded:
+		return corev1.PodSucceeded
+	default:
+		return corev1.PodFailed
+	}
+}
+
+// podName is how the kubelet names a Pod in its messages.
+func podName(pod *corev1.Pod) string {
+	return pod.Name + "_" + pod.Namespace + "(" + string(pod.UID) + ")"
+}
+
+// newAttempt takes over what an engine says.
+func newAttempt(st container.Status) *attempt { return &attempt{Status: st} }

@@ -1,0 +1,166 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+
+	"skiff/runtime/container"
+)
+
+// leastGrace is what a container gets between SIGTERM and SIGKILL when drain
+// and preStop have used up the grace period.
+const leastGrace = 2 * time.Second
+
+// stop has a container run its preStop hook and end.
+func (p *pod) stop(u *unit) task {
+	pod, c, id := p.s.pod, p.s.spec(u.name), u.cur.ID
+	message, deadline := p.stopTerms(u)
+	p.s.job(job{opStop, u.name}).deadline = deadline
+	announce := c != nil && !u.announced && !u.down
+	u.announced = true
+	host := p.s.address
+	return func(ctx context.Context) (func(), error) {
+		if announce {
+			p.events.normal(pod, c.Name, reasonKilling, "%s", message)
+			p.preStop(ctx, hook{pod: pod, container: c, id: id, host: host}, deadline)
+		}
+		left := max(leastGrace, time.Until(deadline))
+		if c == nil { // a sandbox has nothing to finish
+			left = 0
+		}
+		err := p.Engine.Stop(ctx, id, left)
+		if err != nil && !errors.Is(err, container.ErrNotFound) {
+			return nil, err
+		}
+		return func() { p.stoppedUnit(u, id) }, nil
+	}
+}
+
+// stopTerms say why a container must end, and by when.
+func (p *pod) stopTerms(u *unit) (message string, deadline time.Time) {
+	switch {
+	case p.s.leaving():
+		return "Stopping container " + u.name, p.s.deadline
+	case u.kill != nil:
+		return u.kill.message, time.Now().Add(u.kill.grace)
+	}
+	return "Pod sandbox changed, it will be killed and re-created.", time.Now().Add(time.Duration(grace(p.s.pod)) * time.Second)
+}
+
+// stoppedUnit notes that a container has ended. How, is only asked where
+// somebody will want to know.
+func (p *pod) stoppedUnit(u *unit, id string) {
+	if u.cur == nil || u.cur.ID != id || u.ended() {
+		return
+	}
+	u.suspect, u.down = true, true
+	if p.s.leaving() {
+		u.cur.State = container.Exited
+		u.cur.FinishedAt = time.Now()
+	}
+}
+
+// sweep learns which containers the engine has of a Pod whose creations were
+// cut short.
+func (p *pod) sweep() task {
+	return func(ctx context.Context) (func(), error) {
+		list, err := p.Engine.List(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return func() {
+			p.s.stray = false
+			p.s.add(list)
+		}, nil
+	}
+}
+
+// remove takes away every container of a Pod that is going.
+func (p *pod) remove() task {
+	ids := p.s.containers()
+	return func(ctx context.Context) (func(), error) {
+		var group errgroup.Group
+		for _, id := range ids {
+			group.Go(func() error { return p.Engine.Remove(ctx, id) })
+		}
+		if err := group.Wait(); err != nil {
+			return nil, err
+		}
+		return func() { p.s.removed = true }, nil
+	}
+}
+
+// removeOld takes away a container that a newer attempt has made useless.
+func (p *pod) removeOld(id string) task {
+	return func(ctx context.Context) (func(), error) {
+		if err := p.Engine.Remove(ctx, id); err != nil {
+			return nil, err
+		}
+		return func() {
+			for i, o := range p.s.old {
+				if o == id {
+					p.s.old = append(p.s.old[:i:i], p.s.old[i+1:]...)
+					break
+				}
+			}
+			delete(p.s.jobs, job{opRemoveOld, id})
+		}, nil
+	}
+}
+
+func (p *pod) release() task {
+	return func(context.Context) (func(), error) {
+		p.addresses.Release(string(p.uid))
+		return func() { p.s.released = true }, nil
+	}
+}
+
+// vanish: the API has forgotten the Pod.
+func (p *pod) vanish() { p.s.vanished = true }
+
+// halt: skiff goes down.
+func (p *pod) halt() {
+	s := p.s
+	if s.pod.DeletionTimestamp == nil && !s.halting {
+		s.deadline = time.Now().Add(time.Duration(grace(s.pod)) * time.Second)
+	}
+	s.halting = true
+}
+
+// update takes over what the API says of the Pod now.
+func (p *pod) update(pod *corev1.Pod) {
+	s := p.s
+	if newer(s.pod.ResourceVersion, pod.ResourceVersion) {
+		return
+	}
+	before := s.pod
+	s.pod = pod
+	s.bound = s.bound || pod.Spec.NodeName != ""
+	if newer(pod.ResourceVersion, s.reportedVersion) && !s.busy(opReport, "") {
+		s.reported = ownStatus(pod.Status)
+	}
+	if period := pod.DeletionGracePeriodSeconds; pod.DeletionTimestamp != nil && period != nil {
+		was := before.DeletionGracePeriodSeconds
+		if before.DeletionTimestamp == nil || was == nil || *period < *was {
+			s.deadline = time.Now().Add(time.Duration(*period) * time.Second)
+		}
+	}
+	s.markStale()
+}
+
+// markStale finds the running containers that are no longer what the Pod asks
+// for.
+func (s *state) markStale() {
+	for _, u := range s.units {
+		if u.running() && u.kill == nil && u.cur.Hash != hash(s.spec(u.name)) {
+			u.kill = &killing{
+				message: "Container " + u.name + " definition changed, will be restarted",
+				grace:   time.Duration(grace(s.pod)) * time.Second,
+			}
+		}
+	}
+}

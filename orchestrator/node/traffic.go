@@ -1,0 +1,65 @@
+package node
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// drainAnnotation is the longest time, in seconds, that the connections and
+// streams of a leaving Pod live on.
+const drainAnnotation = "skiff.dev/drain-seconds"
+
+const (
+	defaultDrain = 5 * time.Second
+	longestDrain = time.Hour
+)
+
+// add makes the Pod a back end. Only then is it called ready.
+func (p *pod) add() task {
+	p.s.admitted = true // from here on requests may come, whatever becomes of the call
+	pod := p.s.pod.DeepCopy()
+	pod.Status.PodIP = p.s.address.String()
+	pod.Status.PodIPs = []corev1.PodIP{{IP: pod.Status.PodIP}}
+	return func(ctx context.Context) (func(), error) {
+		if err := p.Traffic.Add(ctx, pod); err != nil {
+			return nil, err
+		}
+		return func() { p.s.serving = true }, nil
+	}
+}
+
+// removeTraffic keeps new requests from a Pod that is not ready now but may be
+// again.
+func (p *pod) removeTraffic() task {
+	return func(ctx context.Context) (func(), error) {
+		if err := p.Traffic.Remove(ctx, p.uid); err != nil {
+			return nil, err
+		}
+		return func() { p.s.admitted, p.s.serving = false, false }, nil
+	}
+}
+
+// drain keeps new requests from a Pod for good, and lets those in flight end.
+func (p *pod) drain() task {
+	pod, deadline := p.s.pod, p.s.deadline
+	return func(ctx context.Context) (func(), error) {
+		ctx, cancel := context.WithDeadline(ctx, deadline)
+		defer cancel()
+		if err := p.Traffic.Drain(ctx, pod, drainTime(pod)); err != nil {
+			// What was left is cut. That is the user's limit, not a failure.
+			p.log.Info("drain ended early", "error", err)
+		}
+		return func() { p.s.drained, p.s.admitted = true, false }, nil
+	}
+}
+
+func drainTime(pod *corev1.Pod) time.Duration {
+	n, err := strconv.ParseInt(pod.Annotations[drainAnnotation], 10, 32)
+	if err != nil || n < 0 {
+		return defaultDrain
+	}
+	return min(time.Duration(n)*time.Second, longestDrain)
+}

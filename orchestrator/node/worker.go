@@ -1,0 +1,257 @@
+// Package node is the Pod worker, skiff's kubelet: it makes the containers that
+// Pods ask for, keeps them running, tells traffic and the API how they are, and
+// ends them in good order.
+//
+// Each Pod has one goroutine that owns its state. decide says what to do next
+// and podStatus what to report; both are pure. All else is thin: start.go,
+// stop.go, image.go and so on each do one kind of work.
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"path/filepath"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
+
+	"skiff/orchestrator/resource"
+	"skiff/runtime/address"
+	"skiff/runtime/container"
+	"skiff/runtime/probe"
+)
+
+// Options say whose Pods a Worker runs, and with what. All are needed.
+type Options struct {
+	Client  kubernetes.Interface
+	Factory informers.SharedInformerFactory // started by the caller, after New
+	Engine  Engine
+	Traffic Traffic
+
+	Addresses netip.Prefix   // what Pods get theirs from
+	HostIP    netip.Addr     // the node's address, as Pods see it
+	Machine   container.Info // what the node says of itself
+	Version   string         // skiff's own, as the node's kubelet version
+	DataDir   string         // volumes that live as long as their Pod are kept below it
+
+	Log *slog.Logger
+}
+
+// shared is what all Pods use.
+type shared struct {
+	Options
+	images    *images
+	addresses *address.Pool
+	prober    *probe.Prober
+	hooks     *http.Client
+	events    *recorder
+}
+
+// Worker runs the Pods of the one node.
+type Worker struct {
+	shared
+	informer cache.SharedIndexInformer
+
+	updates  chan update
+	ended    chan *pod
+	listed   chan []container.Status
+	shutdown chan chan []*pod
+	stopped  chan struct{}
+
+	// Owned by Run's goroutine.
+	pods    map[types.UID]*pod
+	halting bool
+	tasks   sync.WaitGroup
+}
+
+// update is what the API says of a Pod: what it is now, or that it is gone.
+type update struct {
+	pod  *corev1.Pod
+	gone bool
+}
+
+// New prepares a Worker; Run starts it.
+func New(o Options) *Worker {
+	return &Worker{
+		shared: shared{
+			Options:   o,
+			images:    newImages(o.Engine),
+			addresses: address.New(o.Addresses),
+			prober:    probe.New(o.Engine.DialContext, o.Engine.Exec),
+			hooks:     hookClient(o.Engine.DialContext),
+		},
+		informer: o.Factory.Core().V1().Pods().Informer(),
+		updates:  make(chan update),
+		ended:    make(chan *pod),
+		listed:   make(chan []container.Status),
+		shutdown: make(chan chan []*pod),
+		stopped:  make(chan struct{}),
+		pods:     map[types.UID]*pod{},
+	}
+}
+
+// Run works until ctx ends and returns after all that it began has returned.
+// Containers are left running; the next Run adopts them.
+func (w *Worker) Run(ctx context.Context) error {
+	defer close(w.stopped)
+	ctx, cancel := context.WithCancel(ctx)
+	defer w.images.wait()
+	defer w.tasks.Wait()
+	defer cancel()
+	w.events = newRecorder(ctx, w.Client)
+	defer w.events.close()
+
+	// Subscribed before anything is listed, so that nothing is missed between.
+	events := w.Engine.Events(ctx)
+	registration, err := w.informer.AddEventHandler(w.handler(ctx))
+	if err != nil {
+		return fmt.Errorf("watch Pods: %w", err)
+	}
+	defer func() {
+		if err := w.informer.RemoveEventHandler(registration); err != nil {
+			w.Log.Debug("handler was not removed", "error", err)
+		}
+	}()
+	w.tasks.Go(func() { w.keepNode(ctx) })
+	if !cache.WaitForCacheSync(ctx.Done(), w.informer.HasSynced) {
+		return nil
+	}
+	if err := w.adopt(ctx); err != nil {
+		return err
+	}
+	w.loop(ctx, events)
+	return nil
+}
+
+// loop passes on what happens to the Pods that it concerns.
+func (w *Worker) loop(ctx context.Context, events <-chan container.Event) {
+	for {
+		select {
+		case u := <-w.updates:
+			w.update(ctx, u)
+		case e, ok := <-events:
+			if !ok {
+				events = nil // ctx has ended, or is about to
+				continue
+			}
+			w.event(ctx, e)
+		case list := <-w.listed:
+			w.removeOrphans(ctx, list)
+		case p := <-w.ended:
+			w.forget(p)
+		case answer := <-w.shutdown:
+			answer <- w.halt()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Shutdown ends all containers in good order: drained, preStop, SIGTERM, and
+// SIGKILL after the grace period. The Pods stay in the API, and the next Run
+// starts them again. It returns when that is done, or with an error when ctx
+// ends before. No Pod is started afterwards.
+func (w *Worker) Shutdown(ctx context.Context) error {
+	answer := make(chan []*pod, 1)
+	select {
+	case w.shutdown <- answer:
+	case <-w.stopped:
+		return errors.New("stop Pods: the worker does not run")
+	case <-ctx.Done():
+		return fmt.Errorf("stop Pods: %w", ctx.Err())
+	}
+	for _, p := range <-answer {
+		select {
+		case <-p.quiet:
+		case <-p.done:
+		case <-ctx.Done():
+			return fmt.Errorf("stop Pod %s/%s: %w", p.namespace, p.name, ctx.Err())
+		}
+	}
+	return nil
+}
+
+func (w *Worker) halt() []*pod {
+	w.halting = true
+	var pods []*pod
+	for _, p := range w.pods {
+		p.send(p.halt)
+		pods = append(pods, p)
+	}
+	return pods
+}
+
+// handler hands over what the informer says. The informer queues for it, so it
+// may wait.
+func (w *Worker) handler(ctx context.Context) cache.ResourceEventHandler {
+	send := func(obj any, gone bool) {
+		if unknown, ok := obj.(cache.DeletedFinalStateUnknown); ok {
+			obj = unknown.Obj
+		}
+		p, ok := obj.(*corev1.Pod)
+		if !ok || (p.Spec.NodeName != "" && p.Spec.NodeName != resource.NodeName) {
+			return
+		}
+		select {
+		case w.updates <- update{pod: p, gone: gone}:
+		case <-ctx.Done():
+		}
+	}
+	return cache.ResourceEventHandlerFuncs{
+		AddFunc:    func(obj any) { send(obj, false) },
+		UpdateFunc: func(_, obj any) { send(obj, false) },
+		DeleteFunc: func(obj any) { send(obj, true) },
+	}
+}
+
+func (w *Worker) update(ctx context.Context, u update) {
+	p := w.pods[u.pod.UID]
+	switch {
+	case p != nil && u.gone:
+		p.send(p.vanish)
+	case p != nil:
+		p.send(func() { p.update(u.pod) })
+	case !u.gone && !w.halting:
+		w.start(ctx, newState(u.pod))
+	}
+	w.replaced(u)
+}
+
+// replaced ends the Pods of the same name that the one in the API is not: an
+// informer that had lost its watch sees a Pod deleted and made again as one
+// update.
+func (w *Worker) replaced(u update) {
+	for uid, p := range w.pods {
+		if uid != u.pod.UID && p.namespace == u.pod.Namespace && p.name == u.pod.Name {
+			p.send(p.vanish)
+		}
+	}
+}
+
+func (w *Worker) start(ctx context.Context, s *state) {
+	p := newPod(&w.shared, s)
+	w.pods[s.pod.UID] = p
+	w.tasks.Go(func() {
+		p.run(ctx)
+		select {
+		case w.ended <- p:
+		case <-ctx.Done():
+		}
+	})
+}
+
+// forget takes note that nothing is left of a Pod.
+func (w *Worker) forget(p *pod) { delete(w.pods, p.uid) }
+
+// podDir is where a Pod's volumes are.
+func (w *shared) podDir(uid types.UID) string {
+	return filepath.Join(w.DataDir, "pods", string(uid))
+}
