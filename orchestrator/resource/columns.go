@@ -36,11 +36,3 @@ func age(t metav1.Time, now time.Time) string {
 	}
 	return duration.HumanDuration(now.Sub(t.Time))
 }
-
-// orNone is what kubectl shows for a text that is not there.
-func orNone(s string) string {
-	if s == "" {
-		return "<none>"
-	}
-	return s
-}

@@ -23,8 +23,12 @@ func deployment() *Definition {
 		PrepareCreate: func(d *appsv1.Deployment) { d.Status = appsv1.DeploymentStatus{} },
 		PrepareUpdate: func(d, old *appsv1.Deployment) { d.Status = old.Status },
 		PrepareStatus: func(d, old *appsv1.Deployment) {
+			// The revision is an annotation, which the controller writes
+			// together with the status that belongs to it.
+			annotations := d.Annotations
 			d.Spec = old.Spec
 			metav1.ResetObjectMetaForStatus(&d.ObjectMeta, &old.ObjectMeta)
+			d.Annotations = annotations
 		},
 		SpecChanged:    deploymentChanged,
 		Validate:       validateDeployment,

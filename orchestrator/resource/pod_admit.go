@@ -9,9 +9,7 @@ import (
 // admitPod sets what the admission controllers of a cluster set in a new Pod:
 // its service account, its priority and how long it stays on a node in
 // trouble. Templates do not get these, so they are no part of the defaults.
-// With one node there is nothing to schedule: the Pod is there at once.
 func admitPod(spec *corev1.PodSpec) {
-	setDefault(&spec.NodeName, NodeName)
 	setDefault(&spec.ServiceAccountName, "default")
 	spec.DeprecatedServiceAccount = spec.ServiceAccountName
 	setDefaultPointer(&spec.Priority, classPriority(spec.PriorityClassName))

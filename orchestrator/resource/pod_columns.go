@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"time"
@@ -35,9 +36,9 @@ func podRowAt(p *corev1.Pod, now time.Time) []any {
 		s.status,
 		restarts,
 		age(p.CreationTimestamp, now),
-		orNone(podIP(p)),
-		orNone(p.Spec.NodeName),
-		orNone(p.Status.NominatedNodeName),
+		cmp.Or(podIP(p), "<none>"),
+		cmp.Or(p.Spec.NodeName, "<none>"),
+		cmp.Or(p.Status.NominatedNodeName, "<none>"),
 		readinessGates(p),
 	}
 }

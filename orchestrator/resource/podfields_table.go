@@ -18,6 +18,7 @@ var podFields = withHandlers(map[string]podField{
 	"restartPolicy":                 {support: honoured},
 	"terminationGracePeriodSeconds": {support: honoured},
 	"nodeName":                      {support: honoured},
+	"hostname":                      {support: honoured},
 	"serviceAccount":                {support: honoured}, // serviceAccountName's other name, always equal to it
 
 	"serviceAccountName":           {support: ignored, why: noToken, neutral: []string{"default"}},
@@ -108,6 +109,9 @@ func withHandlers(table map[string]podField) map[string]podField {
 		"periodSeconds":       {support: honoured},
 		"successThreshold":    {support: honoured},
 		"failureThreshold":    {support: honoured},
+
+		// Only liveness and startup probes may have it.
+		"terminationGracePeriodSeconds": {support: honoured},
 	}
 	hook := map[string]podField{
 		"exec":    {support: honoured},

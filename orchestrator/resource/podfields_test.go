@@ -1,0 +1,159 @@
+package resource
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// TestPodFieldTable checks that each line is about a field that there is, can
+// be reached through groups, and gives the reason that its warning needs.
+func TestPodFieldTable(t *testing.T) {
+	t.Parallel()
+	known := map[string]bool{}
+	listFields(reflect.TypeFor[corev1.PodSpec](), "", known)
+	for pattern, line := range podFields {
+		base, _, isEntry := strings.Cut(pattern, "[k")
+		if !isEntry {
+			base, _, isEntry = strings.Cut(pattern, "[*]")
+		}
+		if !isEntry {
+			base, _, _ = strings.Cut(pattern, "[eph")
+		}
+		if !known[base] {
+			t.Errorf("%s: no such field in a Pod spec", pattern)
+		}
+		if line.support == ignored && line.why == "" {
+			t.Errorf("%s: is ignored without a reason", pattern)
+		}
+		for group := base; ; {
+			i := strings.LastIndexAny(group, ".")
+			if i < 0 {
+				break
+			}
+			group = group[:i]
+			if outer := strings.TrimSuffix(group, "[]"); podFields[outer].support != mixed {
+				t.Errorf("%s: is never looked at, because %s is not mixed", pattern, outer)
+			}
+		}
+	}
+}
+
+func listFields(t reflect.Type, pattern string, known map[string]bool) {
+	switch t.Kind() {
+	case reflect.Pointer:
+		listFields(t.Elem(), pattern, known)
+	case reflect.Slice:
+		listFields(t.Elem(), pattern+"[]", known)
+	case reflect.Struct:
+		for i := range t.NumField() {
+			f := t.Field(i)
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			if name == "" {
+				listFields(f.Type, pattern, known)
+				continue
+			}
+			full := strings.TrimPrefix(pattern+"."+name, ".")
+			known[full] = true
+			listFields(f.Type, full, known)
+		}
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	t.Parallel()
+	template := func(spec string) string { return "spec: {template: {spec: {" + spec + "}}}" }
+	const data = "volumes: [{name: data, hostPath: {path: /srv}}], containers: [{name: c, image: nginx, volumeMounts: [{name: data, mountPath: /data"
+	tests := []refusal{
+		{"", nil},
+		{template("schedulerName: default-scheduler, dnsPolicy: ClusterFirst, priority: 0, preemptionPolicy: PreemptLowerPriority, enableServiceLinks: false"), nil},
+		{template("serviceAccountName: default, automountServiceAccountToken: false, nodeSelector: {kubernetes.io/os: linux}"), nil},
+		{template("affinity: {podAntiAffinity: {}}"), []string{"spec.template.spec.affinity has no effect: there is one node"}},
+		{template("nodeSelector: {disk: ssd, kubernetes.io/os: linux, kubernetes.io/hostname: other}"), []string{
+			"spec.template.spec.nodeSelector[disk] has no effect: there is one node",
+			"spec.template.spec.nodeSelector[kubernetes.io/hostname] has no effect: there is one node, skiff",
+		}},
+		{template("tolerations: [{operator: Exists}], topologySpreadConstraints: [{maxSkew: 1, topologyKey: a, whenUnsatisfiable: DoNotSchedule}]"), []string{
+			"spec.template.spec.tolerations has no effect: there is one node",
+			"spec.template.spec.topologySpreadConstraints has no effect: there is one node",
+		}},
+		{template("serviceAccount: builder"), []string{"spec.template.spec.serviceAccountName has no effect: Pods get no API token yet"}},
+		{template("priorityClassName: high, preemptionPolicy: Never"), []string{
+			"spec.template.spec.priorityClassName has no effect: Pods do not compete for the node, none is preempted",
+			"spec.template.spec.preemptionPolicy has no effect: Pods do not compete for the node, none is preempted",
+		}},
+		{template("schedulerName: mine, dnsPolicy: Default, enableServiceLinks: true"), []string{
+			"spec.template.spec.dnsPolicy has no effect: Pods use the name servers of the engine's network",
+			"spec.template.spec.schedulerName has no effect: there is one node",
+			"spec.template.spec.enableServiceLinks has no effect: the environment variables of Services are not set yet",
+		}},
+		{template("containers: [{name: c, image: nginx, resources: {requests: {ephemeral-storage: 1Gi}}, terminationMessagePolicy: FallbackToLogsOnError}]"), []string{
+			"spec.template.spec.containers[0].resources.requests[ephemeral-storage] has no effect: the local storage that containers use is not counted",
+			"spec.template.spec.containers[0].terminationMessagePolicy has no effect: termination messages are not read yet",
+		}},
+		{template("containers: [{name: a, image: nginx, ports: [{containerPort: 80}]}, {name: b, image: nginx, ports: [{containerPort: 80}, {containerPort: 80, protocol: UDP}]}]"), []string{
+			"spec.template.spec.containers[1].ports[0]: duplicate port definition with spec.template.spec.containers[0].ports[0]",
+		}},
+		{template("containers: [{name: a, image: nginx, env: [{name: A, value: a}, {name: A, value: $(A)b}, {name: A, value: c}]}]"), []string{
+			`spec.template.spec.containers[0].env[2]: hides previous definition of "A", which may be dropped when using apply`,
+		}},
+		{template(data + "}]}]"), []string{
+			`spec.template.spec.volumes[0]: "data" is mounted by the old and the new Pod at once during a rolling update; a database needs strategy type Recreate`,
+		}},
+		{template(data + ", readOnly: true}]}]"), nil},
+		{"spec: {strategy: {type: Recreate}, template: {spec: {" + data + "}]}]}}}", nil},
+		{template("volumes: [{name: s, hostPath: {path: /var/run/docker.sock, type: Socket}}], containers: [{name: c, image: nginx, volumeMounts: [{name: s, mountPath: /s}]}]"), nil},
+		{"metadata: {name: a.b}", []string{"metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is recommended: [must not contain dots]"}},
+		{"spec: {template: {metadata: {annotations: {container.apparmor.security.beta.kubernetes.io/c: unconfined}}}}", []string{
+			"spec.template.metadata.annotations[container.apparmor.security.beta.kubernetes.io/c] has no effect: security profiles are not supported by skiff yet",
+		}},
+	}
+	for _, test := range tests {
+		t.Run(test.patch, func(t *testing.T) {
+			t.Parallel()
+			d := buildDeployment(t, test.patch)
+			if diff := cmp.Diff(test.want, deployment().Warnings(d, nil)); diff != "" {
+				t.Errorf("warnings (-want +got):\n%s", diff)
+			}
+			scaled := d.DeepCopy()
+			deployment().SetReplicas(scaled, 9)
+			if again := deployment().Warnings(scaled, d); len(again) > 0 {
+				t.Errorf("warned again when scaled: %q", again)
+			}
+		})
+	}
+}
+
+func TestWarningsOfPods(t *testing.T) {
+	t.Parallel()
+	def := pod()
+	p := buildPod(t, "spec: {priorityClassName: system-node-critical, tolerations: [{key: gpu, operator: Exists}]}")
+	def.PrepareCreate(p)
+	want := []string{
+		"spec.tolerations has no effect: there is one node",
+		"spec.priorityClassName has no effect: Pods do not compete for the node, none is preempted",
+	}
+	if diff := cmp.Diff(want, def.Warnings(p, nil)); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+	if got := def.Warnings(p, p); len(got) > 0 {
+		t.Errorf("warned at an update: %q", got)
+	}
+	plain := buildPod(t, "")
+	def.PrepareCreate(plain)
+	if got := def.Warnings(plain, nil); len(got) > 0 {
+		t.Errorf("warned of what the server itself put in: %q", got)
+	}
+	controller := true
+	p.OwnerReferences = []metav1.OwnerReference{{Controller: &controller}}
+	rs := &appsv1.ReplicaSet{ObjectMeta: p.ObjectMeta, Spec: appsv1.ReplicaSetSpec{Template: corev1.PodTemplateSpec{Spec: p.Spec}}}
+	if got := slices.Concat(def.Warnings(p, nil), replicaSet().Warnings(rs, nil)); len(got) > 0 {
+		t.Errorf("warned a controller: %q", got)
+	}
+}

@@ -1,0 +1,169 @@
+package resource
+
+import (
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// podTests are about fields of the Pod that are not its containers' or its
+// volumes'.
+func podTests() []refusal {
+	refuse := func(f, value string) refusal {
+		return refusal{"spec: {" + f + ": " + value + "}", []string{"spec." + f + ": Forbidden: not supported by skiff yet"}}
+	}
+	return []refusal{
+		{"metadata: {name: Bad_Name}", []string{`metadata.name: Invalid value: "Bad_Name": a lowercase RFC 1123 subdomain must consist of…`}},
+		{"metadata: {name: null}", []string{`metadata.name: Required value: name or generateName is required`}},
+		{"metadata: {namespace: null}", []string{`metadata.namespace: Required value`}},
+		{"metadata: {labels: {'a b': c}}", []string{`metadata.labels: Invalid value: "a b": name part must consist of alphanumeric…`}},
+		{"metadata: {annotations: {'a b': c}}", []string{`metadata.annotations: Invalid value: "a b": name part must consist of alphanumeric…`}},
+		{"metadata: {annotations: {controller.kubernetes.io/pod-deletion-cost: high}}", []string{
+			`metadata.annotations[controller.kubernetes.io/pod-deletion-cost]: Invalid value: "high": must be a 32bit integer`,
+		}},
+		{"metadata: {annotations: {skiff.dev/drain-seconds: '-1'}}", []string{
+			`metadata.annotations[skiff.dev/drain-seconds]: Invalid value: "-1": must be a whole number of seconds, 0 or more`,
+		}},
+		{"metadata: {annotations: {skiff.dev/drain-seconds: '60'}}", nil},
+
+		{"spec: {restartPolicy: Sometimes}", []string{`spec.restartPolicy: Unsupported value: "Sometimes": supported values: "Always", "OnFailure", "Never"`}},
+		{"spec: {restartPolicy: Never, terminationGracePeriodSeconds: 0}", nil},
+		{"spec: {dnsPolicy: Cloud}", []string{`spec.dnsPolicy: Unsupported value: "Cloud": supported values: "ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"`}},
+		{"spec: {dnsPolicy: None}", []string{"spec.dnsConfig: Required value: must provide `dnsConfig` when `dnsPolicy` is None"}},
+		{"spec: {hostname: A}", []string{`spec.hostname: Invalid value: "A": a lowercase RFC 1123 label must consist of…`}},
+		{"spec: {hostname: db-0}", nil},
+		{"spec: {serviceAccountName: A}", []string{`spec.serviceAccountName: Invalid value: "A": a lowercase RFC 1123 subdomain must consist of…`}},
+		{"spec: {nodeName: other}", []string{`spec.nodeName: Unsupported value: "other": supported values: "skiff"`}},
+		{"spec: {nodeName: skiff}", nil},
+		{"spec: {activeDeadlineSeconds: 0}", []string{
+			`spec.activeDeadlineSeconds: Invalid value: 0: must be between 1 and 2147483647, inclusive`,
+			`spec.activeDeadlineSeconds: Forbidden: not supported by skiff yet`,
+		}},
+		{"spec: {nodeSelector: {a: 'b c'}}", []string{`spec.nodeSelector: Invalid value: "b c": a valid label must be…`}},
+		{"spec: {preemptionPolicy: Sometimes}", []string{`spec.preemptionPolicy: Unsupported value: "Sometimes": supported values: "PreemptLowerPriority", "Never"`}},
+		{"spec: {tolerations: [{operator: Equal}]}", []string{
+			"spec.tolerations[0].operator: Invalid value: \"Equal\": operator must be Exists when `key` is empty, which means \"match all values and all keys\"",
+		}},
+		{"spec: {tolerations: [{key: a, operator: Exists, value: b, effect: Never}]}", []string{
+			"spec.tolerations[0].operator: Invalid value: \"b\": value must be empty when `operator` is 'Exists'",
+			`spec.tolerations[0].effect: Unsupported value: "Never": supported values: "NoSchedule", "PreferNoSchedule", "NoExecute"`,
+		}},
+		{"spec: {topologySpreadConstraints: [{maxSkew: 0, whenUnsatisfiable: Cry}]}", []string{
+			`spec.topologySpreadConstraints[0].maxSkew: Invalid value: 0: must be greater than zero`,
+			`spec.topologySpreadConstraints[0].topologyKey: Required value: can not be empty`,
+			`spec.topologySpreadConstraints[0].whenUnsatisfiable: Unsupported value: "Cry": supported values: "DoNotSchedule", "ScheduleAnyway"`,
+		}},
+		{"spec: {affinity: {podAntiAffinity: {preferredDuringSchedulingIgnoredDuringExecution: [{weight: 0, podAffinityTerm: {}}]}}}", []string{
+			`spec.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].weight: Invalid value: 0: must be in the range 1-100`,
+			`spec.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].podAffinityTerm.topologyKey: Required value: can not be empty`,
+		}},
+		{"spec: {affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: []}}}}", []string{
+			`spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms: Required value: must have at least one node selector term`,
+		}},
+
+		{"spec: {hostNetwork: false, hostUsers: true, shareProcessNamespace: false, os: {name: linux}, hostAliases: [], overhead: {}}", nil},
+		refuse("initContainers", "[{name: i, image: nginx}]"),
+		refuse("ephemeralContainers", "[{name: e, image: nginx}]"),
+		refuse("hostNetwork", "true"),
+		refuse("hostPID", "true"),
+		refuse("hostIPC", "true"),
+		refuse("hostUsers", "false"),
+		refuse("shareProcessNamespace", "true"),
+		refuse("hostAliases", "[{ip: 10.0.0.1, hostnames: [a]}]"),
+		refuse("dnsConfig", "{searches: [a]}"),
+		refuse("imagePullSecrets", "[{name: s}]"),
+		refuse("activeDeadlineSeconds", "5"),
+		refuse("readinessGates", "[{conditionType: a/b}]"),
+		refuse("schedulingGates", "[{name: a/b}]"),
+		refuse("runtimeClassName", "gvisor"),
+		refuse("overhead", "{cpu: 1}"),
+		refuse("resources", "{limits: {cpu: 1}}"),
+		refuse("resourceClaims", "[{name: gpu, resourceClaimName: gpu}]"),
+		refuse("setHostnameAsFQDN", "true"),
+		refuse("subdomain", "db"),
+		refuse("hostnameOverride", "db"),
+		{"spec: {os: {name: windows}}", []string{`spec.os.name: Forbidden: not supported by skiff yet`}},
+		{"spec: {securityContext: {fsGroup: 1, sysctls: [{name: a, value: b}]}}", []string{
+			`spec.securityContext.fsGroup: Forbidden: not supported by skiff yet`,
+			`spec.securityContext.sysctls: Forbidden: not supported by skiff yet`,
+		}},
+	}
+}
+
+func TestValidatePodUpdate(t *testing.T) {
+	t.Parallel()
+	const onlyThese = "spec: Forbidden: pod updates may not change fields other than `spec.containers[*].image`," +
+		"`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations)," +
+		"`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)\n…"
+	tests := []struct {
+		name, old, patch string
+		want             []string
+	}{
+		{"image", "", "spec: {containers: [{name: c, image: 'nginx:1.27'}]}", nil},
+		{"labels", "", "metadata: {labels: {a: b}}", nil},
+		{"node takes the Pod", "", "spec: {nodeName: skiff}", nil},
+		{"node", "spec: {nodeName: skiff}", "", []string{onlyThese}},
+		{"one more container", "", "spec: {containers: [{name: c, image: nginx}, {name: d, image: nginx}]}", []string{
+			`spec.containers: Forbidden: pod updates may not add or remove containers`,
+		}},
+		{"environment", "", container("env: [{name: A, value: b}]"), []string{onlyThese}},
+		{"restart policy", "", "spec: {restartPolicy: Never}", []string{onlyThese}},
+		{"grace", "", "spec: {terminationGracePeriodSeconds: 1}", []string{onlyThese}},
+		{"negative grace", "spec: {terminationGracePeriodSeconds: -5}", "spec: {terminationGracePeriodSeconds: 1}", nil},
+		{"more tolerations", "", "spec: {tolerations: [{key: a, operator: Exists}]}", nil},
+		{"other seconds", "spec: {tolerations: [{key: a, operator: Exists, effect: NoExecute, tolerationSeconds: 1}]}",
+			"spec: {tolerations: [{key: a, operator: Exists, effect: NoExecute, tolerationSeconds: 2}]}", nil},
+		{"fewer tolerations", "spec: {tolerations: [{key: a, operator: Exists}]}", "", []string{
+			`spec.tolerations: Forbidden: existing toleration can not be modified except its tolerationSeconds`,
+		}},
+		{"longer deadline", "spec: {activeDeadlineSeconds: 5}", "spec: {activeDeadlineSeconds: 6}", []string{
+			`spec.activeDeadlineSeconds: Invalid value: 6: must be less than or equal to previous value`,
+		}},
+		{"no deadline", "spec: {activeDeadlineSeconds: 5}", "", []string{
+			`spec.activeDeadlineSeconds: Invalid value: null: must not update from a positive integer to nil value`,
+		}},
+		{"shorter deadline", "spec: {activeDeadlineSeconds: 5}", "spec: {activeDeadlineSeconds: 4}", nil},
+		{"UID", "metadata: {uid: a}", "metadata: {uid: b}", []string{`metadata.uid: Invalid value: "b": field is immutable`}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			old, obj := buildPod(t, test.old), buildPod(t, test.patch)
+			old.ResourceVersion, obj.ResourceVersion = "1", "1"
+			checkErrors(t, pod().ValidateUpdate(obj, old), test.want)
+		})
+	}
+}
+
+func TestValidatePodStatus(t *testing.T) {
+	t.Parallel()
+	ended := corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}
+	tests := []struct {
+		name     string
+		policy   corev1.RestartPolicy
+		old, obj corev1.PodStatus
+		want     []string
+	}{
+		{"restarted", corev1.RestartPolicyAlways,
+			corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{Name: "c", State: ended}}},
+			corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{Name: "c"}}}, nil},
+		{"restarted against its policy", corev1.RestartPolicyNever,
+			corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{Name: "c", State: ended}}},
+			corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{Name: "c"}}},
+			[]string{`status.containerStatuses[0].state: Forbidden: may not be transitioned to non-terminated state`}},
+		{"class", corev1.RestartPolicyAlways, corev1.PodStatus{QOSClass: "BestEffort"}, corev1.PodStatus{QOSClass: "Guaranteed"},
+			[]string{`status.qosClass: Invalid value: "Guaranteed": field is immutable`}},
+		{"address", corev1.RestartPolicyAlways, corev1.PodStatus{}, corev1.PodStatus{PodIPs: []corev1.PodIP{{IP: "here"}}},
+			[]string{`status.podIPs[0]: Invalid value: "here": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)`}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			old, obj := buildPod(t, ""), buildPod(t, "")
+			old.ResourceVersion, obj.ResourceVersion = "1", "1"
+			old.Spec.RestartPolicy, obj.Spec.RestartPolicy = test.policy, test.policy
+			old.Status, obj.Status = test.old, test.obj
+			checkErrors(t, pod().ValidateStatus(obj, old), test.want)
+		})
+	}
+}

@@ -1,0 +1,259 @@
+package resource
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/yaml"
+)
+
+const soundPod = `
+metadata: {name: p, namespace: default}
+spec:
+  containers:
+  - name: c
+    image: nginx:1.27
+`
+
+const soundDeployment = `
+metadata: {name: d, namespace: default}
+spec:
+  selector: {matchLabels: {app: d}}
+  template:
+    metadata: {labels: {app: d}}
+    spec:
+      containers:
+      - name: c
+        image: nginx:1.27
+`
+
+// build decodes a sound object of the kind, lays patch (in YAML; lists are
+// replaced) over it, and defaults the result.
+func build[T runtime.Object](t testing.TB, def *Definition, obj T, sound, patch string) T {
+	t.Helper()
+	base, over := map[string]any{}, map[string]any{}
+	if err := yaml.Unmarshal([]byte(sound), &base); err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.Unmarshal([]byte(patch), &over); err != nil {
+		t.Fatalf("read %q: %v", patch, err)
+	}
+	data, err := yaml.Marshal(overlay(base, over))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.UnmarshalStrict(data, obj); err != nil {
+		t.Fatalf("decode %s: %v", data, err)
+	}
+	def.Default(obj)
+	return obj
+}
+
+func buildPod(t testing.TB, patch string) *corev1.Pod {
+	return build(t, pod(), &corev1.Pod{}, soundPod, patch)
+}
+
+func buildDeployment(t testing.TB, patch string) *appsv1.Deployment {
+	return build(t, deployment(), &appsv1.Deployment{}, soundDeployment, patch)
+}
+
+func overlay(base, over map[string]any) map[string]any {
+	for key, value := range over {
+		b, isMap := base[key].(map[string]any)
+		o, both := value.(map[string]any)
+		switch {
+		case value == nil:
+			delete(base, key)
+		case isMap && both:
+			base[key] = overlay(b, o)
+		default:
+			base[key] = value
+		}
+	}
+	return base
+}
+
+// checkErrors compares errors with the texts expected. A text that ends in
+// "…" is the beginning of one.
+func checkErrors(t *testing.T, errs field.ErrorList, want []string) {
+	t.Helper()
+	var got []string
+	for i, err := range errs {
+		text := err.Error()
+		if i < len(want) {
+			if begin, ok := strings.CutSuffix(want[i], "…"); ok && strings.HasPrefix(text, begin) {
+				text = want[i]
+			}
+		}
+		got = append(got, text)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("errors (-want +got):\n%s", diff)
+	}
+}
+
+type refusal struct {
+	patch string
+	want  []string
+}
+
+// container is a patch that gives the one container of a Pod more fields.
+func container(fields string) string {
+	return fmt.Sprintf("spec: {containers: [{name: c, image: 'nginx:1.27', %s}]}", fields)
+}
+
+// mounted is a patch with one volume.
+func mounted(source string) string {
+	return fmt.Sprintf("spec: {volumes: [{name: v, %s}]}", source)
+}
+
+func TestValidatePod(t *testing.T) {
+	t.Parallel()
+	const here = "spec.containers[0]"
+	tests := slices.Concat(containerTests(here), handlerTests(here), volumeTests(), podTests())
+	seen := map[string]bool{}
+	for _, test := range tests {
+		if seen[test.patch] {
+			t.Errorf("%q is tested twice", test.patch)
+		}
+		seen[test.patch] = true
+		t.Run(test.patch, func(t *testing.T) {
+			t.Parallel()
+			checkErrors(t, pod().Validate(buildPod(t, test.patch)), test.want)
+		})
+	}
+}
+
+func containerTests(c string) []refusal {
+	return []refusal{
+		{"", nil},
+		{"spec: {containers: []}", []string{`spec.containers: Required value`}},
+		{"spec: {containers: [{image: nginx}]}", []string{c + `.name: Required value`}},
+		{"spec: {containers: [{name: A_b, image: nginx}]}", []string{c + `.name: Invalid value: "A_b": a lowercase RFC 1123 label must consist of…`}},
+		{"spec: {containers: [{name: c, image: a}, {name: c, image: b}]}", []string{`spec.containers[1].name: Duplicate value: "c"`}},
+		{"spec: {containers: [{name: c}]}", []string{c + `.image: Required value`}},
+		{"spec: {containers: [{name: c, image: ' nginx'}]}", []string{c + `.image: Invalid value: " nginx": must not have leading or trailing whitespace`}},
+		{"spec: {containers: [{name: c, image: 'a b'}]}", []string{c + `.image: Invalid value: "a b": not an image reference: invalid reference format`}},
+		{"spec: {containers: [{name: c, image: 'Mongo:3.3'}]}", []string{c + `.image: Invalid value: "Mongo:3.3": not an image reference: invalid reference format: repository name (library/Mongo) must be lowercase`}},
+		{container("imagePullPolicy: Sometimes"), []string{c + `.imagePullPolicy: Unsupported value: "Sometimes": supported values: "Always", "IfNotPresent", "Never"`}},
+		{container("terminationMessagePolicy: Shout"), []string{c + `.terminationMessagePolicy: Unsupported value: "Shout": supported values: "File", "FallbackToLogsOnError"`}},
+
+		{container("ports: [{name: http}]"), []string{c + `.ports[0].containerPort: Required value`}},
+		{container("ports: [{containerPort: 70000}]"), []string{c + `.ports[0].containerPort: Invalid value: 70000: must be between 1 and 65535, inclusive`}},
+		{container("ports: [{containerPort: 80, protocol: ICMP}]"), []string{c + `.ports[0].protocol: Unsupported value: "ICMP": supported values: "SCTP", "TCP", "UDP"`}},
+		{container("ports: [{containerPort: 80, name: this-name-is-too-long}]"), []string{c + `.ports[0].name: Invalid value: "this-name-is-too-long": must be no more than 15 characters`}},
+		{container("ports: [{containerPort: 80, name: a}, {containerPort: 81, name: a}]"), []string{c + `.ports[1].name: Duplicate value: "a"`}},
+		{container("ports: [{containerPort: 80, hostPort: 80}]"), []string{c + `.ports[0].hostPort: Forbidden: not supported by skiff yet`}},
+		{container("ports: [{containerPort: 80, hostPort: -1}]"), []string{
+			c + `.ports[0].hostPort: Invalid value: -1: must be between 1 and 65535, inclusive`,
+			c + `.ports[0].hostPort: Forbidden: not supported by skiff yet`,
+		}},
+
+		{container("env: [{value: x}]"), []string{c + `.env[0].name: Required value`}},
+		{container("env: [{name: 'A=B', value: x}]"), []string{c + `.env[0].name: Invalid value: "A=B": a valid environment variable name must consist only of…`}},
+		{container("env: [{name: A, valueFrom: {}}]"), []string{
+			c + ".env[0].valueFrom: Invalid value: \"\": must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`",
+		}},
+		{container("env: [{name: A, value: x, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]"), []string{
+			c + ".env[0].valueFrom: Invalid value: \"\": may not be specified when `value` is not empty",
+			c + `.env[0].valueFrom.fieldRef: Forbidden: not supported by skiff yet`,
+		}},
+		{container("env: [{name: A, valueFrom: {fieldRef: {fieldPath: metadata.name}, secretKeyRef: {name: s, key: k}}}]"), []string{
+			c + ".env[0].valueFrom: Invalid value: \"\": may not have more than one field specified at a time",
+			c + `.env[0].valueFrom.fieldRef: Forbidden: not supported by skiff yet`,
+			c + `.env[0].valueFrom.secretKeyRef: Forbidden: not supported by skiff yet`,
+		}},
+		{container("envFrom: [{configMapRef: {name: c}}]"), []string{c + `.envFrom: Forbidden: not supported by skiff yet`}},
+
+		{container("resources: {}, securityContext: {}"), nil},
+		{container("resources: {limits: {cpu: 1, memory: 1Gi, ephemeral-storage: 1Gi}}"), []string{
+			c + `.resources.limits[cpu]: Forbidden: not supported by skiff yet`,
+			c + `.resources.limits[memory]: Forbidden: not supported by skiff yet`,
+			c + `.resources.requests[cpu]: Forbidden: not supported by skiff yet`,
+			c + `.resources.requests[memory]: Forbidden: not supported by skiff yet`,
+		}},
+		{container("securityContext: {runAsUser: 0, privileged: false}"), []string{
+			c + `.securityContext.privileged: Forbidden: not supported by skiff yet`,
+			c + `.securityContext.runAsUser: Forbidden: not supported by skiff yet`,
+		}},
+		{container("volumeDevices: [{name: v, devicePath: /dev/x}]"), []string{c + `.volumeDevices: Forbidden: not supported by skiff yet`}},
+		{container("restartPolicy: Never"), []string{c + `.restartPolicy: Forbidden: not supported by skiff yet`}},
+		{container("workingDir: /srv, command: [a], args: [b], tty: true, stdin: true"), nil},
+	}
+}
+
+func handlerTests(c string) []refusal {
+	return []refusal{
+		{container("livenessProbe: {exec: {command: [x]}, initialDelaySeconds: 1, timeoutSeconds: 2, periodSeconds: 3, failureThreshold: 4}"), nil},
+		{container("readinessProbe: {tcpSocket: {port: http}, successThreshold: 2}"), nil},
+		{container("startupProbe: {grpc: {port: 9000, service: s}}"), nil},
+		{container("livenessProbe: {}"), []string{c + `.livenessProbe: Required value: must specify a handler type`}},
+		{container("livenessProbe: {exec: {command: [x]}, tcpSocket: {port: 1}}"), []string{c + `.livenessProbe.tcpSocket: Forbidden: may not specify more than 1 handler type`}},
+		{container("livenessProbe: {exec: {}}"), []string{c + `.livenessProbe.exec.command: Required value`}},
+		{container("livenessProbe: {tcpSocket: {port: 0}}"), []string{c + `.livenessProbe.tcpSocket.port: Invalid value: 0: must be between 1 and 65535, inclusive`}},
+		{container("livenessProbe: {httpGet: {port: 80, scheme: FTP}}"), []string{c + `.livenessProbe.httpGet.scheme: Unsupported value: "FTP": supported values: "HTTP", "HTTPS"`}},
+		{container("livenessProbe: {httpGet: {port: 'no port'}}"), []string{
+			c + `.livenessProbe.httpGet.port: Invalid value: "no port": must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)`,
+		}},
+		{container("livenessProbe: {httpGet: {port: 80, httpHeaders: [{name: 'a b', value: x}]}}"), []string{c + `.livenessProbe.httpGet.httpHeaders: Invalid value: "a b": a valid HTTP header must consist of…`}},
+		{container("livenessProbe: {tcpSocket: {port: 1}, periodSeconds: -1}"), []string{c + `.livenessProbe.periodSeconds: Invalid value: -1: must be greater than or equal to 0`}},
+		{container("livenessProbe: {tcpSocket: {port: 1}, successThreshold: 2}"), []string{c + `.livenessProbe.successThreshold: Invalid value: 2: must be 1`}},
+		{container("startupProbe: {tcpSocket: {port: 1}, successThreshold: 2}"), []string{c + `.startupProbe.successThreshold: Invalid value: 2: must be 1`}},
+		{container("livenessProbe: {tcpSocket: {port: 1}, terminationGracePeriodSeconds: 0}"), []string{
+			c + `.livenessProbe.terminationGracePeriodSeconds: Invalid value: 0: must be greater than 0`,
+		}},
+		{container("readinessProbe: {httpGet: {port: 80, protocol: HTTP2}}"), []string{c + `.readinessProbe.httpGet.protocol: Forbidden: not supported by skiff yet`}},
+		{container("readinessProbe: {grpc: {port: 80, mode: TLS}}"), []string{c + `.readinessProbe.grpc.mode: Forbidden: not supported by skiff yet`}},
+
+		{container("lifecycle: {preStop: {exec: {command: [x]}}, postStart: {httpGet: {port: 80}}}"), nil},
+		{container("lifecycle: {preStop: {sleep: {seconds: 30}}}"), nil},
+		{container("lifecycle: {preStop: {}}"), []string{c + `.lifecycle.preStop: Required value: must specify a handler type`}},
+		{container("lifecycle: {preStop: {sleep: {seconds: 31}}}"), []string{c + `.lifecycle.preStop.sleep: Invalid value: 31: must be non-negative and less than terminationGracePeriodSeconds (30)`}},
+		{container("lifecycle: {stopSignal: SIGINT}"), []string{c + `.lifecycle.stopSignal: Forbidden: not supported by skiff yet`}},
+	}
+}
+
+func volumeTests() []refusal {
+	mount := func(fields string) string {
+		return "spec: {volumes: [{name: v, emptyDir: {}}], containers: [{name: c, image: nginx, volumeMounts: [" + fields + "]}]}"
+	}
+	const m = "spec.containers[0].volumeMounts"
+	return []refusal{
+		{mount("{name: v, mountPath: /a}, {name: v, mountPath: /b, readOnly: true}"), nil},
+		{mount("{name: w, mountPath: /a}"), []string{m + `[0].name: Not found: "w"`}},
+		{mount("{name: v}"), []string{m + `[0].mountPath: Required value`}},
+		{mount("{name: v, mountPath: /a}, {name: v, mountPath: /a}"), []string{m + `[1].mountPath: Invalid value: "/a": must be unique`}},
+		{mount("{name: v, mountPath: /a, mountPropagation: HostToContainer}"), []string{m + `[0].mountPropagation: Forbidden: not supported by skiff yet`}},
+		{mount("{name: v, mountPath: /a, mountPropagation: None, recursiveReadOnly: Disabled}"), nil},
+		{mount("{name: v, mountPath: /a, subPathExpr: ../a}"), []string{
+			m + `.subPathExpr: Invalid value: "../a": must not contain '..'`,
+			m + `[0].subPathExpr: Forbidden: not supported by skiff yet`,
+		}},
+
+		{mounted("hostPath: {path: /srv}"), nil},
+		{mounted("hostPath: {path: /srv, type: DirectoryOrCreate}"), nil},
+		{mounted("hostPath: {path: ''}"), []string{`spec.volumes[0].hostPath.path: Required value`}},
+		{mounted("hostPath: {path: /srv/../etc}"), []string{`spec.volumes[0].hostPath.path: Invalid value: "/srv/../etc": must not contain '..'`}},
+		{mounted("hostPath: {path: srv}"), []string{`spec.volumes[0].hostPath.path: Invalid value: "srv": must be an absolute path`}},
+		{mounted("hostPath: {path: /srv, type: Folder}"), []string{
+			`spec.volumes[0].hostPath.type: Unsupported value: "Folder": supported values: "", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"`,
+		}},
+		{mounted("hostPath: {path: /srv}, emptyDir: {}"), []string{`spec.volumes[0].hostPath: Forbidden: may not specify more than 1 volume type`}},
+		{mounted("emptyDir: {sizeLimit: -1}"), []string{`spec.volumes[0].emptyDir.sizeLimit: Forbidden: SizeLimit field must be a valid resource quantity`}},
+		{mounted("emptyDir: {sizeLimit: 1Gi}"), nil},
+		{mounted("emptyDir: {medium: Memory}"), []string{`spec.volumes[0].emptyDir.medium: Forbidden: not supported by skiff yet`}},
+		{mounted("configMap: {name: c}"), []string{`spec.volumes[0].configMap: Forbidden: not supported by skiff yet`}},
+		{mounted("persistentVolumeClaim: {claimName: c}"), []string{`spec.volumes[0].persistentVolumeClaim: Forbidden: not supported by skiff yet`}},
+		{mounted("nfs: {}"), []string{`spec.volumes[0].nfs: Forbidden: not supported by skiff yet`}},
+		{"spec: {volumes: [{emptyDir: {}}]}", []string{`spec.volumes[0].name: Required value`}},
+		{"spec: {volumes: [{name: V}]}", []string{`spec.volumes[0].name: Invalid value: "V": a lowercase RFC 1123 label must consist of…`}},
+		{"spec: {volumes: [{name: v}, {name: v}]}", []string{`spec.volumes[1].name: Duplicate value: "v"`}},
+	}
+}
