@@ -1,12 +1,10 @@
 package docker
 
 import (
-	"errors"
 	"io"
 	"strings"
 	"testing"
 	"testing/iotest"
-	"time"
 
 	"skiff/runtime/container"
 )
@@ -71,98 +69,5 @@ func TestDemultiplex(t *testing.T) {
 				t.Errorf("%s, %s: %q, %q, want %q, %q", c.name, way, got, text, c.want, c.err)
 			}
 		}
-	}
-}
-
-func TestReadPull(t *testing.T) {
-	t.Parallel()
-	const start = `{"status":"Pulling from library/x","id":"1"}
-{"status":"Pulling fs layer","progressDetail":{},"id":"a"}
-{"status":"Downloading","progressDetail":{"current":10,"total":100},"id":"a"}
-{"status":"Downloading","progressDetail":{"current":5,"total":50},"id":"b"}
-{"status":"Download complete","progressDetail":{},"id":"a"}
-{"status":"Extracting","progressDetail":{"current":1,"total":100},"id":"a"}
-`
-	var done, total int64
-	calls := 0
-	note := func(d, n int64) { done, total, calls = d, n, calls+1 }
-	if err := readPull(strings.NewReader(start+`{"status":"Status: Downloaded newer image"}`), note); err != nil {
-		t.Fatal(err)
-	}
-	if done != 105 || total != 150 || calls != 3 {
-		t.Errorf("progress: %d of %d after %d calls", done, total, calls)
-	}
-	err := readPull(strings.NewReader(start+`{"errorDetail":{"message":"toomanyrequests"},"error":"toomanyrequests"}`), note)
-	if err == nil || err.Error() != "toomanyrequests" {
-		t.Errorf("error in the report: %v", err)
-	}
-	if err := readPull(strings.NewReader(`{"status":`), note); err == nil {
-		t.Error("no error for a report that was cut off")
-	}
-	if err := readPull(iotest.ErrReader(errors.New("lost")), note); err == nil {
-		t.Error("no error for a lost connection")
-	}
-}
-
-func TestPullFails(t *testing.T) {
-	t.Parallel()
-	e := newInstance(t, "test-pull", "uid")
-	_, err := e.Pull(t.Context(), "127.0.0.1:1/nothing:1", func(int64, int64) {})
-	if err == nil || !strings.HasPrefix(err.Error(), `pull image "127.0.0.1:1/nothing:1": no answer from its registry: `) || !strings.Contains(err.Error(), "connection refused") {
-		t.Errorf("Pull from nowhere = %v", err)
-	}
-	if _, err := e.Pull(t.Context(), "Not An Image", func(int64, int64) {}); err == nil {
-		t.Error("Pull of a name that is none succeeded")
-	}
-}
-
-func TestEventsSurviveTheConnection(t *testing.T) {
-	t.Parallel()
-	e := newEngine(t)
-	relay := newRelay(t, e)
-	through, err := New(Options{Instance: e.instance, UID: e.uid, Host: relay.host, Log: e.log})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer through.Close()
-	events := through.Events(t.Context())
-	relay.cut()
-	limit := time.NewTimer(30 * time.Second)
-	defer limit.Stop()
-	select {
-	case got := <-events:
-		if got != (container.Event{}) {
-			t.Fatalf("after the connection was lost came %+v, want a zero event", got)
-		}
-	case <-limit.C:
-		t.Fatal("no event after the connection was lost")
-	}
-	id := start(t, e, spec(t, e, "exit", "0"))
-	for _, want := range []string{"create", "start", "die"} {
-		select {
-		case got := <-events:
-			if got.ContainerID != id || got.Action != want {
-				t.Errorf("event %+v, want %s of %s", got, want, id)
-			}
-		case <-limit.C:
-			t.Fatalf("no event %s", want)
-		}
-	}
-}
-
-func TestSlowReaderOfEvents(t *testing.T) {
-	t.Parallel()
-	s := &subscription{queue: make(chan container.Event, 2)}
-	for i := range 5 { // three too many
-		s.put(container.Event{ContainerID: string(rune('a' + i))})
-	}
-	first, second := <-s.queue, <-s.queue
-	s.put(container.Event{ContainerID: "later"})
-	if third := <-s.queue; first.ContainerID != "a" || second.ContainerID != "b" || third != (container.Event{}) {
-		t.Errorf("got %v, %v, %v, want a, b and the zero event", first, second, third)
-	}
-	s.put(container.Event{ContainerID: "next"})
-	if got := <-s.queue; got.ContainerID != "next" {
-		t.Errorf("after the zero event came %v", got)
 	}
 }
