@@ -51,8 +51,7 @@ func validatePodUpdate(p, old *corev1.Pod) field.ErrorList {
 }
 
 // withoutMutable is spec with the old values of all that may change, so that
-// any difference left is one that may not be. Besides what a Pod's author may
-// change, that is the node, which the node itself enters when it takes the Pod.
+// any difference left is one that may not be.
 func withoutMutable(spec, old *corev1.PodSpec) *corev1.PodSpec {
 	rest := spec.DeepCopy()
 	for i := range rest.Containers {
@@ -63,9 +62,6 @@ func withoutMutable(spec, old *corev1.PodSpec) *corev1.PodSpec {
 	}
 	rest.ActiveDeadlineSeconds = old.ActiveDeadlineSeconds
 	rest.Tolerations = old.Tolerations
-	if old.NodeName == "" && rest.NodeName == NodeName {
-		rest.NodeName = ""
-	}
 	was, is := old.TerminationGracePeriodSeconds, rest.TerminationGracePeriodSeconds
 	if was != nil && *was < 0 && is != nil && *is == 1 {
 		rest.TerminationGracePeriodSeconds = was

@@ -75,6 +75,7 @@ var podFields = withHandlers(map[string]podField{
 	"containers[].volumeMounts[].name":              {support: honoured},
 	"containers[].volumeMounts[].mountPath":         {support: honoured},
 	"containers[].volumeMounts[].readOnly":          {support: honoured},
+	"containers[].volumeMounts[].subPath":           {support: honoured},
 	"containers[].volumeMounts[].recursiveReadOnly": {neutral: []string{"Disabled", "IfPossible"}},
 	"containers[].volumeMounts[].mountPropagation":  {neutral: []string{"None"}},
 	"containers[].securityContext":                  {support: mixed},

@@ -103,6 +103,10 @@ func TestWarnings(t *testing.T) {
 		{template("containers: [{name: a, image: nginx, env: [{name: A, value: a}, {name: A, value: $(A)b}, {name: A, value: c}]}]"), []string{
 			`spec.template.spec.containers[0].env[2]: hides previous definition of "A", which may be dropped when using apply`,
 		}},
+		{template("containers: [{name: a, image: nginx, ports: [{containerPort: 80, name: http}], livenessProbe: {httpGet: {port: http}}, readinessProbe: {tcpSocket: {port: web}}, lifecycle: {preStop: {httpGet: {port: stop}}}}]"), []string{
+			`spec.template.spec.containers[0].readinessProbe.tcpSocket.port: the container has no port that is named "web"`,
+			`spec.template.spec.containers[0].lifecycle.preStop.httpGet.port: the container has no port that is named "stop"`,
+		}},
 		{template(data + "}]}]"), []string{
 			`spec.template.spec.volumes[0]: "data" is mounted by the old and the new Pod at once during a rolling update; a database needs strategy type Recreate`,
 		}},

@@ -101,7 +101,7 @@ func TestValidatePodUpdate(t *testing.T) {
 	}{
 		{"image", "", "spec: {containers: [{name: c, image: 'nginx:1.27'}]}", nil},
 		{"labels", "", "metadata: {labels: {a: b}}", nil},
-		{"node takes the Pod", "", "spec: {nodeName: skiff}", nil},
+		{"node without a binding", "", "spec: {nodeName: skiff}", []string{onlyThese}},
 		{"node", "spec: {nodeName: skiff}", "", []string{onlyThese}},
 		{"one more container", "", "spec: {containers: [{name: c, image: nginx}, {name: d, image: nginx}]}", []string{
 			`spec.containers: Forbidden: pod updates may not add or remove containers`,

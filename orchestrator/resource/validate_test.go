@@ -227,6 +227,8 @@ func volumeTests() []refusal {
 	const m = "spec.containers[0].volumeMounts"
 	return []refusal{
 		{mount("{name: v, mountPath: /a}, {name: v, mountPath: /b, readOnly: true}"), nil},
+		{mount("{name: v, mountPath: /a, subPath: b/c}"), nil},
+		{mount("{name: v, mountPath: /a, subPath: /b}"), []string{m + `.subPath: Invalid value: "/b": must be a relative path`}},
 		{mount("{name: w, mountPath: /a}"), []string{m + `[0].name: Not found: "w"`}},
 		{mount("{name: v}"), []string{m + `[0].mountPath: Required value`}},
 		{mount("{name: v, mountPath: /a}, {name: v, mountPath: /a}"), []string{m + `[1].mountPath: Invalid value: "/a": must be unique`}},

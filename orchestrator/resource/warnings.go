@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
@@ -61,6 +62,7 @@ func warnPodSpec(meta *metav1.ObjectMeta, spec *corev1.PodSpec, path *field.Path
 	warnings = append(warnings, warnPorts(spec.Containers, containers)...)
 	for i, c := range spec.Containers {
 		warnings = append(warnings, warnEnv(c.Env, containers.Index(i).Child("env"))...)
+		warnings = append(warnings, warnPortNames(&c, containers.Index(i))...)
 	}
 	return warnings
 }
@@ -110,6 +112,41 @@ func warnEnv(env []corev1.EnvVar, path *field.Path) []string {
 			warnings = append(warnings, fmt.Sprintf("%s: hides previous definition of %q, which may be dropped when using apply", path.Index(i), v.Name))
 		}
 		seen[v.Name] = true
+	}
+	return warnings
+}
+
+// warnPortNames finds probes and hooks that ask for a port by a name that no
+// port of their container has: they can only fail.
+func warnPortNames(c *corev1.Container, path *field.Path) []string {
+	var warnings []string
+	check := func(at *field.Path, get *corev1.HTTPGetAction, socket *corev1.TCPSocketAction) {
+		var port intstr.IntOrString
+		switch {
+		case get != nil:
+			at, port = at.Child("httpGet", "port"), get.Port
+		case socket != nil:
+			at, port = at.Child("tcpSocket", "port"), socket.Port
+		}
+		named := slices.ContainsFunc(c.Ports, func(p corev1.ContainerPort) bool { return p.Name == port.StrVal })
+		if port.Type == intstr.String && !named {
+			warnings = append(warnings, fmt.Sprintf("%s: the container has no port that is named %q", at, port.StrVal))
+		}
+	}
+	probes := []struct {
+		name  string
+		probe *corev1.Probe
+	}{{"livenessProbe", c.LivenessProbe}, {"readinessProbe", c.ReadinessProbe}, {"startupProbe", c.StartupProbe}}
+	for _, p := range probes {
+		if p.probe != nil {
+			check(path.Child(p.name), p.probe.HTTPGet, p.probe.TCPSocket)
+		}
+	}
+	if l := c.Lifecycle; l != nil && l.PostStart != nil {
+		check(path.Child("lifecycle", "postStart"), l.PostStart.HTTPGet, nil)
+	}
+	if l := c.Lifecycle; l != nil && l.PreStop != nil {
+		check(path.Child("lifecycle", "preStop"), l.PreStop.HTTPGet, nil)
 	}
 	return warnings
 }
