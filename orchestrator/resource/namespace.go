@@ -1,22 +1,19 @@
 package resource
 
 import (
-	"errors"
 	"slices"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 func namespace() *Definition {
-	d := typed[*corev1.Namespace]{
+	return typed[*corev1.Namespace]{
 		GVK:           corev1.SchemeGroupVersion.WithKind("Namespace"),
 		Plural:        "namespaces",
 		Singular:      "namespace",
@@ -43,24 +40,6 @@ func namespace() *Definition {
 			return []any{ns.Name, string(ns.Status.Phase), age(ns.CreationTimestamp, time.Now())}
 		},
 	}.definition()
-	d.ValidateDelete = func(obj runtime.Object) error { return refuseImmortal(obj.(*corev1.Namespace)) }
-	d.Held = func(obj runtime.Object) bool { return len(obj.(*corev1.Namespace).Spec.Finalizers) > 0 }
-	d.PrepareDelete = func(obj runtime.Object) {
-		obj.(*corev1.Namespace).Status.Phase = corev1.NamespaceTerminating
-	}
-	d.PrepareFinalize = func(obj, old runtime.Object) {
-		obj.(*corev1.Namespace).Status = old.(*corev1.Namespace).Status
-	}
-	return d
-}
-
-// refuseImmortal protects the namespaces that hold the instance together.
-func refuseImmortal(ns *corev1.Namespace) error {
-	switch ns.Name {
-	case metav1.NamespaceDefault, metav1.NamespaceSystem, metav1.NamespacePublic:
-		return apierrors.NewForbidden(corev1.Resource("namespaces"), ns.Name, errors.New("this namespace may not be deleted"))
-	}
-	return nil
 }
 
 func defaultNamespace(ns *corev1.Namespace) {

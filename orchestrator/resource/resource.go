@@ -65,20 +65,6 @@ type Definition struct {
 	// obj. Nil: objects vanish at once (unless finalizers hold them).
 	GracePeriod func(obj runtime.Object) int64
 
-	// The four that follow are for kinds whose deletion takes more than the
-	// finalizers of metadata: Namespaces.
-	//
-	// ValidateDelete says why obj may not be deleted at all; nil if it may.
-	ValidateDelete func(obj runtime.Object) error
-	// Held says whether something in obj itself keeps it after its deletion
-	// was asked for. A held object vanishes with the write that releases it.
-	Held func(obj runtime.Object) bool
-	// PrepareDelete marks a held object when its deletion begins.
-	PrepareDelete func(obj runtime.Object)
-	// PrepareFinalize puts back all that an update of the finalize subresource
-	// may not change. Where it is nil there is no finalize subresource.
-	PrepareFinalize func(obj, old runtime.Object)
-
 	// Scale reads, and SetReplicas writes, the scale subresource; nil: none.
 	Scale       func(obj runtime.Object) *autoscalingv1.Scale
 	SetReplicas func(obj runtime.Object, replicas int32)
