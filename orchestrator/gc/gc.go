@@ -1,0 +1,118 @@
+// Package gc removes what nobody needs any more and restores what everybody
+// needs: objects whose owners are gone, the content of namespaces that are being
+// deleted, old Events; the namespaces that every instance has, and in each the
+// default service account and the API's certificate authority.
+package gc
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/workqueue"
+
+	"skiff/orchestrator/resource"
+)
+
+const (
+	firstRetry = 5 * time.Millisecond
+	lastRetry  = 10 * time.Second
+)
+
+// Options are what a Controller works with.
+type Options struct {
+	Client    kubernetes.Interface
+	Metadata  metadata.Interface // for objects of any kind
+	Informers informers.SharedInformerFactory
+	Resources []*resource.Definition // every kind that is served
+	RootCA    []byte                 // PEM, for the ConfigMap kube-root-ca.crt
+	Log       *slog.Logger
+}
+
+// Controller is the garbage collector.
+type Controller struct {
+	client   kubernetes.Interface
+	metadata metadata.Interface
+	factory  informers.SharedInformerFactory
+	rootCA   string
+	log      *slog.Logger
+
+	kinds  map[schema.GroupKind]*kind // those whose objects can own or be owned
+	events schema.GroupVersionResource
+}
+
+// kind is one served kind as the collector sees it.
+type kind struct {
+	schema.GroupVersionResource
+	namespaced bool
+	informer   cache.SharedIndexInformer
+}
+
+// New makes a Controller that reads through the informers, which the caller
+// starts afterwards.
+func New(o Options) (*Controller, error) {
+	c := &Controller{
+		client:   o.Client,
+		metadata: o.Metadata,
+		factory:  o.Informers,
+		rootCA:   string(o.RootCA),
+		log:      o.Log.With("controller", "gc"),
+		kinds:    map[schema.GroupKind]*kind{},
+		events:   corev1.SchemeGroupVersion.WithResource("events"),
+	}
+	for _, d := range o.Resources {
+		if d.StoredAs != nil || d.GVR() == c.events {
+			continue
+		}
+		informer, err := o.Informers.ForResource(d.GVR())
+		if err != nil {
+			return nil, fmt.Errorf("watch %s: %w", d.GVR(), err)
+		}
+		k := &kind{GroupVersionResource: d.GVR(), namespaced: d.Namespaced, informer: informer.Informer()}
+		if err := k.informer.AddIndexers(cache.Indexers{byOwner: ownerUIDs}); err != nil {
+			return nil, fmt.Errorf("index %s by owner: %w", d.GVR(), err)
+		}
+		c.kinds[d.GVK.GroupKind()] = k
+	}
+	return c, nil
+}
+
+// Run works until ctx ends and returns when nothing of it runs any more.
+func (c *Controller) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return c.runCollector(ctx) })
+	group.Go(func() error { return c.runNamespaces(ctx) })
+	group.Go(func() error { return c.runExpiry(ctx, eventLife, maxEvents) })
+	return group.Wait()
+}
+
+// work hands the keys of a queue to sync until the queue is shut down.
+func work[K comparable](ctx context.Context, log *slog.Logger, queue workqueue.TypedRateLimitingInterface[K], sync func(context.Context, K) error) {
+	for {
+		key, quit := queue.Get()
+		if quit {
+			return
+		}
+		err := sync(ctx, key)
+		if err == nil || ctx.Err() != nil {
+			queue.Forget(key)
+		} else {
+			// Conflicts are the usual case: what was decided on has changed.
+			log.Debug("try again", "key", key, "error", err)
+			queue.AddRateLimited(key)
+		}
+		queue.Done(key)
+	}
+}
+
+func newQueue[K comparable]() workqueue.TypedRateLimitingInterface[K] {
+	return workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[K](firstRetry, lastRetry))
+}
