@@ -2,6 +2,7 @@ package resource
 
 import (
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -19,31 +20,25 @@ func TestPodFieldTable(t *testing.T) {
 	known := map[string]bool{}
 	listFields(reflect.TypeFor[corev1.PodSpec](), "", known)
 	for pattern, line := range podFields {
-		base, _, isEntry := strings.Cut(pattern, "[k")
-		if !isEntry {
-			base, _, isEntry = strings.Cut(pattern, "[*]")
-		}
-		if !isEntry {
-			base, _, _ = strings.Cut(pattern, "[eph")
-		}
+		base := mapEntry.ReplaceAllString(pattern, "")
 		if !known[base] {
 			t.Errorf("%s: no such field in a Pod spec", pattern)
 		}
 		if line.support == ignored && line.why == "" {
 			t.Errorf("%s: is ignored without a reason", pattern)
 		}
-		for group := base; ; {
-			i := strings.LastIndexAny(group, ".")
-			if i < 0 {
-				break
-			}
-			group = group[:i]
-			if outer := strings.TrimSuffix(group, "[]"); podFields[outer].support != mixed {
-				t.Errorf("%s: is never looked at, because %s is not mixed", pattern, outer)
+		parts := strings.Split(base, ".")
+		for i := range len(parts) - 1 {
+			group := strings.TrimSuffix(strings.Join(parts[:i+1], "."), "[]")
+			if podFields[group].support != mixed {
+				t.Errorf("%s: is never looked at, because %s is not mixed", pattern, group)
 			}
 		}
 	}
 }
+
+// mapEntry is the end of a pattern that is about an entry of a map.
+var mapEntry = regexp.MustCompile(`\[[^\]]+\]$`)
 
 func listFields(t reflect.Type, pattern string, known map[string]bool) {
 	switch t.Kind() {

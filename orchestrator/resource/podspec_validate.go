@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"fmt"
 	"math"
 	"strconv"
 
@@ -72,9 +73,12 @@ func validatePodTemplate(template *corev1.PodTemplateSpec, path *field.Path) fie
 	return errs
 }
 
-// DrainSeconds is the annotation of a Pod that says for how many seconds, at
+// drainSeconds is the annotation of a Pod that says for how many seconds, at
 // most, the long-lived connections of a leaving Pod are let live.
-const DrainSeconds = "skiff.dev/drain-seconds"
+const (
+	drainSeconds = "skiff.dev/drain-seconds"
+	longestDrain = 60 * 60
+)
 
 // validatePodAnnotations checks the annotations of a Pod that are read as
 // settings.
@@ -85,9 +89,9 @@ func validatePodAnnotations(annotations map[string]string, path *field.Path) fie
 			errs = append(errs, field.Invalid(path.Key(corev1.PodDeletionCost), cost, "must be a 32bit integer"))
 		}
 	}
-	if drain, ok := annotations[DrainSeconds]; ok {
-		if n, err := strconv.ParseInt(drain, 10, 32); err != nil || n < 0 {
-			errs = append(errs, field.Invalid(path.Key(DrainSeconds), drain, "must be a whole number of seconds, 0 or more"))
+	if drain, ok := annotations[drainSeconds]; ok {
+		if n, err := strconv.Atoi(drain); err != nil || n < 0 || n > longestDrain {
+			errs = append(errs, field.Invalid(path.Key(drainSeconds), drain, fmt.Sprintf("must be a whole number of seconds between 0 and %d", longestDrain)))
 		}
 	}
 	return errs

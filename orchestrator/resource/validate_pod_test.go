@@ -22,7 +22,7 @@ func podTests() []refusal {
 			`metadata.annotations[controller.kubernetes.io/pod-deletion-cost]: Invalid value: "high": must be a 32bit integer`,
 		}},
 		{"metadata: {annotations: {skiff.dev/drain-seconds: '-1'}}", []string{
-			`metadata.annotations[skiff.dev/drain-seconds]: Invalid value: "-1": must be a whole number of seconds, 0 or more`,
+			`metadata.annotations[skiff.dev/drain-seconds]: Invalid value: "-1": must be a whole number of seconds between 0 and 3600`,
 		}},
 		{"metadata: {annotations: {skiff.dev/drain-seconds: '60'}}", nil},
 

@@ -32,7 +32,7 @@ func TestValidateDeployment(t *testing.T) {
 		}},
 		{"spec: {template: {metadata: {labels: {'a b': c}}}}", []string{`spec.template.labels: Invalid value: "a b": name part must consist of alphanumeric…`}},
 		{"spec: {template: {metadata: {annotations: {skiff.dev/drain-seconds: long}}}}", []string{
-			`spec.template.annotations[skiff.dev/drain-seconds]: Invalid value: "long": must be a whole number of seconds, 0 or more`,
+			`spec.template.annotations[skiff.dev/drain-seconds]: Invalid value: "long": must be a whole number of seconds between 0 and 3600`,
 		}},
 
 		{"spec: {strategy: {type: Fast}}", []string{`spec.strategy: Unsupported value: {"type":"Fast"}: supported values: "Recreate", "RollingUpdate"`}},
