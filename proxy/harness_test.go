@@ -196,3 +196,9 @@ func eventually(t testing.TB, what string, condition func() bool) {
 		}
 	}
 }
+
+func expectation(reason string) pool.Expectation { return pool.Expectation{Reason: reason} }
+
+func expectComing(f *front) {
+	f.pool.Expect(pool.Expectation{Coming: true, Reason: "the test goes on"})
+}

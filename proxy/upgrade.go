@@ -3,7 +3,6 @@ package proxy
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -33,7 +32,7 @@ func (x *exchange) upgrade(claim *pool.Claim, res *http.Response, l *listener) e
 	x.answered = true
 	claim.Stream(nil)
 
-	t := &tunnel{client: client, fromClient: buffered.Reader, back: back}
+	t := &tunnel{client: client, early: buffered.Reader, back: back}
 	if strings.EqualFold(got, "websocket") {
 		t.frames = &frameTracker{}
 	}
@@ -60,9 +59,9 @@ func writeSwitch(w *bufio.Writer, res *http.Response) error {
 
 // tunnel copies both ways between an upgraded client and its back end.
 type tunnel struct {
-	client     net.Conn
-	fromClient *bufio.Reader // may hold bytes that were read ahead
-	back       io.ReadWriteCloser
+	client net.Conn
+	early  *bufio.Reader // what was read of the client ahead of time
+	back   io.ReadWriteCloser
 
 	mu     sync.Mutex    // held while bytes are tracked and written to the client
 	frames *frameTracker // nil: no WebSocket, end it anywhere
@@ -73,8 +72,7 @@ type tunnel struct {
 func (t *tunnel) run() {
 	var up sync.WaitGroup
 	up.Go(func() {
-		_, err := io.Copy(t.back, t.fromClient)
-		t.sideEnded(t.back, err)
+		t.sideEnded(t.back, t.up())
 	})
 	t.sideEnded(t.client, t.down())
 	up.Wait()
@@ -85,12 +83,7 @@ func (t *tunnel) run() {
 // know may go on in the other one; a WebSocket does not.
 func (t *tunnel) sideEnded(to any, err error) {
 	half, ok := to.(interface{ CloseWrite() error })
-	t.mu.Lock()
-	saidGoodbye := t.ended
-	t.mu.Unlock()
-	switch {
-	case saidGoodbye && to == t.client: // the client is being heard out
-	case err != nil || !ok || t.frames != nil || half.CloseWrite() != nil:
+	if err != nil || !ok || t.frames != nil || half.CloseWrite() != nil {
 		t.closeBoth()
 	}
 }
@@ -100,7 +93,15 @@ func (t *tunnel) closeBoth() {
 	t.back.Close()
 }
 
-var errEnded = errors.New("tunnel ended")
+// up takes no more than is there from the server's reader: that one ends the
+// request's context, and so the tunnel, when the client ends its half.
+func (t *tunnel) up() error {
+	if _, err := io.CopyN(t.back, t.early, int64(t.early.Buffered())); err != nil {
+		return err
+	}
+	_, err := io.Copy(t.back, t.client)
+	return err
+}
 
 func (t *tunnel) down() error {
 	buffer := buffers.Get().(*[]byte)
@@ -142,7 +143,7 @@ func (t *tunnel) pass(chunk []byte) error {
 
 // goodbye ends the tunnel: a WebSocket client is told to come back, at a frame
 // boundary, and has a moment to answer. Its answer goes to the back end, so
-// that the application sees a clean end as well.
+// that the application sees a clean end as well, and ends the connection.
 func (t *tunnel) goodbye() {
 	limit := time.Now().Add(goodbyePatience)
 	t.client.SetDeadline(limit)
