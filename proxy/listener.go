@@ -57,7 +57,12 @@ func (l *listener) run(base context.Context) {
 	l.server.Serve(l) // ends with the error of Accept on a closed listener
 	l.closeUnused()
 	if l.server.Shutdown(base) != nil {
-		l.server.Close()
+		// The requests that were cut still get to say so.
+		last, cancel := context.WithTimeout(context.WithoutCancel(base), goodbyePatience)
+		defer cancel()
+		if l.server.Shutdown(last) != nil {
+			l.server.Close()
+		}
 	}
 	l.conns.Wait()
 }

@@ -1,0 +1,171 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+)
+
+type text = wrapperspb.StringValue
+
+// echoService answers unary calls and streams without generated code.
+var echoService = grpc.ServiceDesc{
+	ServiceName: "test.Echo",
+	HandlerType: (*any)(nil),
+	Methods: []grpc.MethodDesc{{MethodName: "Say", Handler: func(srv any, ctx context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
+		in := new(text)
+		if err := decode(in); err != nil {
+			return nil, err
+		}
+		if in.Value == "fail" {
+			return nil, status.Error(codes.FailedPrecondition, "asked to fail")
+		}
+		grpc.SetTrailer(ctx, metadata.Pairs("x-trailer", in.Value))
+		return wrapperspb.String(srv.(string) + ":" + in.Value), nil
+	}}},
+	Streams: []grpc.StreamDesc{{StreamName: "Chat", ServerStreams: true, ClientStreams: true, Handler: func(srv any, s grpc.ServerStream) error {
+		for {
+			in := new(text)
+			if err := s.RecvMsg(in); err == io.EOF {
+				return nil
+			} else if err != nil {
+				return err
+			}
+			if err := s.SendMsg(wrapperspb.String(srv.(string) + ":" + in.Value)); err != nil {
+				return err
+			}
+		}
+	}}},
+}
+
+func newGRPCBackend(t *testing.T, id string) (address string, server *grpc.Server) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server = grpc.NewServer()
+	server.RegisterService(&echoService, id)
+	go server.Serve(listener)
+	t.Cleanup(server.Stop)
+	return listener.Addr().String(), server
+}
+
+func grpcClient(t *testing.T, f *front) *grpc.ClientConn {
+	t.Helper()
+	client, err := grpc.NewClient("passthrough:///"+f.address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	return client
+}
+
+func say(ctx context.Context, client *grpc.ClientConn, what string, options ...grpc.CallOption) (string, error) {
+	out := new(text)
+	err := client.Invoke(ctx, "/test.Echo/Say", wrapperspb.String(what), out, options...)
+	return out.Value, err
+}
+
+func TestGRPC(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, HTTP, Options{})
+	address, _ := newGRPCBackend(t, "a")
+	f.pool.Add("a", address)
+	client := grpcClient(t, f)
+
+	var trailer metadata.MD
+	if got, err := say(t.Context(), client, "hello", grpc.Trailer(&trailer)); err != nil || got != "a:hello" {
+		t.Fatalf("%q, %v", got, err)
+	}
+	if got := trailer.Get("x-trailer"); len(got) != 1 || got[0] != "hello" {
+		t.Errorf("trailer %v", trailer)
+	}
+	if _, err := say(t.Context(), client, "fail"); status.Code(err) != codes.FailedPrecondition {
+		t.Errorf("got %v", err)
+	}
+	stream, err := client.NewStream(t.Context(), &echoService.Streams[0], "/test.Echo/Chat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 100 {
+		out := new(text)
+		if err := errors.Join(stream.SendMsg(wrapperspb.String(fmt.Sprint(i))), stream.RecvMsg(out)); err != nil || out.Value != fmt.Sprint("a:", i) {
+			t.Fatalf("%q, %v", out.Value, err)
+		}
+	}
+	stream.CloseSend()
+	if err := stream.RecvMsg(new(text)); err != io.EOF {
+		t.Errorf("the stream ended with %v", err)
+	}
+	f.pool.Remove("a")
+	if _, err := say(t.Context(), client, "hello"); status.Code(err) != codes.Unavailable {
+		t.Errorf("without a back end: %v", err)
+	}
+}
+
+// Calls are balanced one by one, and moving them costs none, not even one of
+// a stream that is open.
+func TestGRPCLosesNoCallWhenBackEndsAreReplaced(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, HTTP, Options{})
+	expectComing(f)
+	id, n := "b0", 0
+	address, server := newGRPCBackend(t, id)
+	f.pool.Add(id, address)
+	client := grpcClient(t, f)
+	l := &load{stop: make(chan struct{})}
+	l.run(t, 8, func(i int) error {
+		_, err := say(t.Context(), client, fmt.Sprint(i))
+		return err
+	})
+	for range 5 {
+		stream, err := client.NewStream(t.Context(), &echoService.Streams[0], "/test.Echo/Chat")
+		if err != nil {
+			t.Fatal(err)
+		}
+		talk := func() {
+			out := new(text)
+			if err := errors.Join(stream.SendMsg(wrapperspb.String("x")), stream.RecvMsg(out)); err != nil || out.Value != id+":x" {
+				t.Errorf("the stream: %q, %v", out.Value, err)
+			}
+		}
+		talk()
+		l.more(t, 50)
+		n++
+		next := fmt.Sprint("b", n)
+		nextAddress, nextServer := newGRPCBackend(t, next)
+		f.pool.Add(next, nextAddress)
+		var drained sync.WaitGroup
+		drained.Go(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+			defer cancel()
+			if err := f.pool.Drain(ctx, id, time.Second); err != nil {
+				t.Error(err)
+			}
+			server.Stop() // at once, without a word
+		})
+		eventually(t, "the back end is leaving", func() bool { return f.pool.InFlight(id) == 1 })
+		talk()
+		stream.CloseSend()
+		if err := stream.RecvMsg(new(text)); err != io.EOF {
+			t.Errorf("the stream ended with %v", err)
+		}
+		drained.Wait()
+		id, server = next, nextServer
+	}
+	l.more(t, 50)
+	l.end(t)
+}
