@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
@@ -177,24 +178,35 @@ func (w *write) apply(tx *bolt.Tx, revision uint64) error {
 	return bucket.Put(path, encodeEntry(event))
 }
 
-const entryHeader = 16 // created, modified
+// An entry is: checksum of key and rest, created, modified, value.
+const entryHeader = 4 + 8 + 8
+
+var checksums = crc32.MakeTable(crc32.Castagnoli)
 
 func encodeEntry(e Event) []byte {
-	raw := make([]byte, 0, entryHeader+len(e.Value))
+	raw := make([]byte, 4, entryHeader+len(e.Value))
 	raw = binary.BigEndian.AppendUint64(raw, e.Created)
 	raw = binary.BigEndian.AppendUint64(raw, e.Revision)
-	return append(raw, e.Value...)
+	raw = append(raw, e.Value...)
+	binary.BigEndian.PutUint32(raw, checksum(e.Key, raw[4:]))
+	return raw
 }
 
 // decodeEntry copies the value out of the transaction's memory.
 func decodeEntry(key Key, raw []byte) (Entry, error) {
-	if len(raw) < entryHeader {
+	if len(raw) < entryHeader || binary.BigEndian.Uint32(raw) != checksum(key, raw[4:]) {
 		return Entry{}, fmt.Errorf("read %s %s: %w", key.Storage, key.path(), ErrDamaged)
 	}
 	return Entry{
 		Key:      key,
-		Created:  binary.BigEndian.Uint64(raw),
-		Modified: binary.BigEndian.Uint64(raw[8:]),
+		Created:  binary.BigEndian.Uint64(raw[4:]),
+		Modified: binary.BigEndian.Uint64(raw[12:]),
 		Value:    append(make([]byte, 0, len(raw)-entryHeader), raw[entryHeader:]...),
 	}, nil
+}
+
+func checksum(key Key, rest []byte) uint32 {
+	sum := crc32.Checksum([]byte(key.Storage), checksums)
+	sum = crc32.Update(sum, checksums, []byte(key.path()))
+	return crc32.Update(sum, checksums, rest)
 }
