@@ -1,0 +1,172 @@
+package orchestrator_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"skiff/examples/load"
+	"skiff/orchestrator/skifftest"
+	"skiff/runtime/container"
+	"skiff/runtime/docker"
+)
+
+// BenchmarkApplyToReady takes turns: the engine creates and starts a container
+// and gets its first answer, then skiff takes a Deployment of one replica from
+// the request to Ready. What skiff adds is the difference of the two.
+func BenchmarkApplyToReady(b *testing.B) {
+	i := skifftest.New(b)
+	by := byHand(b)
+	var plain, ours, added []time.Duration
+	for n := 0; b.Loop(); n++ {
+		p := by.start(b, n)
+		o := deployOnce(b, i)
+		plain, ours, added = append(plain, p), append(ours, o), append(added, o-p)
+	}
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(ms(median(plain)), "engine-ms")
+	b.ReportMetric(ms(median(ours)), "skiff-ms")
+	b.ReportMetric(ms(median(added)), "added-ms")
+	b.ReportMetric(float64(median(ours))/float64(median(plain)), "ratio")
+}
+
+func deployOnce(b *testing.B, i *skifftest.Instance) time.Duration {
+	start := time.Now()
+	i.Deploy(b, web(1))
+	took := time.Since(start)
+	background := metav1.DeletePropagationBackground
+	if err := i.Client.AppsV1().Deployments(skifftest.Namespace).Delete(b.Context(), "web", metav1.DeleteOptions{PropagationPolicy: &background}); err != nil {
+		b.Fatal(err)
+	}
+	i.WaitPods(b, "app=web", func(pods []corev1.Pod) bool { return len(pods) == 0 })
+	return took
+}
+
+// engineByHand is the engine without skiff: what a script would do.
+type engineByHand struct {
+	engine  *docker.Engine
+	address netip.Addr
+}
+
+func byHand(b *testing.B) *engineByHand {
+	e, err := docker.New(docker.Options{Instance: "bench-by-hand", Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if err := e.Purge(ctx); err != nil {
+			b.Error(err)
+		}
+		e.Close()
+	})
+	subnet, err := e.EnsureNetwork(b.Context(), netip.Prefix{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	ranges, err := container.Split(subnet)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return &engineByHand{e, ranges.Pods.Addr().Next()}
+}
+
+// start takes a container from create to its first answer, and removes it.
+func (h *engineByHand) start(b *testing.B, n int) time.Duration {
+	ctx := b.Context()
+	image, err := h.engine.Image(ctx, webImage)
+	if err != nil {
+		b.Fatal(err)
+	}
+	begin := time.Now()
+	id, err := h.engine.Create(ctx, container.Spec{
+		Pod: container.Pod{Namespace: "default", Name: "by-hand", UID: "by-hand"}, Name: "web", Attempt: n,
+		ImageID: image.ID, Image: webImage, Env: []string{"RUDE=true"}, Hostname: "by-hand",
+		Network: container.Network{Address: h.address},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := h.engine.Start(ctx, id); err != nil {
+		b.Fatal(err)
+	}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		resp, err := client.Get(fmt.Sprintf("http://%s:8080/healthz", h.address))
+		if err == nil {
+			resp.Body.Close()
+			break
+		}
+		<-tick.C
+	}
+	took := time.Since(begin)
+	if err := h.engine.Remove(ctx, id); err != nil {
+		b.Fatal(err)
+	}
+	return took
+}
+
+// BenchmarkRollingUpdate updates 3 replicas at 2,000 requests per second, half
+// of them on connections of their own, from servers that drop everything at
+// SIGTERM.
+func BenchmarkRollingUpdate(b *testing.B) {
+	i := skifftest.New(b)
+	i.Deploy(b, web(3))
+	address := i.Expose(b, nodePort("web", "http"))
+	waitAnswer(b, address)
+	var allNew, gaps, p99 []time.Duration
+	requests, failed := 0, 0
+	for n := 0; b.Loop(); n++ {
+		ctx, stop := context.WithCancel(b.Context())
+		result := make(chan *load.Result, 1)
+		go func() {
+			result <- load.Run(ctx, load.Options{Address: address, Rate: 2000, Fresh: 0.5}, nil)
+		}()
+		settle(b)
+		begin := time.Now()
+		i.Update(b, "web", version(n+2))
+		i.WaitRollout(b, "web")
+		settle(b)
+		stop()
+		r := <-result
+		allNew = append(allNew, r.LastAnswer(fmt.Sprint(n+1)).Sub(begin))
+		gaps, p99 = append(gaps, r.LongestGap()), append(p99, r.Quantile(0.99))
+		requests, failed = requests+r.Requests(), failed+len(r.Failures())
+		for _, s := range r.Failures()[:min(3, len(r.Failures()))] {
+			b.Logf("failed after %v: %v", s.Wait, s.Err)
+		}
+	}
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(ms(median(allNew)), "all-new-ms")
+	b.ReportMetric(ms(median(gaps)), "longest-gap-ms")
+	b.ReportMetric(ms(median(p99)), "p99-ms")
+	b.ReportMetric(float64(requests), "requests")
+	b.ReportMetric(float64(failed), "failed")
+}
+
+// settle lets the load run for a while, so that the quantiles have a before and
+// an after.
+func settle(b *testing.B) {
+	select {
+	case <-time.After(2 * time.Second):
+	case <-b.Context().Done():
+	}
+}
+
+func median(all []time.Duration) time.Duration {
+	sorted := slices.Sorted(slices.Values(all))
+	return sorted[len(sorted)/2]
+}
+
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -1,0 +1,71 @@
+// Package orchestrator puts skiff's parts together: the API server over its
+// store, the controllers, the Pod worker on a Docker Engine and the proxy. It
+// can be embedded in a program or a test; the skiff command is one such program.
+package orchestrator
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+)
+
+// DefaultName is the instance that is meant where none is named.
+const DefaultName = "default"
+
+// Options choose an instance and how it is reached.
+type Options struct {
+	Name    string // of the instance, a DNS label; one per engine and data directory
+	DataDir string // its state; created with mode 0700
+	Listen  string // address of the API, on loopback; port 0 picks a free one
+	Version string // of skiff, as the API reports it
+	Log     *slog.Logger
+}
+
+// Orchestrator is one instance of skiff. Its methods may be called from any
+// goroutine.
+type Orchestrator struct {
+	options Options
+	paths   Paths
+	ready   chan struct{}
+
+	mu       sync.Mutex // guards what follows, which Run sets
+	address  string
+	stopPods func(context.Context) error
+}
+
+// New checks the options. It starts nothing and touches nothing.
+func New(o Options) (*Orchestrator, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	return &Orchestrator{options: o, paths: PathsIn(o.DataDir), ready: make(chan struct{})}, nil
+}
+
+// Ready is closed once the API answers and every part works.
+func (o *Orchestrator) Ready() <-chan struct{} { return o.ready }
+
+// Address is where the API listens, host:port. It is empty until Ready is
+// closed.
+func (o *Orchestrator) Address() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.address
+}
+
+// ErrNotReady is the answer to a call that needs Ready to be closed.
+var ErrNotReady = errors.New("the orchestrator is not ready")
+
+// StopPods stops every container as a deletion of its Pod would: out of the
+// pools, requests in flight finished, preStop, SIGTERM, grace period. The
+// objects stay, and the next Run starts the containers again. It returns when
+// all have stopped, or with ctx.
+func (o *Orchestrator) StopPods(ctx context.Context) error {
+	o.mu.Lock()
+	stop := o.stopPods
+	o.mu.Unlock()
+	if stop == nil {
+		return ErrNotReady
+	}
+	return stop(ctx)
+}

@@ -1,0 +1,177 @@
+package orchestrator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+
+	"skiff/orchestrator/apiserver"
+	"skiff/orchestrator/deployment"
+	"skiff/orchestrator/gc"
+	"skiff/orchestrator/node"
+	"skiff/orchestrator/replicaset"
+	"skiff/orchestrator/resource"
+	"skiff/orchestrator/service"
+	"skiff/orchestrator/service/allocation"
+	"skiff/orchestrator/store"
+	"skiff/orchestrator/traffic"
+	"skiff/proxy"
+	"skiff/runtime/container"
+	"skiff/runtime/docker"
+)
+
+// parts are all that runs in an instance besides the store.
+type parts struct {
+	engine   *docker.Engine
+	pki      *apiserver.PKI
+	listener net.Listener
+	server   *apiserver.Server
+	ready    atomic.Bool
+	log      *slog.Logger
+
+	factory     informers.SharedInformerFactory
+	proxy       *proxy.Proxy
+	director    *traffic.Director
+	worker      *node.Worker
+	deployments *deployment.Controller
+	replicaSets *replicaset.Controller
+	services    *service.Controller
+	garbage     *gc.Controller
+}
+
+// assemble makes the parts and puts them together. None of them runs yet.
+func (o *Orchestrator) assemble(ctx context.Context, st *store.Store) (_ *parts, err error) {
+	p := &parts{log: o.options.Log}
+	if p.engine, err = o.engine(ctx, st); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.engine.Close())
+		}
+	}()
+	machine, err := p.engine.Info(ctx)
+	if err != nil {
+		return nil, err
+	}
+	subnet, err := network(ctx, st, p.engine)
+	if err != nil {
+		return nil, err
+	}
+	ranges, err := container.Split(subnet)
+	if err != nil {
+		return nil, err
+	}
+	gateway := subnet.Addr().Next()
+	if p.pki, err = apiserver.LoadPKI(o.paths.PKI, time.Now()); err != nil {
+		return nil, err
+	}
+	if p.listener, err = net.Listen("tcp", o.options.Listen); err != nil {
+		return nil, fmt.Errorf("open the API's address: %w (\"--listen 127.0.0.1:0\" picks a free port)", err)
+	}
+	addresses := allocation.Ranges{ClusterIPs: ranges.Services}
+	kinds := resource.All(resource.Options{Services: addresses})
+	p.server = apiserver.New(apiserver.Options{
+		Store:     st,
+		Resources: kinds,
+		Logs:      p,
+		Ready:     p.readiness,
+		Log:       p.log,
+		Version:   o.options.Version,
+	})
+	client, err := kubernetes.NewForConfig(inProcess(p.server))
+	if err != nil {
+		return nil, fmt.Errorf("make client: %w", err)
+	}
+	anyKind, err := metadata.NewForConfig(inProcess(p.server))
+	if err != nil {
+		return nil, fmt.Errorf("make metadata client: %w", err)
+	}
+	p.factory = informers.NewSharedInformerFactory(client, 0)
+	p.proxy = proxy.New(proxy.Options{Dial: p.engine.DialContext, Log: p.log})
+	p.director = traffic.New(client, p.factory, p.proxy, p.log)
+	p.worker = node.New(node.Options{
+		Client: client, Factory: p.factory, Engine: p.engine, Traffic: p.director,
+		Addresses: ranges.Pods, HostIP: gateway, Machine: machine,
+		Version: o.options.Version, DataDir: o.paths.Dir, Log: p.log,
+	})
+	p.deployments = deployment.New(client, p.factory, p.log, clock.RealClock{})
+	p.replicaSets = replicaset.New(client, p.factory, p.log, clock.RealClock{})
+	p.services = service.New(client, p.factory, p.log, service.API{
+		ClusterIP: addresses.APIServiceIP(), Address: gateway, Port: int32(p.listener.Addr().(*net.TCPAddr).Port),
+	})
+	p.garbage, err = gc.New(gc.Options{
+		Client: client, Metadata: anyKind, Informers: p.factory,
+		Resources: kinds, RootCA: p.pki.CA(), Log: p.log,
+	})
+	return p, err
+}
+
+// engine is the instance's view of the Docker Engine.
+func (o *Orchestrator) engine(ctx context.Context, st *store.Store) (*docker.Engine, error) {
+	uid, err := instanceUID(ctx, st)
+	if err != nil {
+		return nil, err
+	}
+	return docker.New(docker.Options{Instance: o.options.Name, UID: uid, Log: o.options.Log})
+}
+
+// inProcess reaches the API without a socket. The controllers are trusted and
+// few: there is no limit to how fast they may ask.
+func inProcess(server http.Handler) *rest.Config {
+	config := &rest.Config{Host: "http://skiff", Transport: apiserver.Transport(server), QPS: -1}
+	config.ContentType = "application/vnd.kubernetes.protobuf"
+	config.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
+	return config
+}
+
+var errStarting = errors.New("starting")
+
+func (p *parts) readiness() error {
+	if !p.ready.Load() {
+		return errStarting
+	}
+	return nil
+}
+
+// Logs lets the API server, which is made first, ask the worker.
+func (p *parts) Logs(ctx context.Context, pod *corev1.Pod, opts *corev1.PodLogOptions) (io.ReadCloser, error) {
+	return p.worker.Logs(ctx, pod, opts)
+}
+
+// serve answers the API's clients until ctx ends.
+func (p *parts) serve(ctx context.Context) error {
+	srv := &http.Server{
+		Handler:           p.server,
+		TLSConfig:         p.pki.ServerTLS(),
+		ReadHeaderTimeout: 30 * time.Second,
+		IdleTimeout:       3 * time.Minute,
+		MaxHeaderBytes:    1 << 20,
+		ErrorLog:          slog.NewLogLogger(p.log.Handler(), slog.LevelDebug),
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- srv.ServeTLS(p.listener, "", "") }()
+	select {
+	case err := <-ended:
+		return fmt.Errorf("serve the API: %w", err)
+	case <-ctx.Done():
+	}
+	// Watches never end by themselves, and every answer is safe to cut: what was
+	// accepted is on disk.
+	err := srv.Close()
+	<-ended
+	return err
+}

@@ -1,0 +1,103 @@
+package orchestrator
+
+import (
+	"context"
+	"errors"
+
+	"golang.org/x/sync/errgroup"
+
+	"skiff/orchestrator/apiserver"
+	"skiff/orchestrator/store"
+)
+
+// Run runs the instance until ctx ends, then returns when all of its
+// goroutines have. Containers are left running, to be adopted by the next Run:
+// who wants them stopped calls StopPods first. ErrRunning: another process
+// holds the data directory.
+func (o *Orchestrator) Run(ctx context.Context) (err error) {
+	release, err := o.paths.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, release()) }()
+	st, err := store.Open(o.paths.State)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+
+	// What others write to must outlive them: the store ends last, then the API.
+	return within(ctx, st.Run, func(ctx context.Context) error {
+		p, err := o.assemble(ctx, st)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = p.engine.Close() }()
+		return within(ctx, p.server.Run, func(ctx context.Context) error { return o.work(ctx, p) })
+	})
+}
+
+// within runs inner while base runs: base's context ends only after inner has
+// returned, and inner's ends early if base fails.
+func within(ctx context.Context, base, inner func(context.Context) error) error {
+	baseCtx, endBase := context.WithCancel(context.WithoutCancel(ctx))
+	defer endBase()
+	innerCtx, endInner := context.WithCancel(ctx)
+	defer endInner()
+	ended := make(chan error, 1)
+	go func() {
+		defer endInner()
+		ended <- base(baseCtx)
+	}()
+	err := inner(innerCtx)
+	endBase()
+	return errors.Join(err, <-ended)
+}
+
+// work runs every part until ctx ends or one of them fails.
+func (o *Orchestrator) work(ctx context.Context, p *parts) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, run := range []func(context.Context) error{
+		p.serve, p.proxy.Run, p.director.Run, p.worker.Run,
+		p.deployments.Run, p.replicaSets.Run, p.services.Run, p.garbage.Run,
+	} {
+		group.Go(func() error { return run(ctx) })
+	}
+	group.Go(func() error {
+		p.factory.Start(ctx.Done())
+		defer p.factory.Shutdown()
+		if err := o.becomeReady(ctx, p); err != nil {
+			return err
+		}
+		<-ctx.Done()
+		return nil
+	})
+	return group.Wait()
+}
+
+// becomeReady waits for the caches, then tells where the API is.
+func (o *Orchestrator) becomeReady(ctx context.Context, p *parts) error {
+	p.factory.WaitForCacheSync(ctx.Done())
+	if ctx.Err() != nil {
+		return nil
+	}
+	address := p.listener.Addr().String()
+	if err := apiserver.WriteKubeconfig(o.paths.Kubeconfig, p.pki.Kubeconfig(contextName(o.options.Name), "https://"+address)); err != nil {
+		return err
+	}
+	o.mu.Lock()
+	o.address, o.stopPods = address, p.worker.Shutdown
+	o.mu.Unlock()
+	p.ready.Store(true)
+	close(o.ready)
+	o.options.Log.Info("ready", "api", address)
+	return nil
+}
+
+// contextName is what the instance is called in a kubeconfig.
+func contextName(instance string) string {
+	if instance == DefaultName {
+		return "skiff"
+	}
+	return "skiff-" + instance
+}

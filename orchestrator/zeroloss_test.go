@@ -1,0 +1,255 @@
+package orchestrator_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+	appsv1 "k8s.io/api/apps/v1"
+
+	"skiff/examples/load"
+	"skiff/orchestrator/skifftest"
+)
+
+// TestZeroLoss updates rude servers ten times, and takes the last update back,
+// while clients of every kind use them. Not one of them may see an error.
+func TestZeroLoss(t *testing.T) {
+	images(t)
+	for name, d := range map[string]*appsv1.Deployment{
+		"rolling, 3 replicas":  web(3),
+		"rolling, 1 replica":   web(1),
+		"recreate, 3 replicas": web(3, recreate),
+		"recreate, 1 replica":  web(1, recreate),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			i := skifftest.New(t)
+			i.Deploy(t, d)
+			viaHTTP, viaTCP := i.Expose(t, nodePort("web", "http")), i.Expose(t, nodePort("web-tcp", "tcp"))
+			waitAnswer(t, viaHTTP)
+			waitAnswer(t, viaTCP)
+
+			c := startClients(t, viaHTTP, viaTCP)
+			for v := 2; v <= 11; v++ {
+				i.Update(t, "web", version(v))
+				i.WaitRollout(t, "web")
+				c.waitVersion(t, fmt.Sprint(v))
+			}
+			i.Update(t, "web", version(10)) // what kubectl rollout undo writes
+			i.WaitRollout(t, "web")
+			c.stop(t)
+		})
+	}
+}
+
+// waitAnswer returns once the address answers: a new Service's listener opens a
+// moment after the Service was created.
+func waitAnswer(t testing.TB, address string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Close = true
+		resp, err := http.DefaultTransport.RoundTrip(req)
+		if err == nil {
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("no answer on %s: %v", address, err)
+		}
+	}
+}
+
+// clients use a Service in every way at once.
+type clients struct {
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	mu       sync.Mutex // guards what follows
+	versions map[string]int
+	changed  chan struct{} // closed and made anew when a version answers for the first time
+	errs     []error
+	loads    map[string]*load.Result
+}
+
+func startClients(t *testing.T, viaHTTP, viaTCP string) *clients {
+	ctx, cancel := context.WithCancel(t.Context())
+	c := &clients{cancel: cancel, versions: map[string]int{}, changed: make(chan struct{}), loads: map[string]*load.Result{}}
+	t.Cleanup(func() { cancel(); c.wg.Wait() })
+	body := strings.Repeat("0123456789abcdef", 4096) // 64 KiB
+	c.load(ctx, "requests", load.Options{Address: viaHTTP, Rate: 150, Fresh: 0.5, Conns: 16})
+	c.load(ctx, "bodies", load.Options{Address: viaHTTP, Path: "/echo", Body: body, Rate: 20, Fresh: 0.3, Conns: 4})
+	c.load(ctx, "slow requests", load.Options{Address: viaHTTP, Path: "/slow?d=2s", Rate: 2, Conns: 8})
+	c.load(ctx, "queries on TCP", load.Options{Address: viaTCP, Rate: 50, Fresh: 1})
+	c.run(ctx, "WebSocket", func(ctx context.Context) error { return c.webSocket(ctx, viaHTTP) })
+	c.run(ctx, "events", func(ctx context.Context) error { return c.events(ctx, viaHTTP) })
+	return c
+}
+
+func (c *clients) load(ctx context.Context, name string, o load.Options) {
+	c.wg.Go(func() {
+		r := load.Run(ctx, o, func(s load.Sample) {
+			if s.Err == nil {
+				c.answered(s.Version)
+			}
+		})
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.loads[name] = r
+	})
+}
+
+// run repeats f, which ends when the proxy has said a clean goodbye.
+func (c *clients) run(ctx context.Context, name string, f func(context.Context) error) {
+	c.wg.Go(func() {
+		for ctx.Err() == nil {
+			if err := f(ctx); err != nil && ctx.Err() == nil {
+				c.mu.Lock()
+				c.errs = append(c.errs, fmt.Errorf("%s: %w", name, err))
+				c.mu.Unlock()
+				return
+			}
+		}
+	})
+}
+
+func (c *clients) answered(version string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.versions[version]++; c.versions[version] == 1 {
+		close(c.changed)
+		c.changed = make(chan struct{})
+	}
+}
+
+func (c *clients) waitVersion(t *testing.T, version string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for {
+		c.mu.Lock()
+		seen, changed := c.versions[version] > 0, c.changed
+		c.mu.Unlock()
+		if seen {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			t.Fatalf("version %s never answered", version)
+		}
+	}
+}
+
+// webSocket talks on one WebSocket until it is closed with 1012, "service
+// restart"; every other end is an error.
+func (c *clients) webSocket(ctx context.Context, address string) error {
+	conn, _, err := websocket.DefaultDialer.DialContext(ctx, "ws://"+address+"/ws", nil)
+	if err != nil {
+		return fmt.Errorf("dial: %w", err)
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for n := 0; ; n++ {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+		sent := fmt.Sprintf("message %d", n)
+		if err := conn.WriteMessage(websocket.TextMessage, []byte(sent)); err != nil && !errors.Is(err, websocket.ErrCloseSent) {
+			return ended(conn, err)
+		}
+		_, got, err := conn.ReadMessage()
+		if websocket.IsCloseError(err, websocket.CloseServiceRestart) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read: %w", err)
+		}
+		v, echo, _ := strings.Cut(string(got), " ")
+		if echo != sent {
+			return fmt.Errorf("sent %q, got %q", sent, got)
+		}
+		c.answered(v)
+	}
+}
+
+// ended tells a clean goodbye, which a failed write hides, from a cut.
+func ended(conn *websocket.Conn, err error) error {
+	if _, _, readErr := conn.ReadMessage(); websocket.IsCloseError(readErr, websocket.CloseServiceRestart) {
+		return nil
+	}
+	return fmt.Errorf("write: %w", err)
+}
+
+// events reads server-sent events; the stream may end between two of them only,
+// and none may be missing.
+func (c *clients) events(ctx context.Context, address string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/events", nil)
+	if err != nil {
+		return err
+	}
+	req.Close = true
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return errors.New(resp.Status)
+	}
+	lines := bufio.NewReader(resp.Body)
+	for n := 0; ; n++ {
+		for k, want := range []string{fmt.Sprintf("id: %d\n", n), "data: version " + resp.Header.Get("X-Version") + "\n", "\n"} {
+			line, err := lines.ReadString('\n')
+			if k == 0 && line == "" && errors.Is(err, io.EOF) {
+				return nil
+			}
+			if err != nil || line != want {
+				return fmt.Errorf("event %d: %q instead of %q: %w", n, line, want, err)
+			}
+		}
+		c.answered(resp.Header.Get("X-Version"))
+	}
+}
+
+// stop ends the clients and reports whatever went wrong for any of them.
+func (c *clients) stop(t *testing.T) {
+	t.Helper()
+	c.cancel()
+	c.wg.Wait()
+	for name, r := range c.loads {
+		t.Logf("%s: %d, longest wait %v, longest gap %v, by version %v", name, r.Requests(), r.Quantile(1), r.LongestGap(), r.ByVersion())
+		for n, s := range r.Failures() {
+			t.Errorf("%s: failed at %s after %v: %v", name, s.Due.Format("15:04:05.000"), s.Wait, s.Err)
+			if n == 10 {
+				break
+			}
+		}
+	}
+	for _, err := range c.errs {
+		t.Error(err)
+	}
+}
