@@ -24,24 +24,34 @@ func (e *Engine) Create(ctx context.Context, spec container.Spec) (string, error
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 
-	sandbox := spec.Name == container.SandboxName
-	if sandbox {
-		if spec.ImageID, err = e.ensurePause(ctx); err != nil {
-			return "", err
-		}
-	}
-	id, err := e.create(ctx, spec)
-	if sandbox && cerrdefs.IsNotFound(err) {
-		// Another instance purged the image between the two calls.
-		if spec.ImageID, err = e.ensurePause(ctx); err != nil {
-			return "", err
-		}
+	var id string
+	if spec.Name == container.SandboxName {
+		id, err = e.createSandbox(ctx, spec)
+	} else {
 		id, err = e.create(ctx, spec)
 	}
 	if err != nil {
 		return "", failure("create container "+name(spec), err)
 	}
 	return scheme + id, nil
+}
+
+// createSandbox brings the image along only when the engine says that it has
+// none: the first time, and after another instance's purge.
+func (e *Engine) createSandbox(ctx context.Context, spec container.Spec) (string, error) {
+	ref, archive, err := e.pauseImage(ctx)
+	if err != nil {
+		return "", err
+	}
+	spec.ImageID = ref
+	id, err := e.create(ctx, spec)
+	if !cerrdefs.IsNotFound(err) {
+		return id, err
+	}
+	if err := e.load(ctx, archive); err != nil {
+		return "", err
+	}
+	return e.create(ctx, spec)
 }
 
 func (e *Engine) create(ctx context.Context, spec container.Spec) (string, error) {

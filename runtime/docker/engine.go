@@ -42,6 +42,10 @@ type Engine struct {
 
 	mu     sync.Mutex // guards subnet; held while the network is made
 	subnet netip.Prefix
+
+	pauseMu      sync.Mutex // guards the rest, which is made once
+	pauseRef     string
+	pauseArchive []byte
 }
 
 // New prepares the connection; the engine is not asked anything yet.

@@ -64,13 +64,15 @@ func eventOptions(since time.Time, args filters.Args) events.ListOptions {
 	return events.ListOptions{Since: fmt.Sprintf("%d.%09d", since.Unix(), since.Nanosecond()), Filters: args}
 }
 
+// run passes the events on. The pauses between connections grow until one of
+// them brings an event.
 func (s *subscription) run(ctx context.Context, messages <-chan events.Message, errs <-chan error) {
 	const first, longest = 50 * time.Millisecond, 5 * time.Second
-	backoff := first
+	pause := first
 	for {
 		select {
 		case m := <-messages:
-			backoff = first
+			pause = first
 			s.since = time.Unix(0, m.TimeNano)
 			s.put(eventOf(m))
 			continue
@@ -78,18 +80,20 @@ func (s *subscription) run(ctx context.Context, messages <-chan events.Message, 
 			if ctx.Err() != nil {
 				return
 			}
-			s.engine.log.Warn("lost the engine's events; trying again", "error", err, "in", backoff)
+			s.engine.log.Warn("the engine's events ended; asking again", "error", err)
 		case <-ctx.Done():
 			return
 		}
-		timer := time.NewTimer(backoff)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return
+		for answered := false; !answered; pause = min(2*pause, longest) {
+			timer := time.NewTimer(pause)
+			select {
+			case <-timer.C:
+			case <-ctx.Done():
+				timer.Stop()
+				return
+			}
+			answered = s.engine.Ping(ctx) == nil
 		}
-		backoff = min(2*backoff, longest)
 		messages, errs = s.open(ctx)
 		s.put(container.Event{})
 	}
