@@ -17,11 +17,13 @@ func (s *Store) Get(key Key) (entry Entry, err error) {
 		if bucket == nil {
 			return ErrNotFound
 		}
-		raw := bucket.Get([]byte(key.path()))
+		path := []byte(key.path())
+		raw := bucket.Get(path)
 		if raw == nil {
 			return ErrNotFound
 		}
-		entry, err = decodeEntry(key, raw)
+		entry, err = decodeEntry(key, path, raw)
+		entry.Value = bytes.Clone(entry.Value)
 		return err
 	})
 	return entry, err
@@ -67,6 +69,7 @@ func (s *Store) List(q Query) (Page, error) {
 }
 
 func (s *Store) listNow(q Query) (page Page, err error) {
+	var values arena
 	err = s.view(func(tx *bolt.Tx) error {
 		if page.Revision, err = readRevision(tx); err != nil {
 			return err
@@ -82,10 +85,11 @@ func (s *Store) listNow(q Query) (page Page, err error) {
 				page.Remaining++
 				continue
 			}
-			entry, err := decodeEntry(keyOf(q.Storage, path), raw)
+			entry, err := decodeEntry(keyOf(q.Storage, path), path, raw)
 			if err != nil {
 				return err
 			}
+			entry.Value = values.clone(entry.Value)
 			page.Entries = append(page.Entries, entry)
 		}
 		return nil

@@ -1,11 +1,10 @@
 package store
 
 import (
+	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
@@ -153,6 +152,9 @@ func (w *write) apply(tx *bolt.Tx, revision uint64) error {
 	}
 	path := []byte(w.key.path())
 	event := Event{Key: w.key, Revision: revision, Created: revision, Value: w.value}
+	if w.value == nil && w.action != remove {
+		event.Value = []byte{}
+	}
 	old := bucket.Get(path)
 	if w.action == create {
 		if old != nil {
@@ -162,51 +164,18 @@ func (w *write) apply(tx *bolt.Tx, revision uint64) error {
 		if old == nil {
 			return ErrNotFound
 		}
-		entry, err := decodeEntry(w.key, old)
+		entry, err := decodeEntry(w.key, path, old)
 		if err != nil {
 			return err
 		}
 		if entry.Modified != w.expected {
 			return ErrConflict
 		}
-		event.Created, event.Prev, event.PrevModified = entry.Created, entry.Value, entry.Modified
+		event.Created, event.Prev, event.PrevModified = entry.Created, bytes.Clone(entry.Value), entry.Modified
 	}
 	w.event = event
 	if w.action == remove {
 		return bucket.Delete(path)
 	}
-	return bucket.Put(path, encodeEntry(event))
-}
-
-// An entry is: checksum of key and rest, created, modified, value.
-const entryHeader = 4 + 8 + 8
-
-var checksums = crc32.MakeTable(crc32.Castagnoli)
-
-func encodeEntry(e Event) []byte {
-	raw := make([]byte, 4, entryHeader+len(e.Value))
-	raw = binary.BigEndian.AppendUint64(raw, e.Created)
-	raw = binary.BigEndian.AppendUint64(raw, e.Revision)
-	raw = append(raw, e.Value...)
-	binary.BigEndian.PutUint32(raw, checksum(e.Key, raw[4:]))
-	return raw
-}
-
-// decodeEntry copies the value out of the transaction's memory.
-func decodeEntry(key Key, raw []byte) (Entry, error) {
-	if len(raw) < entryHeader || binary.BigEndian.Uint32(raw) != checksum(key, raw[4:]) {
-		return Entry{}, fmt.Errorf("read %s %s: %w", key.Storage, key.path(), ErrDamaged)
-	}
-	return Entry{
-		Key:      key,
-		Created:  binary.BigEndian.Uint64(raw[4:]),
-		Modified: binary.BigEndian.Uint64(raw[12:]),
-		Value:    append(make([]byte, 0, len(raw)-entryHeader), raw[entryHeader:]...),
-	}, nil
-}
-
-func checksum(key Key, rest []byte) uint32 {
-	sum := crc32.Checksum([]byte(key.Storage), checksums)
-	sum = crc32.Update(sum, checksums, []byte(key.path()))
-	return crc32.Update(sum, checksums, rest)
+	return bucket.Put(path, encodeEntry(path, event))
 }
