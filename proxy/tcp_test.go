@@ -1,0 +1,413 @@
+package proxy
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// lineServer answers each line with its name and the line, and drops all
+// connections when it is stopped.
+type lineServer struct {
+	id, address string
+	listener    net.Listener
+	mu          sync.Mutex
+	conns       map[net.Conn]struct{}
+	answer      func(line string) string
+}
+
+func newLineServer(t *testing.T, id string) *lineServer {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &lineServer{id: id, address: listener.Addr().String(), listener: listener, conns: map[net.Conn]struct{}{}}
+	s.answer = func(line string) string { return id + ":" + line }
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			s.mu.Lock()
+			s.conns[conn] = struct{}{}
+			s.mu.Unlock()
+			go s.serve(conn)
+		}
+	}()
+	t.Cleanup(s.rudeStop)
+	return s
+}
+
+func (s *lineServer) serve(conn net.Conn) {
+	defer conn.Close()
+	in := bufio.NewScanner(conn)
+	for in.Scan() {
+		fmt.Fprintln(conn, s.answer(in.Text()))
+	}
+}
+
+func (s *lineServer) rudeStop() {
+	s.listener.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for conn := range s.conns {
+		conn.(*net.TCPConn).SetLinger(0)
+		conn.Close()
+	}
+}
+
+type lineClient struct {
+	net.Conn
+	in *bufio.Reader
+}
+
+func dialLine(address string) (*lineClient, error) {
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	conn.SetDeadline(time.Now().Add(20 * time.Second))
+	return &lineClient{conn, bufio.NewReader(conn)}, nil
+}
+
+func (c *lineClient) ask(question string) (string, error) {
+	if _, err := fmt.Fprintln(c, question); err != nil {
+		return "", err
+	}
+	line, err := c.in.ReadString('\n')
+	return string(bytes.TrimSuffix([]byte(line), []byte("\n"))), err
+}
+
+func TestTCPHalfClose(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, TCP, Options{})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	go func() {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		n, _ := io.Copy(io.Discard, conn)
+		fmt.Fprintf(conn, "%d bytes", n)
+	}()
+	f.pool.Add("a", listener.Addr().String())
+	conn := dialRaw(t, f.address)
+	io.Copy(conn, io.LimitReader(&pattern{}, 10<<20))
+	conn.(*net.TCPConn).CloseWrite()
+	if got, err := io.ReadAll(conn); string(got) != fmt.Sprintf("%d bytes", 10<<20) || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// A client that makes a connection for each query, while servers that drop
+// everything at their end are replaced, with and without a gap.
+func TestTCPNoQueryIsLost(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, TCP, Options{})
+	expectComing(f)
+	now := newLineServer(t, "s0")
+	f.pool.Add(now.id, now.address)
+	l := &load{stop: make(chan struct{})}
+	l.run(t, 6, func(i int) error {
+		c, err := dialLine(f.address)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		got, err := c.ask(fmt.Sprint(i))
+		if err == nil && !bytes.HasSuffix([]byte(got), []byte(fmt.Sprint(":", i))) {
+			err = fmt.Errorf("answer %q to %d", got, i)
+		}
+		return err
+	})
+	for i := 1; i <= 10; i++ {
+		l.more(t, 30)
+		next := newLineServer(t, fmt.Sprint("s", i))
+		if i%2 == 0 {
+			f.pool.Add(next.id, next.address)
+		}
+		if err := f.pool.Drain(t.Context(), now.id, time.Second); err != nil {
+			t.Error(err)
+		}
+		now.rudeStop()
+		if i%2 == 1 {
+			eventually(t, "connections are parked", func() bool { return f.pool.Snapshot().Waiting > 2 })
+			f.pool.Add(next.id, next.address)
+		}
+		now = next
+	}
+	l.more(t, 30)
+	l.end(t)
+}
+
+// driver behaves like a database driver: one connection watches, the others
+// carry queries one after the other without a pause. When the watching one
+// ends, those in use are given up after their query. A query that fails is an
+// error to the application.
+type driver struct {
+	address    string
+	generation atomic.Int64
+}
+
+func (d *driver) watch(ctx context.Context) {
+	for ctx.Err() == nil {
+		c, err := dialLine(d.address)
+		if err != nil {
+			continue
+		}
+		stop := context.AfterFunc(ctx, func() { c.Close() })
+		c.ask("hello")
+		c.in.ReadByte() // waits for news
+		stop()
+		c.Close()
+		d.generation.Add(1)
+	}
+}
+
+func (d *driver) queries(l *load, t *testing.T) {
+	var mu sync.Mutex
+	conns := map[*lineClient]int64{}
+	defer t.Cleanup(func() {
+		for c := range conns {
+			c.Close()
+		}
+	})
+	l.run(t, 3, func(i int) error {
+		generation := d.generation.Load()
+		mu.Lock()
+		var c *lineClient
+		for idle, born := range conns {
+			delete(conns, idle)
+			if born == generation {
+				c = idle
+				break
+			}
+			idle.Close()
+		}
+		mu.Unlock()
+		if c == nil {
+			var err error
+			if c, err = dialLine(d.address); err != nil {
+				return err
+			}
+		}
+		if _, err := c.ask(fmt.Sprint(i)); err != nil {
+			return err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		conns[c] = generation
+		return nil
+	})
+}
+
+// The database upgrade: one server, stopped before the next starts, under a
+// driver with a pool. It sees pauses and not one error.
+func TestTCPDriverSeesAPause(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, TCP, Options{})
+	expectComing(f)
+	now := newLineServer(t, "db0")
+	f.pool.Add(now.id, now.address)
+
+	d := &driver{address: f.address}
+	ctx, stop := context.WithCancel(t.Context())
+	var watching sync.WaitGroup
+	watching.Go(func() { d.watch(ctx) })
+	l := &load{stop: make(chan struct{})}
+	d.queries(l, t)
+	for i := 1; i <= 3; i++ {
+		l.more(t, 100)
+		start := time.Now()
+		if err := f.pool.Drain(t.Context(), now.id, 5*time.Second); err != nil {
+			t.Error(err)
+		}
+		t.Logf("drained in %s", time.Since(start))
+		now.rudeStop()
+		eventually(t, "connections are parked", func() bool { return f.pool.Snapshot().Waiting > 0 })
+		now = newLineServer(t, fmt.Sprint("db", i))
+		f.pool.Add(now.id, now.address)
+	}
+	l.more(t, 100)
+	stop()
+	l.end(t)
+	watching.Wait()
+	if s := f.pool.Snapshot(); s.CutAtDrain > 0 {
+		t.Errorf("%d connections were cut at the deadline", s.CutAtDrain)
+	}
+}
+
+// A query that is being worked on is not disturbed by the drain.
+func TestTCPLongQueryIsFinished(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, TCP, Options{})
+	s := newLineServer(t, "a")
+	working, done := make(chan struct{}), make(chan struct{})
+	s.answer = func(line string) string {
+		close(working)
+		<-done
+		return "done"
+	}
+	f.pool.Add(s.id, s.address)
+	c, err := dialLine(f.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	answer := make(chan string, 1)
+	go func() {
+		got, err := c.ask("work")
+		answer <- fmt.Sprint(got, err)
+	}()
+	<-working
+	drained := make(chan error, 1)
+	go func() { drained <- f.pool.Drain(t.Context(), s.id, 30*time.Second) }()
+	eventually(t, "the back end is leaving", func() bool { return f.pool.Snapshot().Backends[0].State == "leaving" })
+	time.AfterFunc(1500*time.Millisecond, func() { close(done) })
+	if got := <-answer; got != "done<nil>" {
+		t.Error(got)
+	}
+	c.Close()
+	if err := <-drained; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTCPIsCutAtTheDeadline(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, TCP, Options{})
+	s := newLineServer(t, "a")
+	f.pool.Add(s.id, s.address)
+	c, err := dialLine(f.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if got, err := c.ask("x"); got != "a:x" || err != nil {
+		t.Fatal(got, err)
+	}
+	go func() {
+		for {
+			if _, err := fmt.Fprintln(c, "busy"); err != nil {
+				return
+			}
+		}
+	}()
+	start := time.Now()
+	if err := f.pool.Drain(t.Context(), s.id, 300*time.Millisecond); err != nil || time.Since(start) < 300*time.Millisecond {
+		t.Errorf("%v after %s", err, time.Since(start))
+	}
+	if _, err := io.Copy(io.Discard, c.in); err != nil && !errors.Is(err, net.ErrClosed) {
+		t.Logf("the client saw %v", err)
+	}
+	if n := f.pool.Snapshot().CutAtDrain; n != 1 {
+		t.Errorf("%d were cut", n)
+	}
+}
+
+func TestTCPParked(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, TCP, Options{})
+	expectComing(f)
+	waiting := func(n int) func() bool { return func() bool { return f.pool.Snapshot().Waiting == n } }
+
+	early, err := dialLine(f.address) // speaks before anyone listens
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer early.Close()
+	fmt.Fprintln(early, "early")
+	leaver, err := dialLine(f.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "two are parked", waiting(2))
+	leaver.Close()
+	eventually(t, "the one that left is forgotten", waiting(1))
+
+	s := newLineServer(t, "a")
+	f.pool.Add(s.id, s.address)
+	if line, err := early.in.ReadString('\n'); line != "a:early\n" {
+		t.Errorf("%q, %v", line, err)
+	}
+	if got, err := early.ask("again"); got != "a:again" {
+		t.Errorf("%q, %v", got, err)
+	}
+
+	f.pool.Remove(s.id)
+	hopeless, err := dialLine(f.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hopeless.Close()
+	eventually(t, "one is parked", waiting(1))
+	f.pool.Expect(expectation("scaled to zero"))
+	if _, err := hopeless.in.ReadByte(); err != io.EOF {
+		t.Errorf("the parked connection ended with %v", err)
+	}
+	sn := f.pool.Snapshot()
+	if sn.ClientGone != 1 || sn.Failures["unavailable"] != 1 {
+		t.Errorf("counted %+v", sn)
+	}
+}
+
+func TestTCPRefusedGoesElsewhere(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, TCP, Options{})
+	f.pool.Add("dead", closedPort(t))
+	s := newLineServer(t, "a")
+	f.pool.Add(s.id, s.address)
+	for i := range 20 {
+		c, err := dialLine(f.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := c.ask(fmt.Sprint(i)); got != fmt.Sprint("a:", i) {
+			t.Errorf("%q, %v", got, err)
+		}
+		c.Close()
+	}
+}
+
+// Where connections are no TCP sockets of this machine, rest is known from
+// counting.
+func TestTCPThroughAnotherDialer(t *testing.T) {
+	t.Parallel()
+	type wrapped struct{ net.Conn }
+	f := newFront(t, TCP, Options{Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		return wrapped{conn}, err
+	}})
+	s := newLineServer(t, "a")
+	f.pool.Add(s.id, s.address)
+	c, err := dialLine(f.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if got, err := c.ask("x"); got != "a:x" {
+		t.Fatal(got, err)
+	}
+	start := time.Now()
+	if err := f.pool.Drain(t.Context(), s.id, 10*time.Second); err != nil || time.Since(start) > 4*time.Second {
+		t.Errorf("drain of an idle connection: %v after %s", err, time.Since(start))
+	}
+	if _, err := c.in.ReadByte(); err != io.EOF {
+		t.Errorf("the client saw %v", err)
+	}
+}
