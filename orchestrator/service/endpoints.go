@@ -27,7 +27,7 @@ const (
 func (r *run) syncEndpoints(ctx context.Context, svc *corev1.Service, pods []*corev1.Pod) error {
 	client := r.client.CoreV1().Endpoints(svc.Namespace)
 	want := endpointsFor(svc, membersOf(svc, pods))
-	old, err := r.older.Lister().Endpoints(svc.Namespace).Get(svc.Name)
+	old, err := client.Get(ctx, svc.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		if _, err := client.Create(ctx, want, metav1.CreateOptions{}); err != nil {
 			return fmt.Errorf("create endpoints: %w", err)
@@ -35,7 +35,7 @@ func (r *run) syncEndpoints(ctx context.Context, svc *corev1.Service, pods []*co
 		return nil
 	}
 	if err != nil {
-		return err
+		return fmt.Errorf("read endpoints: %w", err)
 	}
 	if sameEndpoints(want, old) {
 		return nil
@@ -55,14 +55,15 @@ func (r *run) syncEndpoints(ctx context.Context, svc *corev1.Service, pods []*co
 // removeEndpoints deletes what was written for a Service that is gone; the
 // object has no owner by which it would go.
 func (r *run) removeEndpoints(ctx context.Context, name cache.ObjectName) error {
-	old, err := r.older.Lister().Endpoints(name.Namespace).Get(name.Name)
+	client := r.client.CoreV1().Endpoints(name.Namespace)
+	old, err := client.Get(ctx, name.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) || err == nil && old.Labels[endpointsLabel] != endpointsManager {
 		return nil
 	}
 	if err != nil {
-		return err
+		return fmt.Errorf("read endpoints: %w", err)
 	}
-	err = r.client.CoreV1().Endpoints(name.Namespace).Delete(ctx, name.Name, metav1.DeleteOptions{
+	err = client.Delete(ctx, name.Name, metav1.DeleteOptions{
 		Preconditions: metav1.NewUIDPreconditions(string(old.UID)),
 	})
 	if err != nil && !apierrors.IsNotFound(err) {

@@ -28,8 +28,8 @@ const (
 
 func (r *run) syncSlices(ctx context.Context, svc *corev1.Service, pods []*corev1.Pod) error {
 	client := r.client.DiscoveryV1().EndpointSlices(svc.Namespace)
-	// Read from the API and not from the informer: a slice that was made a moment
-	// ago has no name to know it by, and would be made again.
+	// Read from the API and not from the informer, which may lag behind the last
+	// round: a slice made then has no name to know it by and would be made again.
 	existing, err := client.List(ctx, metav1.ListOptions{LabelSelector: labels.Set{
 		discoveryv1.LabelServiceName: svc.Name,
 		discoveryv1.LabelManagedBy:   sliceManager,
