@@ -122,3 +122,21 @@ func (p *Pool) awaitCut(b *Backend) error {
 		return fmt.Errorf("drain back end %s: %d claims did not end when they were cut", b.address, len(p.claims(b)))
 	}
 }
+
+// Settled waits until nothing is in flight any more of what was taken out, or
+// ctx ends.
+func (p *Pool) Settled(ctx context.Context) {
+	p.mu.Lock()
+	var empty []chan struct{}
+	for b := range p.leaving {
+		empty = append(empty, b.empty)
+	}
+	p.mu.Unlock()
+	for _, e := range empty {
+		select {
+		case <-e:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
