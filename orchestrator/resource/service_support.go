@@ -48,6 +48,9 @@ func serviceWarnings(svc *corev1.Service) []string {
 	if svc.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal {
 		warn("spec.externalTrafficPolicy: Local has no effect in skiff, all Pods run on one node")
 	}
+	if svc.Spec.PublishNotReadyAddresses && !headless(svc) {
+		warn("spec.publishNotReadyAddresses: shows Pods that are not ready as endpoints, but skiff sends them no traffic")
+	}
 	if svc.Spec.ExternalName != "" {
 		warn("spec.externalName is ignored when spec.type is not %q", corev1.ServiceTypeExternalName)
 	}

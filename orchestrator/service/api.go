@@ -30,19 +30,24 @@ type API struct {
 
 const apiPortName = "https"
 
+// Bootstrap makes the Service default/kubernetes and its endpoints, in a
+// namespace that exists. Run does so as well; who calls Bootstrap first knows
+// that they are there.
+func (c *Controller) Bootstrap(ctx context.Context) error { return c.syncAPIService(ctx) }
+
 // syncAPIService makes the Service, its slice and its Endpoints what they are to
 // be. They are read from the API, not from the informers: this happens once, and
 // whenever someone changed one of them.
-func (r *run) syncAPIService(ctx context.Context) error {
-	if err := r.ensureAPIService(ctx); err != nil {
+func (c *Controller) syncAPIService(ctx context.Context) error {
+	if err := c.ensureAPIService(ctx); err != nil {
 		return fmt.Errorf("keep the service %s: %w", apiService, err)
 	}
-	return errors.Join(r.ensureAPISlice(ctx), r.ensureAPIEndpoints(ctx))
+	return errors.Join(c.ensureAPISlice(ctx), c.ensureAPIEndpoints(ctx))
 }
 
-func (r *run) ensureAPIService(ctx context.Context) error {
-	client := r.client.CoreV1().Services(apiService.Namespace)
-	want := r.api.service()
+func (c *Controller) ensureAPIService(ctx context.Context) error {
+	client := c.client.CoreV1().Services(apiService.Namespace)
+	want := c.api.service()
 	old, err := client.Get(ctx, apiService.Name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
@@ -85,8 +90,8 @@ func (a API) service() *corev1.Service {
 	}
 }
 
-func (r *run) ensureAPISlice(ctx context.Context) error {
-	client := r.client.DiscoveryV1().EndpointSlices(apiService.Namespace)
+func (c *Controller) ensureAPISlice(ctx context.Context) error {
+	client := c.client.DiscoveryV1().EndpointSlices(apiService.Namespace)
 	want := &discoveryv1.EndpointSlice{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: apiService.Namespace,
@@ -95,10 +100,10 @@ func (r *run) ensureAPISlice(ctx context.Context) error {
 		},
 		AddressType: discoveryv1.AddressTypeIPv4,
 		Endpoints: []discoveryv1.Endpoint{{
-			Addresses:  []string{r.api.Address.String()},
+			Addresses:  []string{c.api.Address.String()},
 			Conditions: discoveryv1.EndpointConditions{Ready: ptr.To(true)},
 		}},
-		Ports: []discoveryv1.EndpointPort{{Name: ptr.To(apiPortName), Port: ptr.To(r.api.Port), Protocol: ptr.To(corev1.ProtocolTCP)}},
+		Ports: []discoveryv1.EndpointPort{{Name: ptr.To(apiPortName), Port: ptr.To(c.api.Port), Protocol: ptr.To(corev1.ProtocolTCP)}},
 	}
 	old, err := client.Get(ctx, apiService.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
@@ -114,8 +119,8 @@ func (r *run) ensureAPISlice(ctx context.Context) error {
 	return err
 }
 
-func (r *run) ensureAPIEndpoints(ctx context.Context) error {
-	client := r.client.CoreV1().Endpoints(apiService.Namespace)
+func (c *Controller) ensureAPIEndpoints(ctx context.Context) error {
+	client := c.client.CoreV1().Endpoints(apiService.Namespace)
 	want := &corev1.Endpoints{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: apiService.Namespace,
@@ -123,8 +128,8 @@ func (r *run) ensureAPIEndpoints(ctx context.Context) error {
 			Labels:    map[string]string{discoveryv1.LabelSkipMirror: "true"},
 		},
 		Subsets: []corev1.EndpointSubset{{
-			Addresses: []corev1.EndpointAddress{{IP: r.api.Address.String()}},
-			Ports:     []corev1.EndpointPort{{Name: apiPortName, Port: r.api.Port, Protocol: corev1.ProtocolTCP}},
+			Addresses: []corev1.EndpointAddress{{IP: c.api.Address.String()}},
+			Ports:     []corev1.EndpointPort{{Name: apiPortName, Port: c.api.Port, Protocol: corev1.ProtocolTCP}},
 		}},
 	}
 	old, err := client.Get(ctx, apiService.Name, metav1.GetOptions{})
