@@ -14,8 +14,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/scheme"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
 
 	"skiff/orchestrator/apiserver"
@@ -42,6 +45,7 @@ type parts struct {
 	ready    atomic.Bool
 	log      *slog.Logger
 
+	events      record.EventBroadcaster // the director's
 	factory     informers.SharedInformerFactory
 	proxy       *proxy.Proxy
 	director    *traffic.Director
@@ -102,7 +106,9 @@ func (o *Orchestrator) assemble(ctx context.Context, st *store.Store) (_ *parts,
 	}
 	p.factory = informers.NewSharedInformerFactory(client, 0)
 	p.proxy = proxy.New(proxy.Options{Dial: p.engine.DialContext, Log: p.log})
-	p.director = traffic.New(client, p.factory, p.proxy, p.log)
+	p.events = record.NewBroadcaster(record.WithContext(ctx))
+	p.events.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: client.CoreV1().Events("")})
+	p.director = traffic.New(p.factory, client, p.proxy, p.events.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "skiff-proxy"}), p.log)
 	p.worker = node.New(node.Options{
 		Client: client, Factory: p.factory, Engine: p.engine, Traffic: p.director,
 		Addresses: ranges.Pods, HostIP: gateway, Machine: machine,

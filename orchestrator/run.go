@@ -56,6 +56,7 @@ func within(ctx context.Context, base, inner func(context.Context) error) error 
 
 // work runs every part until ctx ends or one of them fails.
 func (o *Orchestrator) work(ctx context.Context, p *parts) error {
+	defer p.events.Shutdown()
 	group, ctx := errgroup.WithContext(ctx)
 	for _, run := range []func(context.Context) error{
 		p.serve, p.proxy.Run, p.director.Run, p.worker.Run,
