@@ -107,7 +107,7 @@ const (
 
 func streamTime(pod *corev1.Pod) time.Duration {
 	seconds, err := strconv.ParseFloat(pod.Annotations[drainAnnotation], 64)
-	if err != nil || seconds < 0 || seconds > 3600 {
+	if err != nil || !(seconds >= 0 && seconds <= 3600) { // NaN is neither
 		return defaultStreams
 	}
 	return time.Duration(seconds * float64(time.Second))

@@ -1,0 +1,443 @@
+package traffic
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/tools/record"
+
+	"skiff/proxy"
+)
+
+// world is a Director with a real proxy, over an API in memory.
+type world struct {
+	*Director
+	t      *testing.T
+	client *fake.Clientset
+	events *record.FakeRecorder
+}
+
+func newWorld(t *testing.T, objects ...runtime.Object) *world {
+	t.Helper()
+	w := &world{t: t, client: fake.NewClientset(objects...), events: record.NewFakeRecorder(100)}
+	factory := informers.NewSharedInformerFactory(w.client, 0)
+	p := proxy.New(proxy.Options{Hold: 10 * time.Second, Linger: time.Second})
+	w.Director = New(factory, w.client, p, w.events, slog.New(slog.DiscardHandler))
+	ctx, stop := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { p.Run(ctx) })
+	running.Go(func() { w.Run(ctx) })
+	factory.Start(ctx.Done())
+	t.Cleanup(func() {
+		stop()
+		running.Wait()
+		factory.Shutdown()
+	})
+	return w
+}
+
+// app is a Pod with a server behind it. All Pods of a test listen on one port,
+// each on an address of its own, as on a network of containers.
+type app struct {
+	*corev1.Pod
+	server *http.Server
+}
+
+var addresses127 atomic.Int32
+
+func (w *world) app(name, version string, port int) *app {
+	w.t.Helper()
+	n := addresses127.Add(1)
+	ip := fmt.Sprintf("127.%d.%d.%d", 1+n/65025, 1+n/255%255, 1+n%255)
+	listener, err := net.Listen("tcp", net.JoinHostPort(ip, strconv.Itoa(port)))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	a := &app{
+		Pod: newPod(name, phase(corev1.PodRunning)),
+		server: &http.Server{Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/slow" {
+				time.Sleep(300 * time.Millisecond)
+			}
+			fmt.Fprint(rw, version)
+		})},
+	}
+	a.Status.PodIP = ip
+	a.Labels = map[string]string{"app": "web", "version": version}
+	a.Spec.Containers = []corev1.Container{{Ports: []corev1.ContainerPort{{Name: "www", ContainerPort: int32(port)}}}}
+	go a.server.Serve(listener)
+	w.t.Cleanup(func() { a.server.Close() })
+	if _, err := w.client.CoreV1().Pods("default").Create(w.t.Context(), a.Pod, metav1.CreateOptions{}); err != nil {
+		w.t.Fatal(err)
+	}
+	return a
+}
+
+func (w *world) add(apps ...*app) {
+	w.t.Helper()
+	for _, a := range apps {
+		if err := w.Add(w.t.Context(), a.Pod); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+// drainAndStop is how a Pod goes; the server drops everything at its end.
+func (w *world) drainAndStop(a *app) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), 10*time.Second)
+	defer cancel()
+	if err := w.Drain(ctx, a.Pod, time.Second); err != nil {
+		w.t.Error(err)
+	}
+	a.server.Close()
+	w.client.CoreV1().Pods("default").Delete(ctx, a.Name, metav1.DeleteOptions{})
+}
+
+// freePort finds a port that is free on every loopback address.
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", ":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+func newService(nodePort int, target intstr.IntOrString) *corev1.Service {
+	return &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "default"},
+		Spec: corev1.ServiceSpec{
+			Type:     corev1.ServiceTypeNodePort,
+			Selector: web,
+			Ports:    []corev1.ServicePort{{Name: "http", Port: 80, NodePort: int32(nodePort), TargetPort: target}},
+		},
+	}
+}
+
+func (w *world) apply(svc *corev1.Service) {
+	w.t.Helper()
+	services := w.client.CoreV1().Services(svc.Namespace)
+	if _, err := services.Update(w.t.Context(), svc, metav1.UpdateOptions{}); err == nil {
+		return
+	}
+	if _, err := services.Create(w.t.Context(), svc, metav1.CreateOptions{}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func ask(client *http.Client, port int, path string) (int, string, error) {
+	res, err := client.Get(fmt.Sprintf("http://127.0.0.1:%d%s", port, path))
+	if err != nil {
+		return 0, "", err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	return res.StatusCode, string(body), err
+}
+
+func client(t *testing.T) *http.Client {
+	c := &http.Client{Transport: &http.Transport{}, Timeout: 20 * time.Second}
+	t.Cleanup(c.CloseIdleConnections)
+	return c
+}
+
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	deadline := time.After(10 * time.Second)
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		select {
+		case <-deadline:
+			t.Fatalf("did not come about: %s", what)
+		case <-tick.C:
+		}
+	}
+}
+
+func eventuallySays(t *testing.T, c *http.Client, port int, want string) {
+	t.Helper()
+	eventually(t, "the answer "+want, func() bool {
+		_, body, err := ask(c, port, "/")
+		return err == nil && strings.Contains(body, want)
+	})
+}
+
+// A Service made before its Pods and one made after serve alike, by port name
+// and number, and Add is done when it returns.
+func TestPodsAndServicesInAnyOrder(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	target, before, after := freePort(t), freePort(t), freePort(t)
+	c := client(t)
+	w.apply(newService(before, intstr.FromString("www")))
+	eventuallySays(t, c, before, "no Pod matches the selector app=web")
+
+	a := w.app("web-a", "v1", target)
+	w.add(a)
+	if code, body, err := ask(c, before, "/"); body != "v1" {
+		t.Errorf("at once after Add: %d %s, %v", code, body, err)
+	}
+	later := newService(after, intstr.FromInt(target))
+	later.Name = "later"
+	w.apply(later)
+	eventuallySays(t, c, after, "v1")
+
+	if err := w.Remove(t.Context(), a.UID); err != nil {
+		t.Fatal(err)
+	}
+	if n := w.served["default/web"].ports[80].pool.Snapshot(); len(n.Backends) != 0 {
+		t.Errorf("after Remove: %+v", n.Backends)
+	}
+	w.Remove(t.Context(), "nobody")
+	w.add(a) // ready again
+	if _, body, err := ask(c, before, "/"); body != "v1" {
+		t.Errorf("after it is back: %s, %v", body, err)
+	}
+
+	if err := w.client.CoreV1().Services("default").Delete(t.Context(), "web", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the deleted Service's port is closed", func() bool {
+		_, err := net.Dial("tcp", fmt.Sprint("127.0.0.1:", before))
+		return errors.Is(err, syscall.ECONNREFUSED)
+	})
+	if _, body, err := ask(c, after, "/"); body != "v1" {
+		t.Errorf("the other Service: %s, %v", body, err)
+	}
+}
+
+// Recreate with one replica: between the old Pod and the new one there is
+// none, and clients see a pause.
+func TestRecreateIsAPause(t *testing.T) {
+	t.Parallel()
+	target, port := freePort(t), freePort(t)
+	w := newWorld(t, newService(port, intstr.FromInt(target)), newDeployment(1))
+	c := client(t)
+	now := w.app("web-0", "v0", target)
+	w.add(now)
+	eventuallySays(t, c, port, "v0")
+
+	var requests atomic.Int64
+	var clients sync.WaitGroup
+	stop := make(chan struct{})
+	for range 4 {
+		clients.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if code, body, err := ask(c, port, "/"); err != nil || code != 200 {
+					t.Errorf("%d %s, %v", code, body, err)
+					return
+				}
+				requests.Add(1)
+			}
+		})
+	}
+	for i := 1; i <= 5; i++ {
+		seen := requests.Load()
+		eventually(t, "requests flow", func() bool { return requests.Load() > seen+50 })
+		w.drainAndStop(now)
+		eventually(t, "requests are held", func() bool { return w.waiting() == 4 })
+		now = w.app(fmt.Sprint("web-", i), fmt.Sprint("v", i), target)
+		w.add(now)
+		if _, body, err := ask(c, port, "/"); body != fmt.Sprint("v", i) {
+			t.Errorf("%s, %v", body, err)
+		}
+	}
+	close(stop)
+	clients.Wait()
+
+	zero := newDeployment(0)
+	if _, err := w.client.AppsV1().Deployments("default").Update(t.Context(), zero, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	w.drainAndStop(now)
+	eventuallySays(t, c, port, "503 service unavailable: deployment web is scaled to zero")
+}
+
+func (w *world) waiting() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.served["default/web"].ports[80].pool.Snapshot().Waiting
+}
+
+// A change of the selector moves every request at once, both ways, and
+// finishes those in flight.
+func TestBlueGreen(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	target, port := freePort(t), freePort(t)
+	blue, green := w.app("blue", "blue", target), w.app("green", "green", target)
+	w.add(blue, green)
+	svc := newService(port, intstr.FromInt(target))
+	svc.Spec.Selector = map[string]string{"app": "web", "version": "blue"}
+	w.apply(svc)
+	c := client(t)
+	eventuallySays(t, c, port, "blue")
+	for _, side := range []string{"green", "blue"} {
+		slow := make(chan string, 1)
+		go func() {
+			_, body, err := ask(c, port, "/slow")
+			slow <- fmt.Sprint(body, err)
+		}()
+		other := map[string]string{"green": "blue", "blue": "green"}[side]
+		eventually(t, "the slow request is in flight", func() bool {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return w.served["default/web"].ports[80].pool.InFlight(other) == 1
+		})
+		svc = svc.DeepCopy()
+		svc.Spec.Selector["version"] = side
+		w.apply(svc)
+		eventuallySays(t, c, port, side)
+		for range 20 {
+			if _, body, err := ask(c, port, "/"); body != side {
+				t.Fatalf("after the change to %s: %s, %v", side, body, err)
+			}
+		}
+		if got := <-slow; got != other+"<nil>" {
+			t.Errorf("the request in flight: %s", got)
+		}
+	}
+}
+
+// Labels that change on a running Pod count as well.
+func TestRelabelledPodMoves(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	target, port := freePort(t), freePort(t)
+	a := w.app("web-a", "v1", target)
+	w.add(a)
+	w.apply(newService(port, intstr.FromInt(target)))
+	c := client(t)
+	eventuallySays(t, c, port, "v1")
+	changed := a.DeepCopy()
+	changed.Labels = map[string]string{"app": "quarantine"}
+	if _, err := w.client.CoreV1().Pods("default").Update(t.Context(), changed, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	eventuallySays(t, c, port, "no Pod matches")
+}
+
+func TestPortInUse(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	target := freePort(t)
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := taken.Addr().(*net.TCPAddr).Port
+	svc := newService(freePort(t), intstr.FromInt(target))
+	svc.Spec.Type = corev1.ServiceTypeLoadBalancer
+	svc.Spec.Ports[0].Port = int32(port)
+	w.apply(svc)
+	w.add(w.app("web-a", "v1", target))
+	want := fmt.Sprintf("Warning PortInUse 127.0.0.1:%d is in use by another program", port)
+	if got := <-w.events.Events; !strings.HasPrefix(got, want) {
+		t.Errorf("event %q, want %q", got, want)
+	}
+	c := client(t)
+	eventuallySays(t, c, int(svc.Spec.Ports[0].NodePort), "v1") // the other one works
+	ingress := func() []corev1.LoadBalancerIngress {
+		got, err := w.client.CoreV1().Services("default").Get(t.Context(), "web", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got.Status.LoadBalancer.Ingress
+	}
+	if got := ingress(); got != nil {
+		t.Errorf("status with the port in use: %v", got)
+	}
+	taken.Close()
+	eventuallySays(t, c, port, "v1")
+	eventually(t, "the status has the address", func() bool { return len(ingress()) == 1 && ingress()[0].IP == "127.0.0.1" })
+	if got := <-w.events.Events; !strings.HasPrefix(got, "Normal Listening") {
+		t.Errorf("event %q", got)
+	}
+	svc, _ = w.client.CoreV1().Services("default").Get(t.Context(), "web", metav1.GetOptions{})
+	svc.Spec.Type = corev1.ServiceTypeClusterIP
+	w.apply(svc)
+	eventually(t, "the status is cleared", func() bool { return ingress() == nil })
+}
+
+// Two Services cannot have one port, and the second gets it when the first goes.
+func TestPortOfAnotherService(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	target, port := freePort(t), freePort(t)
+	w.add(w.app("web-a", "v1", target))
+	w.apply(newService(port, intstr.FromInt(target)))
+	c := client(t)
+	eventuallySays(t, c, port, "v1")
+	second := newService(port, intstr.FromInt(target))
+	second.Name, second.Spec.Selector = "second", map[string]string{"app": "none"}
+	w.apply(second)
+	if got := <-w.events.Events; !strings.Contains(got, "in use by service default/web") {
+		t.Errorf("event %q", got)
+	}
+	if _, body, err := ask(c, port, "/"); body != "v1" {
+		t.Errorf("the first: %s, %v", body, err)
+	}
+	if err := w.client.CoreV1().Services("default").Delete(t.Context(), "web", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	eventuallySays(t, c, port, "no Pod matches the selector app=none")
+}
+
+// What goes through a Service that was deleted meanwhile is drained as well.
+func TestDrainCoversDeletedServices(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	target, port := freePort(t), freePort(t)
+	a := w.app("web-a", "v1", target)
+	w.add(a)
+	w.apply(newService(port, intstr.FromInt(target)))
+	c := client(t)
+	eventuallySays(t, c, port, "v1")
+	slow := make(chan string, 1)
+	go func() {
+		_, body, err := ask(c, port, "/slow")
+		slow <- fmt.Sprint(body, err)
+	}()
+	w.mu.Lock()
+	p := w.served["default/web"].ports[80].pool
+	w.mu.Unlock()
+	eventually(t, "the slow request is in flight", func() bool { return p.InFlight(string(a.UID)) == 1 })
+	if err := w.client.CoreV1().Services("default").Delete(t.Context(), "web", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the Service is gone", func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return len(w.served) == 0
+	})
+	w.drainAndStop(a)
+	if got := <-slow; got != "v1<nil>" {
+		t.Errorf("the request in flight: %s", got)
+	}
+}

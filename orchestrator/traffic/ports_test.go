@@ -1,0 +1,134 @@
+package traffic
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+func httpGet(port intstr.IntOrString, scheme corev1.URIScheme) *corev1.Probe {
+	return &corev1.Probe{ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Port: port, Scheme: scheme}}}
+}
+
+func TestProtocolOf(t *testing.T) {
+	t.Parallel()
+	probed := &corev1.PodSpec{Containers: []corev1.Container{{
+		Ports:          []corev1.ContainerPort{{Name: "www", ContainerPort: 8080}},
+		ReadinessProbe: httpGet(intstr.FromString("www"), corev1.URISchemeHTTP),
+	}}}
+	tls := &corev1.PodSpec{Containers: []corev1.Container{{LivenessProbe: httpGet(intstr.FromInt32(8080), corev1.URISchemeHTTPS)}}}
+	app := func(s string) *string { return &s }
+	to8080 := intstr.FromInt32(8080)
+	tests := []struct {
+		name   string
+		port   corev1.ServicePort
+		before protocol
+		pods   []*corev1.PodSpec
+		want   protocol
+	}{
+		{"nothing known", corev1.ServicePort{}, tcp, nil, tcp},
+		{"nothing known any more", corev1.ServicePort{}, http1, nil, http1},
+		{"appProtocol http", corev1.ServicePort{AppProtocol: app("HTTP")}, tcp, nil, http1},
+		{"appProtocol ws", corev1.ServicePort{AppProtocol: app("kubernetes.io/ws")}, tcp, nil, http1},
+		{"appProtocol wss", corev1.ServicePort{AppProtocol: app("kubernetes.io/wss")}, tcp, nil, tcp},
+		{"appProtocol h2c", corev1.ServicePort{AppProtocol: app("kubernetes.io/h2c")}, tcp, nil, http2},
+		{"appProtocol grpc", corev1.ServicePort{AppProtocol: app("grpc")}, tcp, nil, http2},
+		{"appProtocol https", corev1.ServicePort{AppProtocol: app("https")}, tcp, nil, tcp},
+		{"appProtocol goes before the name", corev1.ServicePort{AppProtocol: app("tcp"), Name: "http"}, http1, []*corev1.PodSpec{probed}, tcp},
+		{"name", corev1.ServicePort{Name: "http"}, tcp, nil, http1},
+		{"name with more", corev1.ServicePort{Name: "http-admin"}, tcp, nil, http1},
+		{"name that only begins so", corev1.ServicePort{Name: "httpd"}, tcp, nil, tcp},
+		{"name grpc", corev1.ServicePort{Name: "grpc-api"}, tcp, nil, http2},
+		{"name goes before the probe", corev1.ServicePort{Name: "tcp-www", TargetPort: to8080}, tcp, []*corev1.PodSpec{probed}, tcp},
+		{"probe on the same port", corev1.ServicePort{Name: "web", TargetPort: to8080}, tcp, []*corev1.PodSpec{tls, probed}, http1},
+		{"probe, port by name", corev1.ServicePort{Port: 80, TargetPort: intstr.FromString("www")}, tcp, []*corev1.PodSpec{probed}, http1},
+		{"probe on another port", corev1.ServicePort{Port: 80}, tcp, []*corev1.PodSpec{probed}, tcp},
+		{"probe over TLS", corev1.ServicePort{Port: 8080}, tcp, []*corev1.PodSpec{tls}, tcp},
+	}
+	for _, test := range tests {
+		if got := protocolOf(test.port, test.before, test.pods); got != test.want {
+			t.Errorf("%s: got %+v, want %+v", test.name, got, test.want)
+		}
+	}
+}
+
+func TestMemberFor(t *testing.T) {
+	t.Parallel()
+	pod := newPod("a")
+	pod.Status.PodIP = "10.0.0.7"
+	pod.Spec.Containers = []corev1.Container{
+		{Ports: []corev1.ContainerPort{{Name: "dns", ContainerPort: 53, Protocol: corev1.ProtocolUDP}}},
+		{Ports: []corev1.ContainerPort{{Name: "www", ContainerPort: 8080, Protocol: corev1.ProtocolTCP}}},
+	}
+	tests := []struct {
+		name   string
+		target intstr.IntOrString
+		want   string
+	}{
+		{"unset: the Service's own", intstr.IntOrString{}, "10.0.0.7:80"},
+		{"number", intstr.FromInt32(9000), "10.0.0.7:9000"},
+		{"name", intstr.FromString("www"), "10.0.0.7:8080"},
+		{"name of a UDP port", intstr.FromString("dns"), ""},
+		{"name that the Pod does not have", intstr.FromString("ftp"), ""},
+	}
+	for _, test := range tests {
+		got, ok := memberFor(corev1.ServicePort{Port: 80, TargetPort: test.target}, pod)
+		if got.Address != test.want || ok != (test.want != "") {
+			t.Errorf("%s: got %+v, %t, want %s", test.name, got, ok, test.want)
+		}
+	}
+}
+
+func TestAddresses(t *testing.T) {
+	t.Parallel()
+	p := corev1.ServicePort{Port: 80, NodePort: 30080}
+	tests := []struct {
+		kind corev1.ServiceType
+		want []string
+	}{
+		{corev1.ServiceTypeClusterIP, nil},
+		{corev1.ServiceTypeNodePort, []string{"127.0.0.1:30080"}},
+		{corev1.ServiceTypeLoadBalancer, []string{"127.0.0.1:30080", "127.0.0.1:80"}},
+	}
+	for _, test := range tests {
+		svc := &corev1.Service{Spec: corev1.ServiceSpec{Type: test.kind}}
+		if got := addresses(svc, p); !slices.Equal(got, test.want) {
+			t.Errorf("%s: got %v, want %v", test.kind, got, test.want)
+		}
+	}
+}
+
+func TestServedPorts(t *testing.T) {
+	t.Parallel()
+	spec := corev1.ServiceSpec{
+		Selector: web,
+		Ports:    []corev1.ServicePort{{Port: 80}, {Port: 53, Protocol: corev1.ProtocolUDP}, {Port: 81, Protocol: corev1.ProtocolTCP}},
+	}
+	if got := servedPorts(&corev1.Service{Spec: spec}); len(got) != 2 || got[80].Port != 80 || got[81].Port != 81 {
+		t.Errorf("got %v", got)
+	}
+	spec.Type = corev1.ServiceTypeExternalName
+	if got := servedPorts(&corev1.Service{Spec: spec}); got != nil {
+		t.Errorf("an external name: %v", got)
+	}
+	if got := servedPorts(&corev1.Service{Spec: corev1.ServiceSpec{Ports: spec.Ports}}); got != nil {
+		t.Errorf("no selector: %v", got)
+	}
+}
+
+func TestStreamTime(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string]time.Duration{
+		"": 5 * time.Second, "0": 0, "30": 30 * time.Second, "0.5": 500 * time.Millisecond,
+		"-1": 5 * time.Second, "long": 5 * time.Second, "NaN": 5 * time.Second,
+	} {
+		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{drainAnnotation: value}}}
+		if got := streamTime(pod); got != want {
+			t.Errorf("%q: got %s, want %s", value, got, want)
+		}
+	}
+}
