@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/urfave/cli/v2"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/resource"
+	"k8s.io/kubectl/pkg/util"
+)
+
+func (p *program) apply() *cli.Command {
+	return &cli.Command{
+		Name:      "apply",
+		Usage:     "create the objects of a manifest, or change them to what it says",
+		ArgsUsage: "-f FILE",
+		Description: `The manifest is kept in the object's last-applied-configuration annotation, as
+kubectl apply does. What is in the new manifest is set, what was in the last one
+and no longer is, is removed, and what others have set stays.`,
+		UsageText: examples(
+			"skiff apply -f web.yaml",
+			"skiff apply -f web.yaml && skiff rollout status -f web.yaml"),
+		Flags:  join(fileFlags(), []cli.Flag{recordFlag(), outputFlag(), selectorFlag()}),
+		Action: p.runApply,
+	}
+}
+
+func (p *program) runApply(c *cli.Context) error {
+	infos, r, err := p.manifests(c)
+	if err != nil {
+		return err
+	}
+	recorder, err := p.recorder(c)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, info := range infos {
+		p.warnings.During(r.document(info))
+		done, err := p.applyOne(c.Context, info, recorder)
+		if err != nil {
+			errs = append(errs, r.explain(info, err))
+			continue
+		}
+		if err := p.say(c, info.Object, done); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return utilerrors.NewAggregate(errs)
+}
+
+// applyOne leaves the object as the server has it in info, and says what was done.
+func (p *program) applyOne(ctx context.Context, info *resource.Info, recorder genericclioptions.Recorder) (done string, err error) {
+	if info.Name == "" {
+		return "", errors.New("metadata.generateName cannot be used with apply: an object to change needs its name")
+	}
+	if err := recorder.Record(info.Object); err != nil {
+		return "", err
+	}
+	modified, err := util.GetModifiedConfiguration(info.Object, true, unstructured.UnstructuredJSONScheme)
+	if err != nil {
+		return "", fmt.Errorf("encode %s: %w", info.ObjectName(), err)
+	}
+	helper := resource.NewHelper(info.Client, info.Mapping).WithFieldManager("skiff-apply").WithFieldValidation("Strict")
+	wanted := info.Object
+	err = info.Get()
+	if apierrors.IsNotFound(err) {
+		created, err := helper.Create(info.Namespace, true, withoutNulls(wanted, modified))
+		if err != nil {
+			return "", err
+		}
+		return "created", info.Refresh(created, true)
+	}
+	if err != nil {
+		return "", err
+	}
+	p.warnNotApplied(info)
+	return p.patchToward(ctx, info, modified, helper)
+}
+
+// maxConflicts is how often a patch is tried again whose object somebody else
+// has changed between reading and patching it.
+const maxConflicts = 5
+
+func (p *program) patchToward(ctx context.Context, info *resource.Info, modified []byte, helper *resource.Helper) (string, error) {
+	for try := 0; ; try++ {
+		patch, kind, err := threeWay(info.Mapping.GroupVersionKind, info.Object, modified)
+		if err != nil {
+			return "", fmt.Errorf("work out changes of %s: %w", info.ObjectName(), err)
+		}
+		if string(patch) == "{}" {
+			return "unchanged", nil
+		}
+		changed, err := helper.Patch(info.Namespace, info.Name, kind, patch, nil)
+		if err == nil {
+			return "configured", info.Refresh(changed, true)
+		}
+		if !apierrors.IsConflict(err) || try == maxConflicts {
+			return "", err
+		}
+		backoff := wait.Backoff{Duration: 50 * time.Millisecond, Factor: 2, Jitter: 0.2, Steps: try + 1}
+		if err := pause(ctx, backoff.Step()); err != nil {
+			return "", err
+		}
+		if err := info.Get(); err != nil {
+			return "", err
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (p *program) warnNotApplied(info *resource.Info) {
+	u, ok := info.Object.(*unstructured.Unstructured)
+	if ok && u.GetAnnotations()[corev1.LastAppliedConfigAnnotation] == "" {
+		printf(p.ErrOut, "Warning: resource %s is missing the %s annotation which is required by skiff apply. "+
+			"skiff apply should only be used on resources created declaratively by either skiff create --save-config or skiff apply. "+
+			"The missing annotation will be patched automatically.\n", info.ObjectName(), corev1.LastAppliedConfigAnnotation)
+	}
+}
+
+// withoutNulls is the object to create: an explicit null in a manifest means
+// that the field is to be absent, which on a new object it is.
+func withoutNulls(obj runtime.Object, modified []byte) runtime.Object {
+	decoded, err := runtime.Decode(unstructured.UnstructuredJSONScheme, modified)
+	if err != nil {
+		return obj
+	}
+	if u, ok := decoded.(*unstructured.Unstructured); ok {
+		dropNulls(u.Object)
+	}
+	return decoded
+}
+
+func dropNulls(value any) {
+	switch v := value.(type) {
+	case map[string]any:
+		for key, inner := range v {
+			if inner == nil {
+				delete(v, key)
+			} else {
+				dropNulls(inner)
+			}
+		}
+	case []any:
+		for _, inner := range v {
+			dropNulls(inner)
+		}
+	}
+}

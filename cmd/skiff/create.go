@@ -1,0 +1,88 @@
+package main
+
+import (
+	"github.com/urfave/cli/v2"
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/resource"
+	"k8s.io/kubectl/pkg/scheme"
+	"k8s.io/kubectl/pkg/util"
+)
+
+func (p *program) create() *cli.Command {
+	return &cli.Command{
+		Name:      "create",
+		Usage:     "create the objects of a manifest",
+		ArgsUsage: "-f FILE",
+		UsageText: examples(
+			"skiff create -f deploy/go-demo-2-db.yml --record",
+			"skiff create -f deploy/              every .yaml, .yml and .json in a directory",
+			"cat web.yaml | skiff create -f -"),
+		Flags: join(fileFlags(), []cli.Flag{
+			recordFlag(), outputFlag(), selectorFlag(),
+			&cli.BoolFlag{Name: "save-config", Usage: "note the manifest in the object, as apply does, so that apply can be used on it later"},
+		}),
+		Action: p.runCreate,
+	}
+}
+
+func (p *program) runCreate(c *cli.Context) error {
+	infos, r, err := p.manifests(c)
+	if err != nil {
+		return err
+	}
+	recorder, err := p.recorder(c)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, info := range infos {
+		p.warnings.During(r.document(info))
+		if err := p.createOne(c, info, recorder); err != nil {
+			errs = append(errs, r.explain(info, err))
+		}
+	}
+	return utilerrors.NewAggregate(errs)
+}
+
+// manifests gives the objects of create and apply, which work on files only.
+func (p *program) manifests(c *cli.Context) ([]*resource.Info, *request, error) {
+	if c.Args().Present() {
+		return nil, nil, usageError{command: p.args.path, message: "unexpected arguments: " + c.Args().First()}
+	}
+	if len(c.StringSlice("filename")) == 0 {
+		return nil, nil, usageError{command: p.args.path, message: "must specify -f FILE"}
+	}
+	r, err := p.request(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(r.docs) == 0 {
+		return nil, r, nil
+	}
+	b, err := r.builder(untyped)
+	if err != nil {
+		return nil, nil, err
+	}
+	infos, err := b.LabelSelectorParam(c.String("selector")).Flatten().Do().Infos()
+	return infos, r, err
+}
+
+func (p *program) createOne(c *cli.Context, info *resource.Info, recorder genericclioptions.Recorder) error {
+	if err := util.CreateOrUpdateAnnotation(c.Bool("save-config"), info.Object, scheme.DefaultJSONEncoder()); err != nil {
+		return err
+	}
+	if err := recorder.Record(info.Object); err != nil {
+		return err
+	}
+	created, err := resource.NewHelper(info.Client, info.Mapping).
+		WithFieldManager("skiff-create").WithFieldValidation("Strict").
+		Create(info.Namespace, true, info.Object)
+	if err != nil {
+		return err
+	}
+	if err := info.Refresh(created, true); err != nil {
+		return err
+	}
+	return p.say(c, info.Object, "created")
+}

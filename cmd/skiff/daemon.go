@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+
+	"skiff/orchestrator"
+)
+
+const defaultName = orchestrator.DefaultName
+
+// place is where an instance lives. Everything that the command does with the
+// orchestrator itself, and not through its API, goes through here.
+type place struct {
+	name, dir string
+	paths     orchestrator.Paths
+}
+
+func locate(c *cli.Context) (place, error) {
+	name, dir, err := dataDir(c)
+	return place{name, dir, orchestrator.PathsIn(dir)}, err
+}
+
+func (p place) kubeconfig() string { return p.paths.Kubeconfig }
+
+// running gives the daemon's process number, 0 if there is none.
+func (p place) running() (int, error) { return p.paths.Running() }
+
+func (p place) options(listen string, log io.Writer) orchestrator.Options {
+	return orchestrator.Options{
+		Name: p.name, DataDir: p.dir, Listen: listen, Version: version(),
+		Log: slog.New(slog.NewTextHandler(log, nil)),
+	}
+}
+
+// serve runs the instance until ctx ends, then stops its containers, objects
+// staying as they are. A signal during the latter has it leave at once; the
+// next start finds the containers. whenReady is called with the API's address.
+func (p place) serve(ctx context.Context, options orchestrator.Options, whenReady func(address string)) error {
+	o, err := orchestrator.New(options)
+	if err != nil {
+		return err
+	}
+	running, leave := context.WithCancel(context.WithoutCancel(ctx))
+	defer leave()
+	ended := make(chan error, 1)
+	go func() { ended <- o.Run(running) }()
+	select {
+	case err := <-ended:
+		if errors.Is(err, orchestrator.ErrRunning) {
+			return fmt.Errorf(`instance %q is already running: "skiff status" tells about it, "skiff down" stops it`, p.name)
+		}
+		return err
+	case <-ctx.Done():
+		leave()
+		return <-ended
+	case <-o.Ready():
+		whenReady(o.Address())
+	}
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	stopping, stop := signal.NotifyContext(running, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	options.Log.Info("stopping the containers, with their grace periods")
+	if err := o.StopPods(stopping); err != nil && stopping.Err() == nil {
+		options.Log.Error("stop containers", "error", err)
+	}
+	leave()
+	return <-ended
+}
+
+// stop ends the daemon as its Ctrl-C does and waits for its end.
+func (p place) stop(ctx context.Context, pid int) error {
+	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return fmt.Errorf("stop process %d: %w", pid, err)
+	}
+	return p.paths.WaitStopped(ctx)
+}
+
+func (p place) purge(ctx context.Context) error {
+	return orchestrator.Purge(ctx, p.options(defaultListen, io.Discard))
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/urfave/cli/v2"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+func (p *program) down() *cli.Command {
+	return &cli.Command{
+		Name:  "down",
+		Usage: "stop the containers, with their grace periods, and skiff",
+		Description: `What was created is kept and starts again with "skiff up". With --purge,
+everything of the instance is removed: containers, networks, volumes and files.`,
+		UsageText: examples("skiff down", "skiff --name test down --purge"),
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "purge", Usage: "remove everything of the instance"},
+		},
+		Action: p.runDown,
+	}
+}
+
+func (p *program) runDown(c *cli.Context) error {
+	at, err := locate(c)
+	if err != nil {
+		return err
+	}
+	pid, err := at.running()
+	if err != nil {
+		return err
+	}
+	if pid == 0 && !c.Bool("purge") {
+		return errNotRunning
+	}
+	if pid != 0 {
+		if err := at.stop(c.Context, pid); err != nil {
+			return err
+		}
+	}
+	if !c.Bool("purge") {
+		printf(p.Out, "skiff stopped; what was created starts again with \"skiff up\"\n")
+		return nil
+	}
+	if err := p.forget(at); err != nil {
+		return err
+	}
+	if err := at.purge(c.Context); err != nil {
+		return fmt.Errorf("remove instance %q: %w", at.name, err)
+	}
+	printf(p.Out, "instance %q removed\n", at.name)
+	return nil
+}
+
+// forget takes the instance out of the user's own kubeconfig, if it is there.
+func (p *program) forget(at place) error {
+	own, err := clientcmd.LoadFromFile(at.kubeconfig())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		printf(p.ErrOut, "Warning: cannot read %s: %v\n", at.kubeconfig(), err)
+		return nil
+	}
+	options := clientcmd.NewDefaultPathOptions()
+	users, err := options.GetStartingConfig()
+	if err != nil {
+		printf(p.ErrOut, "Warning: cannot look for skiff in your kubeconfig: %v\n", err)
+		return nil
+	}
+	name := own.CurrentContext
+	mine, theirs := own.Clusters[name], users.Clusters[name]
+	if mine == nil || theirs == nil || string(mine.CertificateAuthorityData) != string(theirs.CertificateAuthorityData) {
+		return nil
+	}
+	delete(users.Clusters, name)
+	delete(users.AuthInfos, name)
+	delete(users.Contexts, name)
+	if users.CurrentContext == name {
+		users.CurrentContext = ""
+	}
+	if err := clientcmd.ModifyConfig(options, *users, false); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("remove context %s from your kubeconfig: %w", name, err)
+	}
+	return nil
+}

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
+	cmdutil "k8s.io/kubectl/pkg/cmd/util"
+
+	"skiff/orchestrator/manifest"
+)
+
+// errReported ends the program with exit code 1; the user has been told why.
+var errReported = errors.New("already reported")
+
+var errNotRunning = errors.New(`skiff is not running: start it with "skiff up -d"`)
+
+// usageError is a command line that cannot be understood.
+type usageError struct {
+	command []string
+	message string
+}
+
+func (e usageError) Error() string {
+	return fmt.Sprintf("error: %s\nSee '%s --help' for usage.", e.message, strings.Join(append([]string{"skiff"}, e.command...), " "))
+}
+
+// report tells the user about an error in kubectl's words and gives the exit code.
+func report(w io.Writer, err error) int {
+	if err == nil {
+		return 0
+	}
+	var many utilerrors.Aggregate
+	if errors.As(err, &many) {
+		for _, one := range utilerrors.Flatten(many).Errors() {
+			report(w, one)
+		}
+		return 1
+	}
+	if text := describeError(err); text != "" {
+		fmt.Fprintln(w, text)
+	}
+	return 1
+}
+
+func describeError(err error) string {
+	var usage usageError
+	var inManifest manifest.Errors
+	var status *apierrors.StatusError
+	switch {
+	case errors.Is(err, errReported):
+		return ""
+	case errors.Is(err, errNotRunning):
+		return errNotRunning.Error()
+	case errors.As(err, &usage):
+		return usage.Error()
+	case errors.As(err, &inManifest):
+		return inManifest.Error()
+	case errors.As(err, &status) && status.ErrStatus.Reason == metav1.StatusReasonInvalid:
+		return strings.TrimSuffix(invalid(status), "\n")
+	}
+	// Wrapped as well as bare, a server's answer is told as kubectl tells it.
+	if status != nil {
+		err = status
+	}
+	if text, ok := cmdutil.StandardErrorMessage(err); ok {
+		return text
+	}
+	if text := err.Error(); strings.HasPrefix(text, "error: ") {
+		return strings.TrimSuffix(text, "\n")
+	}
+	return "error: " + err.Error()
+}
+
+func invalid(err *apierrors.StatusError) string {
+	details := err.ErrStatus.Details
+	if details == nil {
+		return "The request is invalid: " + err.ErrStatus.Message
+	}
+	prefix := fmt.Sprintf("The %s %q is invalid", details.Kind, details.Name)
+	if len(details.Causes) == 0 {
+		return prefix
+	}
+	var causes []error
+	seen := map[string]bool{}
+	for _, c := range details.Causes {
+		if text := c.Field + ": " + c.Message; !seen[text] {
+			seen[text] = true
+			causes = append(causes, errors.New(text))
+		}
+	}
+	return cmdutil.MultilineError(prefix+": ", utilerrors.NewAggregate(causes))
+}

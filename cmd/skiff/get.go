@@ -1,0 +1,288 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
+	"k8s.io/cli-runtime/pkg/printers"
+	"k8s.io/cli-runtime/pkg/resource"
+	"k8s.io/client-go/rest"
+	kubectlget "k8s.io/kubectl/pkg/cmd/get"
+	"k8s.io/kubectl/pkg/scheme"
+)
+
+func (p *program) get() *cli.Command {
+	return &cli.Command{
+		Name:      "get",
+		Usage:     "list objects",
+		ArgsUsage: "TYPE [NAME…] | TYPE/NAME… | -f FILE",
+		UsageText: examples(
+			"skiff get all",
+			"skiff get pods -o wide -w           see Pods change",
+			"skiff get deployment web -o yaml",
+			"skiff get -f web.yaml",
+			"skiff get pods -l app=web -o jsonpath='{.items[*].status.podIP}'",
+			"skiff get events --sort-by=.lastTimestamp"),
+		Flags: join(fileFlags(), []cli.Flag{
+			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "`FORMAT`: wide, yaml, json, name, jsonpath=…, custom-columns=…, go-template=…"},
+			selectorFlag(),
+			&cli.StringFlag{Name: "field-selector", Usage: "only objects with these `FIELDS`: status.phase=Running"},
+			&cli.BoolFlag{Name: "all-namespaces", Aliases: []string{"A"}, Usage: "in all namespaces"},
+			&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "after the list, show every change"},
+			&cli.BoolFlag{Name: "watch-only", Usage: "show every change, not the list"},
+			&cli.BoolFlag{Name: "show-labels", Usage: "labels as the last column"},
+			&cli.StringSliceFlag{Name: "label-columns", Aliases: []string{"L"}, Usage: "the values of these `LABELS` as columns"},
+			&cli.BoolFlag{Name: "show-kind", Usage: "the kind in front of every name"},
+			&cli.BoolFlag{Name: "no-headers", Usage: "no line of column names"},
+			&cli.StringFlag{Name: "sort-by", Usage: "sort by the field at this `JSONPATH`: .metadata.creationTimestamp"},
+			&cli.BoolFlag{Name: "show-managed-fields", Usage: "keep managedFields in yaml and json"},
+			&cli.BoolFlag{Name: "ignore-not-found", Usage: "an object that does not exist is no error"},
+		}),
+		Action: p.runGet,
+	}
+}
+
+// getting is one run of the get command.
+type getting struct {
+	*program
+	*request
+	c       *cli.Context
+	forUser bool // a table, not a format for programs
+	sortBy  string
+}
+
+func (p *program) runGet(c *cli.Context) error {
+	r, err := p.request(c)
+	if err != nil {
+		return err
+	}
+	output := c.String("output")
+	g := &getting{program: p, request: r, c: c, forUser: output == "" || output == "wide", sortBy: c.String("sort-by")}
+	if c.Bool("show-labels") && !g.forUser {
+		return fmt.Errorf("--show-labels option cannot be used with %s printer", output)
+	}
+	if len(r.args) == 0 && !r.byFile {
+		return usageError{command: p.args.path, message: "you must specify the type of resource to get: pods, deployments, services, all …"}
+	}
+	if c.Bool("watch") || c.Bool("watch-only") {
+		return g.watch()
+	}
+	result, err := g.find()
+	if err != nil {
+		return err
+	}
+	if g.forUser {
+		return g.printTables(result)
+	}
+	return g.printObjects(result)
+}
+
+func (g *getting) find() (*resource.Result, error) {
+	b, err := g.request.builder(untyped)
+	if err != nil {
+		return nil, err
+	}
+	result := g.narrow(b).ResourceTypeOrNameArgs(true, g.request.args...).Flatten().Do()
+	if g.c.Bool("ignore-not-found") {
+		result.IgnoreErrors(apierrors.IsNotFound)
+	}
+	return result, result.Err()
+}
+
+func (g *getting) narrow(b *resource.Builder) *resource.Builder {
+	chunk := int64(500)
+	if g.sortBy != "" {
+		chunk = 0
+	}
+	return b.AllNamespaces(g.c.Bool("all-namespaces")).
+		LabelSelectorParam(g.c.String("selector")).
+		FieldSelectorParam(g.c.String("field-selector")).
+		RequestChunksOf(chunk).
+		Latest().
+		TransformRequests(g.askForTable)
+}
+
+// askForTable has the server lay out the columns; it knows its kinds best.
+func (g *getting) askForTable(request *rest.Request) {
+	if !g.forUser {
+		return
+	}
+	request.SetHeader("Accept", strings.Join([]string{
+		"application/json;as=Table;v=v1;g=meta.k8s.io",
+		"application/json;as=Table;v=v1beta1;g=meta.k8s.io",
+		"application/json",
+	}, ","))
+	if g.sortBy != "" {
+		request.Param("includeObject", "Object")
+	}
+}
+
+func (g *getting) printer(mapping *meta.RESTMapping, withNamespace, withKind bool) (printers.ResourcePrinter, error) {
+	flags := kubectlget.NewGetPrintFlags()
+	output, noHeaders := g.c.String("output"), g.c.Bool("no-headers")
+	flags.OutputFormat, flags.NoHeaders = &output, &noHeaders
+	showLabels, columns := g.c.Bool("show-labels"), g.c.StringSlice("label-columns")
+	flags.HumanReadableFlags.ShowLabels, flags.HumanReadableFlags.ColumnLabels = &showLabels, &columns
+	flags.JSONYamlPrintFlags.ShowManagedFields = g.c.Bool("show-managed-fields")
+	if mapping != nil {
+		flags.SetKind(mapping.GroupVersionKind.GroupKind())
+	}
+	flags.HumanReadableFlags.WithNamespace = withNamespace
+	kind := withKind || g.c.Bool("show-kind")
+	flags.HumanReadableFlags.ShowKind = &kind
+	printer, err := flags.ToPrinter()
+	if err != nil {
+		return nil, err
+	}
+	if printer, err = printers.NewTypeSetter(scheme.Scheme).WrapToPrinter(printer, nil); err != nil {
+		return nil, err
+	}
+	if g.sortBy != "" {
+		printer = &kubectlget.SortingPrinter{Delegate: printer, SortField: g.sortBy}
+	}
+	if g.forUser {
+		printer = &kubectlget.TablePrinter{Delegate: printer}
+	}
+	return printer, nil
+}
+
+func (g *getting) printTables(result *resource.Result) error {
+	infos, err := result.Infos()
+	var errs []error
+	if err != nil {
+		errs = append(errs, err)
+	}
+	if g.sortBy != "" {
+		objects := make([]runtime.Object, len(infos))
+		for i, info := range infos {
+			objects[i] = info.Object
+		}
+		sorter := kubectlget.NewRuntimeSorter(objects, g.sortBy)
+		if err := sorter.Sort(); err != nil {
+			return err
+		}
+		sorted := make([]*resource.Info, len(infos))
+		for i := range infos {
+			sorted[i] = infos[sorter.OriginalPosition(i)]
+		}
+		infos = sorted
+	}
+	written, err := g.printEach(infos)
+	if err != nil {
+		errs = append(errs, err)
+	}
+	if written == 0 && len(errs) == 0 && !g.c.Bool("ignore-not-found") {
+		g.sayNothingFound(infos)
+	}
+	return utilerrors.NewAggregate(errs)
+}
+
+// printEach prints one table per kind, with empty lines between them.
+func (g *getting) printEach(infos []*resource.Info) (written int, err error) {
+	out := &spacedWriter{Writer: g.Out}
+	tabs := printers.GetNewTabWriter(out)
+	several := false
+	for _, info := range infos {
+		several = several || info.Mapping.GroupVersionKind != infos[0].Mapping.GroupVersionKind
+	}
+	var printer printers.ResourcePrinter
+	var last *meta.RESTMapping
+	for _, info := range infos {
+		if last == nil || info.Mapping.Resource != last.Resource {
+			if err := tabs.Flush(); err != nil {
+				return out.written, err
+			}
+			tabs.SetRememberedWidths(nil)
+			out.space = out.written > 0 && !g.c.Bool("no-headers")
+			withNamespace := g.c.Bool("all-namespaces") && info.Namespaced()
+			if printer, err = g.printer(info.Mapping, withNamespace, several); err != nil {
+				return out.written, err
+			}
+			last = info.Mapping
+		}
+		if err := printer.PrintObj(info.Object, tabs); err != nil {
+			return out.written, err
+		}
+	}
+	return out.written, tabs.Flush()
+}
+
+func (g *getting) sayNothingFound(infos []*resource.Info) {
+	namespaced := !g.c.Bool("all-namespaces")
+	for _, info := range infos {
+		namespaced = namespaced && info.Namespaced()
+	}
+	if namespaced {
+		printf(g.ErrOut, "No resources found in %s namespace.\n", g.request.namespace)
+	} else {
+		printf(g.ErrOut, "No resources found\n")
+	}
+}
+
+// spacedWriter puts an empty line before the next text if space is set.
+type spacedWriter struct {
+	io.Writer
+	space   bool
+	written int
+}
+
+func (w *spacedWriter) Write(text []byte) (int, error) {
+	if len(text) > 0 && w.space {
+		w.space = false
+		if _, err := w.Writer.Write([]byte("\n")); err != nil {
+			return 0, err
+		}
+	}
+	n, err := w.Writer.Write(text)
+	w.written += n
+	return n, err
+}
+
+// printObjects prints for programs: one object as it is, several as a List.
+func (g *getting) printObjects(result *resource.Result) error {
+	single := false
+	infos, err := result.IntoSingleItemImplied(&single).Infos()
+	if err != nil && single {
+		return err
+	}
+	var errs []error
+	if err != nil {
+		errs = append(errs, err)
+	}
+	single = single || g.byFile && len(g.docs) == 1
+	if len(infos) == 0 && g.c.Bool("ignore-not-found") {
+		return utilerrors.NewAggregate(errs)
+	}
+	printer, err := g.printer(nil, false, false)
+	if err != nil {
+		return err
+	}
+	var obj runtime.Object = listOf(infos)
+	if single && len(infos) == 1 {
+		obj = infos[0].Object
+	}
+	if err := printer.PrintObj(obj, g.Out); err != nil {
+		errs = append(errs, err)
+	}
+	return utilerrors.NewAggregate(errs)
+}
+
+func listOf(infos []*resource.Info) *unstructured.UnstructuredList {
+	list := &unstructured.UnstructuredList{Object: map[string]any{
+		"apiVersion": corev1.SchemeGroupVersion.String(), "kind": "List", "metadata": map[string]any{"resourceVersion": ""},
+	}}
+	for _, info := range infos {
+		if u, ok := info.Object.(*unstructured.Unstructured); ok {
+			list.Items = append(list.Items, *u)
+		}
+	}
+	return list
+}

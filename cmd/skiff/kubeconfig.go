@@ -1,0 +1,68 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/urfave/cli/v2"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+func (p *program) kubeconfig() *cli.Command {
+	return &cli.Command{
+		Name:  "kubeconfig",
+		Usage: "print the kubeconfig of the instance, for kubectl, k9s and programs",
+		Description: `Whoever can read it can command the instance, and with it the Docker Engine:
+it is stored readable by its owner only.`,
+		UsageText: examples(
+			"skiff kubeconfig > skiff.yaml && kubectl --kubeconfig skiff.yaml get pods",
+			"skiff kubeconfig --merge && kubectl --context skiff get pods"),
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "merge", Usage: "add it as a context to your own kubeconfig instead ($KUBECONFIG or ~/.kube/config)"},
+		},
+		Action: p.runKubeconfig,
+	}
+}
+
+func (p *program) runKubeconfig(c *cli.Context) error {
+	at, err := locate(c)
+	if err != nil {
+		return err
+	}
+	if pid, err := at.running(); err != nil {
+		return err
+	} else if pid == 0 {
+		return errNotRunning
+	}
+	if c.Bool("merge") {
+		return p.merge(at)
+	}
+	text, err := os.ReadFile(at.kubeconfig())
+	if err != nil {
+		return fmt.Errorf("read kubeconfig: %w", err)
+	}
+	_, err = p.Out.Write(text)
+	return err
+}
+
+func (p *program) merge(at place) error {
+	own, err := clientcmd.LoadFromFile(at.kubeconfig())
+	if err != nil {
+		return fmt.Errorf("read kubeconfig: %w", err)
+	}
+	options := clientcmd.NewDefaultPathOptions()
+	users, err := options.GetStartingConfig()
+	if err != nil {
+		return fmt.Errorf("read your kubeconfig: %w", err)
+	}
+	name := own.CurrentContext
+	users.Clusters[name], users.AuthInfos[name], users.Contexts[name] = own.Clusters[name], own.AuthInfos[name], own.Contexts[name]
+	if users.CurrentContext == "" {
+		users.CurrentContext = name
+	}
+	if err := clientcmd.ModifyConfig(options, *users, false); err != nil {
+		return fmt.Errorf("write your kubeconfig: %w", err)
+	}
+	printf(p.Out, "context %q is in %s: kubectl --context %[1]s get pods\n", name, options.GetDefaultFilename())
+	return nil
+}

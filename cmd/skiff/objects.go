@@ -1,0 +1,146 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/printers"
+	"k8s.io/cli-runtime/pkg/resource"
+	"k8s.io/kubectl/pkg/scheme"
+
+	"skiff/orchestrator/manifest"
+)
+
+// request is a command's way to the objects it names, by -f or as TYPE/NAME.
+type request struct {
+	*connection
+	namespace string
+	explicit  bool // the user named the namespace
+	docs      []*manifest.Document
+	byFile    bool
+	args      []string
+}
+
+// request reads the manifests that -f names and checks that the server has
+// their kinds; nothing is sent before all of them are sound.
+func (p *program) request(c *cli.Context) (*request, error) {
+	r := &request{args: c.Args().Slice(), byFile: len(c.StringSlice("filename")) > 0}
+	if r.byFile {
+		var err error
+		r.docs, err = manifest.Load(c.Context, manifest.Options{
+			Files: c.StringSlice("filename"), Recursive: c.Bool("recursive"), Stdin: p.In,
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	if r.connection, err = p.connect(c); err != nil {
+		return nil, err
+	}
+	if r.namespace, r.explicit, err = r.connection.namespace(); err != nil {
+		return nil, err
+	}
+	return r, r.checkKinds()
+}
+
+func (r *request) checkKinds() error {
+	var errs manifest.Errors
+	for _, d := range r.docs {
+		mapper, err := r.ToRESTMapper()
+		if err != nil {
+			return err
+		}
+		gvk := d.Object.GroupVersionKind()
+		_, err = mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
+		switch {
+		case meta.IsNoMatchError(err):
+			errs = append(errs, &manifest.Error{File: d.File, Line: d.Line("kind"), Path: "kind", Message: err.Error()})
+		case err != nil:
+			return err
+		}
+	}
+	if len(errs) > 0 {
+		return errs
+	}
+	return nil
+}
+
+// typed has objects decoded into the Go types that kubectl's packages work on.
+func typed(b *resource.Builder) *resource.Builder {
+	return b.WithScheme(scheme.Scheme, scheme.Scheme.PrioritizedVersionsAllGroups()...)
+}
+
+// untyped leaves objects exactly as they were received.
+func untyped(b *resource.Builder) *resource.Builder { return b.Unstructured() }
+
+// builder begins the search: in the request's namespace, from its manifests.
+// Whatever TYPE and NAME the user gave is up to the caller.
+func (r *request) builder(decode func(*resource.Builder) *resource.Builder) (*resource.Builder, error) {
+	b := decode(r.connection.builder()).NamespaceParam(r.namespace).DefaultNamespace().ContinueOnError()
+	if r.explicit {
+		b.RequireNamespace()
+	}
+	for _, d := range r.docs {
+		raw, err := d.Object.MarshalJSON()
+		if err != nil {
+			return nil, fmt.Errorf("encode %s: %w", d.Source(), err)
+		}
+		b.Stream(bytes.NewReader(raw), d.Source())
+	}
+	return b, nil
+}
+
+// document is the one that info was made from, nil for those named otherwise.
+func (r *request) document(info *resource.Info) *manifest.Document {
+	for _, d := range r.docs {
+		if d.Source() == info.Source && d.Object.GetName() == info.Name {
+			return d
+		}
+	}
+	return nil
+}
+
+// explain puts file and line to an error about info's document.
+func (r *request) explain(info *resource.Info, err error) error {
+	if d := r.document(info); d != nil {
+		return d.Explain(err)
+	}
+	return err
+}
+
+// live gives the named objects as they are on the server, decoded into Go types
+// where these are known. It is how the commands start that change what exists.
+func (r *request) live(selector string, all bool) ([]*resource.Info, error) {
+	if len(r.args) == 0 && !r.byFile {
+		return nil, errors.New("required resource not specified")
+	}
+	b, err := r.builder(typed)
+	if err != nil {
+		return nil, err
+	}
+	return b.LabelSelectorParam(selector).
+		ResourceTypeOrNameArgs(all, r.args...).
+		Latest().Flatten().Do().Infos()
+}
+
+// say prints what has been done to an object, in the form that -o asks for.
+func (p *program) say(c *cli.Context, obj runtime.Object, done string) error {
+	printer, err := resultPrinter(c, done)
+	if err != nil {
+		return err
+	}
+	return printer.PrintObj(obj, p.Out)
+}
+
+func resultPrinter(c *cli.Context, done string) (printers.ResourcePrinter, error) {
+	flags := genericclioptions.NewPrintFlags(done).WithTypeSetter(scheme.Scheme)
+	output := c.String("output")
+	flags.OutputFormat = &output
+	return flags.ToPrinter()
+}

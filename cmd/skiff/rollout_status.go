@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/urfave/cli/v2"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/cli-runtime/pkg/resource"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/kubectl/pkg/polymorphichelpers"
+)
+
+func (p *program) rolloutStatus() *cli.Command {
+	return &cli.Command{
+		Name: "status", Usage: "wait until an update is done, or has failed (exit code 1)", ArgsUsage: rolloutArgs,
+		UsageText: examples("skiff rollout status deployment/web", "skiff rollout status -f web.yaml --timeout=60s"),
+		Flags: join(fileFlags(), []cli.Flag{
+			&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Value: true, Usage: "wait for the end; --watch=false tells how it is now"},
+			&cli.DurationFlag{Name: "timeout", Usage: "wait this `LONG` at most (default: as long as it takes)"},
+			&cli.Int64Flag{Name: "revision", Usage: "fail if the newest revision is not this `REVISION`"},
+			selectorFlag(),
+		}),
+		Action: p.runRolloutStatus,
+	}
+}
+
+func (p *program) runRolloutStatus(c *cli.Context) error {
+	if c.Int64("revision") < 0 {
+		return fmt.Errorf("revision must be a positive integer: %d", c.Int64("revision"))
+	}
+	infos, r, err := p.rolling(c)
+	if err != nil {
+		return err
+	}
+	config, err := r.ToRESTConfig()
+	if err != nil {
+		return err
+	}
+	client, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	ctx := c.Context
+	if timeout := c.Duration("timeout"); timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, timeout, errors.New("timed out waiting for the condition"))
+		defer cancel()
+	}
+	for _, info := range infos {
+		objects := client.Resource(info.Mapping.Resource).Namespace(info.Namespace)
+		err := p.awaitRollout(ctx, objects, info, c.Int64("revision"), c.Bool("watch"))
+		if err != nil {
+			report(p.ErrOut, err)
+			p.sayWhy(c.Context, r, info)
+			return errReported
+		}
+	}
+	return nil
+}
+
+// awaitRollout prints every change of the rollout's status until it is done.
+func (p *program) awaitRollout(ctx context.Context, objects dynamic.ResourceInterface, info *resource.Info, revision int64, wait bool) error {
+	viewer, err := polymorphichelpers.StatusViewerFn(info.Mapping)
+	if err != nil {
+		return err
+	}
+	for {
+		obj, err := objects.Get(ctx, info.Name, metav1.GetOptions{})
+		if err != nil {
+			return canceled(ctx, err)
+		}
+		show := func(obj *unstructured.Unstructured) (done bool, err error) {
+			text, done, err := viewer.Status(obj, revision)
+			printf(p.Out, "%s", text)
+			return done || !wait, err
+		}
+		if done, err := show(obj); done || err != nil {
+			return err
+		}
+		done, err := followStatus(ctx, objects, obj, show)
+		if done || err != nil {
+			return canceled(ctx, err)
+		}
+	}
+}
+
+// followStatus shows obj's changes; it ends without being done where the watch
+// ends, and the caller begins anew.
+func followStatus(ctx context.Context, objects dynamic.ResourceInterface, obj *unstructured.Unstructured, show func(*unstructured.Unstructured) (bool, error)) (bool, error) {
+	events, err := objects.Watch(ctx, metav1.ListOptions{
+		FieldSelector:   fields.OneTermEqualSelector("metadata.name", obj.GetName()).String(),
+		ResourceVersion: obj.GetResourceVersion(),
+	})
+	if apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer events.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false, context.Cause(ctx)
+		case event, open := <-events.ResultChan():
+			if !open || event.Type == watch.Error {
+				return false, pause(ctx, 100*time.Millisecond)
+			}
+			changed, ok := event.Object.(*unstructured.Unstructured)
+			switch {
+			case event.Type == watch.Deleted:
+				return false, errors.New("object has been deleted")
+			case !ok || event.Type == watch.Bookmark:
+				continue
+			}
+			if done, err := show(changed); done || err != nil {
+				return done, err
+			}
+		}
+	}
+}
+
+// canceled prefers the reason why ctx ended to what ended because of it.
+func canceled(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"time"
+
+	"github.com/urfave/cli/v2"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/resource"
+	"k8s.io/client-go/dynamic"
+	scaleclient "k8s.io/client-go/scale"
+	kubectlscale "k8s.io/kubectl/pkg/scale"
+)
+
+func (p *program) scale() *cli.Command {
+	return &cli.Command{
+		Name:      "scale",
+		Usage:     "set how many replicas a Deployment or ReplicaSet has",
+		ArgsUsage: "--replicas=COUNT TYPE/NAME… | TYPE NAME | -f FILE",
+		UsageText: examples(
+			"skiff scale --replicas=5 deployment/web",
+			"skiff scale -f web.yaml --replicas=0",
+			"skiff scale --current-replicas=2 --replicas=3 deployment/web    only if it has 2"),
+		Flags: join(fileFlags(), []cli.Flag{
+			&cli.UintFlag{Name: "replicas", Usage: "the `COUNT` wanted; required"},
+			&cli.IntFlag{Name: "current-replicas", Value: -1, Usage: "only if the object has this `COUNT` now"},
+			&cli.StringFlag{Name: "resource-version", Usage: "only if the object has this `VERSION`"},
+			&cli.DurationFlag{Name: "timeout", Usage: "wait this `LONG` for the replicas to be there (default: do not wait)"},
+			&cli.BoolFlag{Name: "all", Usage: "all objects of the type"},
+			recordFlag(), outputFlag(), selectorFlag(),
+		}),
+		Action: p.runScale,
+	}
+}
+
+func (p *program) runScale(c *cli.Context) error {
+	if !c.IsSet("replicas") {
+		return usageError{command: p.args.path, message: "the --replicas=COUNT flag is required, and COUNT must be greater than or equal to 0"}
+	}
+	r, err := p.request(c)
+	if err != nil {
+		return err
+	}
+	recorder, err := p.recorder(c)
+	if err != nil {
+		return err
+	}
+	scaler, err := newScaler(r)
+	if err != nil {
+		return err
+	}
+	b, err := r.builder(untyped)
+	if err != nil {
+		return err
+	}
+	infos, err := b.LabelSelectorParam(c.String("selector")).ResourceTypeOrNameArgs(c.Bool("all"), r.args...).Latest().Flatten().Do().Infos()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, info := range infos {
+		if err := p.scaleOne(c, scaler, recorder, info); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return utilerrors.NewAggregate(errs)
+}
+
+func newScaler(r *request) (kubectlscale.Scaler, error) {
+	config, err := r.ToRESTConfig()
+	if err != nil {
+		return nil, err
+	}
+	found, err := r.ToDiscoveryClient()
+	if err != nil {
+		return nil, err
+	}
+	mapper, err := r.ToRESTMapper()
+	if err != nil {
+		return nil, err
+	}
+	client, err := scaleclient.NewForConfig(config, mapper, dynamic.LegacyAPIPathResolverFunc, scaleclient.NewDiscoveryScaleKindResolver(found))
+	if err != nil {
+		return nil, err
+	}
+	return kubectlscale.NewScaler(client), nil
+}
+
+func (p *program) scaleOne(c *cli.Context, scaler kubectlscale.Scaler, recorder genericclioptions.Recorder, info *resource.Info) error {
+	var precondition *kubectlscale.ScalePrecondition
+	if c.IsSet("current-replicas") || c.IsSet("resource-version") {
+		precondition = &kubectlscale.ScalePrecondition{Size: c.Int("current-replicas"), ResourceVersion: c.String("resource-version")}
+	}
+	var wait *kubectlscale.RetryParams
+	if timeout := c.Duration("timeout"); timeout > 0 {
+		wait = kubectlscale.NewRetryParams(100*time.Millisecond, timeout)
+	}
+	retry := kubectlscale.NewRetryParams(time.Second, 5*time.Minute)
+	actual := new(int32)
+	if err := scaler.Scale(info.Namespace, info.Name, c.Uint("replicas"), actual, precondition, retry, wait, info.Mapping.Resource, false); err != nil {
+		return err
+	}
+	if u, ok := info.Object.(*unstructured.Unstructured); ok {
+		if err := unstructured.SetNestedField(u.Object, int64(*actual), "spec", "replicas"); err != nil {
+			return err
+		}
+	}
+	patch, err := recorder.MakeRecordMergePatch(info.Object)
+	if err != nil {
+		return err
+	}
+	if len(patch) > 0 {
+		if _, err := resource.NewHelper(info.Client, info.Mapping).Patch(info.Namespace, info.Name, types.MergePatchType, patch, nil); err != nil {
+			return err
+		}
+	}
+	return p.say(c, info.Object, "scaled")
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/urfave/cli/v2"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+)
+
+func (p *program) status() *cli.Command {
+	return &cli.Command{
+		Name:      "status",
+		Usage:     "tell whether skiff runs, where, and what it runs",
+		UsageText: examples("skiff status", "skiff --name test status"),
+		Action:    p.runStatus,
+	}
+}
+
+func (p *program) runStatus(c *cli.Context) error {
+	at, err := locate(c)
+	if err != nil {
+		return err
+	}
+	pid, err := at.running()
+	if err != nil {
+		return err
+	}
+	if pid == 0 {
+		return errNotRunning
+	}
+	conn, err := toInstance(at.kubeconfig(), "", p.warnings)
+	if err != nil {
+		return err
+	}
+	client, err := conn.clientset()
+	if err != nil {
+		return err
+	}
+	config, err := conn.ToRESTConfig()
+	if err != nil {
+		return err
+	}
+	server, err := client.Discovery().ServerVersion()
+	if err != nil {
+		return err
+	}
+	out := tabwriter.NewWriter(p.Out, 0, 0, 2, ' ', 0)
+	printf(out, "Instance:\t%s\nAPI:\t%s\nProcess:\t%d\nVersion:\t%s\nData:\t%s\n", at.name, config.Host, pid, server.GitVersion, at.dir)
+	if err := describeLoad(c, client, out); err != nil {
+		return err
+	}
+	return out.Flush()
+}
+
+func describeLoad(c *cli.Context, client kubernetes.Interface, out *tabwriter.Writer) error {
+	nodes, err := client.CoreV1().Nodes().List(c.Context, metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	for _, node := range nodes.Items {
+		printf(out, "Engine:\t%s on %s\n", node.Status.NodeInfo.ContainerRuntimeVersion, node.Status.NodeInfo.OSImage)
+	}
+	deployments, err := client.AppsV1().Deployments("").List(c.Context, metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	available := 0
+	for _, d := range deployments.Items {
+		if d.Spec.Replicas != nil && d.Status.AvailableReplicas >= *d.Spec.Replicas {
+			available++
+		}
+	}
+	printf(out, "Deployments:\t%d, %d of them with all replicas available\n", len(deployments.Items), available)
+	pods, err := client.CoreV1().Pods("").List(c.Context, metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	printf(out, "Pods:\t%s\n", countPhases(pods.Items))
+	return nil
+}
+
+func countPhases(pods []corev1.Pod) string {
+	counts := map[corev1.PodPhase]int{}
+	for _, pod := range pods {
+		counts[pod.Status.Phase]++
+	}
+	words := []string{fmt.Sprint(len(pods))}
+	for _, phase := range slices.Sorted(maps.Keys(counts)) {
+		words = append(words, fmt.Sprintf("%d %s", counts[phase], strings.ToLower(string(phase))))
+	}
+	return strings.Join(words, ", ")
+}

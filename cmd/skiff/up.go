@@ -1,0 +1,174 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/urfave/cli/v2"
+)
+
+const (
+	defaultListen = "127.0.0.1:7443"
+	// readyFD is the descriptor on which a daemon in the background tells the
+	// command that started it where its API is.
+	readyFD    = 3
+	readyFDEnv = "SKIFF_READY_FD"
+	maxLog     = 16 << 20
+)
+
+func (p *program) up() *cli.Command {
+	return &cli.Command{
+		Name:  "up",
+		Usage: "start skiff: the API, the controllers and the proxy",
+		Description: `In the foreground, Ctrl-C stops the containers and then skiff; a second Ctrl-C
+leaves at once and lets the containers run. What was created stays and starts
+again with the next "skiff up".`,
+		UsageText: examples(
+			"skiff up -d",
+			"skiff --name test up -d --listen 127.0.0.1:0     another instance, on a free port"),
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "detach", Aliases: []string{"d"}, Usage: "in the background; return once the API is ready"},
+			&cli.StringFlag{Name: "listen", Value: defaultListen, Usage: "loopback `ADDRESS` of the API; port 0 takes a free one"},
+		},
+		Action: func(c *cli.Context) error {
+			at, err := locate(c)
+			if err != nil {
+				return err
+			}
+			if c.Bool("detach") {
+				return p.upDetached(c, at)
+			}
+			return p.upHere(c, at)
+		},
+	}
+}
+
+func (p *program) upHere(c *cli.Context, at place) error {
+	start := time.Now()
+	err := at.serve(c.Context, at.options(c.String("listen"), p.ErrOut), func(address string) {
+		if os.Getenv(readyFDEnv) != "" {
+			tell := os.NewFile(readyFD, "ready")
+			defer tell.Close()
+			printf(tell, "%s\n", address)
+			return
+		}
+		p.sayReady(at, address, time.Since(start))
+		printf(p.Out, "Ctrl-C stops it.\n")
+	})
+	return err
+}
+
+func (p *program) sayReady(at place, address string, took time.Duration) {
+	printf(p.Out, "API ready in %.1f s at https://%s\n", took.Seconds(), address)
+	program := "skiff"
+	if at.name != defaultName {
+		program += " --name " + at.name
+	}
+	printf(p.Out, "Next: %s apply -f FILE, %[1]s get all; for kubectl: export KUBECONFIG=%s\n", program, at.kubeconfig())
+}
+
+// upDetached starts this program again in a session of its own, which no
+// terminal ends, and waits until its API is ready.
+func (p *program) upDetached(c *cli.Context, at place) error {
+	start := time.Now()
+	if pid, err := at.running(); err != nil {
+		return err
+	} else if pid != 0 {
+		printf(p.Out, "skiff is already running (process %d)\n", pid)
+		return nil
+	}
+	log, begin, err := openLog(at)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	ready, tell, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("start skiff: %w", err)
+	}
+	defer ready.Close()
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("start skiff: %w", err)
+	}
+	daemon := exec.Command(self, "--name="+at.name, "--data-dir="+at.dir, "up", "--listen="+c.String("listen"))
+	daemon.Env = append(os.Environ(), fmt.Sprintf("%s=%d", readyFDEnv, readyFD))
+	daemon.Dir = at.dir
+	daemon.Stdout, daemon.Stderr = log, log
+	daemon.ExtraFiles = []*os.File{tell}
+	daemon.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	err = daemon.Start()
+	if err := errors.Join(err, tell.Close()); err != nil {
+		return fmt.Errorf("start skiff: %w", err)
+	}
+	address, err := awaitReady(c.Context, daemon, ready)
+	if err != nil {
+		return explainStart(err, log.Name(), begin)
+	}
+	p.sayReady(at, address, time.Since(start))
+	return daemon.Process.Release()
+}
+
+// openLog gives the log file, and how long it was, to tell what this start has
+// written to it.
+func openLog(at place) (*os.File, int64, error) {
+	if err := os.MkdirAll(at.dir, 0o700); err != nil {
+		return nil, 0, fmt.Errorf("create data directory: %w", err)
+	}
+	log, err := os.OpenFile(at.paths.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, 0, fmt.Errorf("open log: %w", err)
+	}
+	info, err := log.Stat()
+	if err == nil && info.Size() > maxLog {
+		err = log.Truncate(0)
+		return log, 0, err
+	}
+	return log, info.Size(), err
+}
+
+var errStart = errors.New("skiff did not start")
+
+func awaitReady(ctx context.Context, daemon *exec.Cmd, ready io.Reader) (address string, err error) {
+	said := make(chan string, 1)
+	go func() {
+		line, _ := bufio.NewReader(ready).ReadString('\n')
+		said <- strings.TrimSpace(line)
+	}()
+	select {
+	case address = <-said:
+		if address == "" {
+			_ = daemon.Wait()
+			return "", errStart
+		}
+		return address, nil
+	case <-ctx.Done():
+		err := daemon.Process.Signal(syscall.SIGTERM)
+		return "", errors.Join(ctx.Err(), err)
+	}
+}
+
+// explainStart adds what the daemon wrote about why it ended.
+func explainStart(err error, log string, begin int64) error {
+	if !errors.Is(err, errStart) {
+		return err
+	}
+	file, openErr := os.Open(log)
+	if openErr != nil {
+		return err
+	}
+	defer file.Close()
+	text, readErr := io.ReadAll(io.LimitReader(io.NewSectionReader(file, begin, maxLog), 64<<10))
+	if readErr != nil || len(text) == 0 {
+		return err
+	}
+	return fmt.Errorf("%w; its log (%s) says:\n%s", err, log, strings.TrimSpace(string(text)))
+}
