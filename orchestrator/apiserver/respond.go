@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
@@ -19,6 +20,8 @@ const (
 	compressFrom = 128 << 10
 	// Together the warnings of an answer stay within what clients read of headers.
 	maxWarningBytes = 4 << 10
+	// "Miscellaneous persistent warning", the code that Kubernetes uses.
+	warningCode = 299
 	// Larger buffers are left to the collector instead of being kept for reuse.
 	maxPooledBuffer = 1 << 20
 )
@@ -122,9 +125,9 @@ func (r *request) warn(texts ...string) {
 		if r.warnings[text] || r.warningBytes+len(text) > maxWarningBytes {
 			continue
 		}
-		header, err := utilnet.NewWarningHeader(http.StatusOK+99, "-", text)
+		header, err := utilnet.NewWarningHeader(warningCode, "-", strings.Map(printable, text))
 		if err != nil {
-			continue // a text that no header can carry
+			continue // not UTF-8: no header can carry it
 		}
 		if r.warnings == nil {
 			r.warnings = map[string]bool{}
@@ -133,4 +136,12 @@ func (r *request) warn(texts ...string) {
 		r.warningBytes += len(text)
 		r.w.Header().Add("Warning", header)
 	}
+}
+
+// printable keeps a warning on one line.
+func printable(r rune) rune {
+	if unicode.IsControl(r) {
+		return ' '
+	}
+	return r
 }
