@@ -1,5 +1,7 @@
 package resource
 
+//lint:file-ignore SA1019 Endpoints are served because clients still read them.
+
 import (
 	"cmp"
 	"fmt"

@@ -1,5 +1,7 @@
 package service
 
+//lint:file-ignore SA1019 Endpoints are written because clients still read them.
+
 import (
 	"context"
 	"errors"
