@@ -2,7 +2,7 @@
 # repository's sources; no image is pulled.
 
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-LDFLAGS  := -s -w -X main.version=$(VERSION)
+LDFLAGS  := -s -w -X main.release=$(VERSION)
 GO_BUILD := CGO_ENABLED=0 go build -trimpath
 # How long one package's tests may take: the zero-loss tests roll out many times.
 TIMEOUT  ?= 30m
@@ -28,7 +28,7 @@ bench: docker build images ## the figures that the README gives, measured here
 
 demo: docker build images ## deploy, upgrade, break and roll back under load
 	$(GO_BUILD) -o bin/demo ./examples/demo
-	$(GO_BUILD) -C examples/mongo -o $(CURDIR)/bin/mongo-client ./client
+	cd examples/mongo && $(GO_BUILD) -o $(CURDIR)/bin/mongo-client ./client
 	bin/demo
 
 docker: ## a Docker Engine: installed and started where none answers
@@ -43,7 +43,7 @@ images: ## the examples' images, from their sources
 
 kubectl: bin/kubectl ## the real kubectl, for the tests
 bin/kubectl: .ci/tools/go.mod .ci/tools/kubectl/main.go
-	$(GO_BUILD) -C .ci/tools -o $(CURDIR)/bin/kubectl -ldflags '-s -w \
+	cd .ci/tools && $(GO_BUILD) -o $(CURDIR)/bin/kubectl -ldflags '-s -w \
 	  -X k8s.io/component-base/version.gitVersion=v1.37.2 \
 	  -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=37' ./kubectl
 
