@@ -138,7 +138,7 @@ func (o *Orchestrator) engine(ctx context.Context, st *store.Store) (*docker.Eng
 // inProcess reaches the API without a socket. The controllers are trusted and
 // few: there is no limit to how fast they may ask.
 func inProcess(server http.Handler) *rest.Config {
-	config := &rest.Config{Host: "http://skiff", Transport: apiserver.Transport(server), QPS: -1}
+	config := &rest.Config{Host: "http://skiff", Transport: apiserver.Transport(server), QPS: -1, WarningHandler: rest.NoWarnings{}}
 	config.ContentType = "application/vnd.kubernetes.protobuf"
 	config.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
 	return config

@@ -65,9 +65,8 @@ func (o *Orchestrator) work(ctx context.Context, p *parts) error {
 		group.Go(func() error { return run(ctx) })
 	}
 	group.Go(func() error {
-		p.factory.Start(ctx.Done())
 		defer p.factory.Shutdown()
-		if err := o.becomeReady(ctx, p); err != nil {
+		if err := o.becomeReady(ctx, p); err != nil && ctx.Err() == nil {
 			return err
 		}
 		<-ctx.Done()
@@ -76,11 +75,19 @@ func (o *Orchestrator) work(ctx context.Context, p *parts) error {
 	return group.Wait()
 }
 
-// becomeReady waits for the caches, then tells where the API is.
+// becomeReady makes what clients expect on every instance, starts the informers
+// and, once their caches are filled, tells where the API is.
 func (o *Orchestrator) becomeReady(ctx context.Context, p *parts) error {
+	if err := p.garbage.Bootstrap(ctx); err != nil {
+		return err
+	}
+	if err := p.services.Bootstrap(ctx); err != nil {
+		return err
+	}
+	p.factory.Start(ctx.Done())
 	p.factory.WaitForCacheSync(ctx.Done())
 	if ctx.Err() != nil {
-		return nil
+		return ctx.Err()
 	}
 	address := p.listener.Addr().String()
 	if err := apiserver.WriteKubeconfig(o.paths.Kubeconfig, p.pki.Kubeconfig(contextName(o.options.Name), "https://"+address)); err != nil {
