@@ -128,11 +128,13 @@ func TestWebSocketUnderLoadIsClosedAtAFrameBoundary(t *testing.T) {
 func TestDeafWebSocketClient(t *testing.T) {
 	t.Parallel()
 	f := newFront(t, HTTP, Options{})
+	ended := make(chan struct{})
 	b := newBackend(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conn, err := upgrader.Upgrade(w, r, nil)
 		if err != nil {
 			return
 		}
+		defer close(ended)
 		defer conn.Close()
 		message := make([]byte, 1<<20)
 		for conn.WriteMessage(websocket.BinaryMessage, message) == nil {
@@ -145,6 +147,11 @@ func TestDeafWebSocketClient(t *testing.T) {
 	start := time.Now()
 	if err := f.pool.Drain(ctx, b.id, 10*time.Millisecond); err != nil || time.Since(start) > 4*time.Second {
 		t.Errorf("drain: %v after %s", err, time.Since(start))
+	}
+	select {
+	case <-ended:
+	case <-time.After(5 * time.Second):
+		t.Error("the back end's connection is still open")
 	}
 }
 

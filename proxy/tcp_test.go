@@ -276,7 +276,10 @@ func TestTCPLongQueryIsFinished(t *testing.T) {
 	}()
 	<-working
 	drained := make(chan error, 1)
-	go func() { drained <- f.pool.Drain(t.Context(), s.id, 30*time.Second) }()
+	go func() {
+		drained <- f.pool.Drain(t.Context(), s.id, 30*time.Second)
+		s.rudeStop()
+	}()
 	eventually(t, "the back end is leaving", func() bool { return f.pool.Snapshot().Backends[0].State == "leaving" })
 	time.AfterFunc(1500*time.Millisecond, func() { close(done) })
 	if got := <-answer; got != "done<nil>" {

@@ -74,8 +74,11 @@ func (w *world) app(name, version string, port int) *app {
 	a := &app{
 		Pod: newPod(name, phase(corev1.PodRunning)),
 		server: &http.Server{Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-			if r.URL.Path == "/slow" {
+			switch {
+			case r.URL.Path == "/slow":
 				time.Sleep(300 * time.Millisecond)
+			case r.Method == http.MethodPost:
+				time.Sleep(3 * time.Millisecond)
 			}
 			fmt.Fprint(rw, version)
 		})},
@@ -249,8 +252,15 @@ func TestRecreateIsAPause(t *testing.T) {
 					return
 				default:
 				}
-				if code, body, err := ask(c, port, "/"); err != nil || code != 200 {
-					t.Errorf("%d %s, %v", code, body, err)
+				res, err := c.Post(fmt.Sprintf("http://127.0.0.1:%d/", port), "text/plain", strings.NewReader("x"))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				body, err := io.ReadAll(res.Body)
+				res.Body.Close()
+				if err != nil || res.StatusCode != 200 {
+					t.Errorf("%s %s, %v", res.Status, body, err)
 					return
 				}
 				requests.Add(1)
