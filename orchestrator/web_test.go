@@ -41,7 +41,7 @@ func web(replicas int32, change ...func(*appsv1.Deployment)) *appsv1.Deployment 
 			Replicas: &replicas,
 			Selector: &metav1.LabelSelector{MatchLabels: labels},
 			Template: corev1.PodTemplateSpec{
-				ObjectMeta: metav1.ObjectMeta{Labels: labels, Annotations: map[string]string{"skiff.dev/drain-seconds": "1"}},
+				ObjectMeta: metav1.ObjectMeta{Labels: labels},
 				Spec: corev1.PodSpec{
 					TerminationGracePeriodSeconds: &grace,
 					Containers: []corev1.Container{{
@@ -74,6 +74,13 @@ func setEnv(name, value string) func(*appsv1.Deployment) {
 			}
 		}
 		c.Env = append(c.Env, corev1.EnvVar{Name: name, Value: value})
+	}
+}
+
+// drain is how many seconds a leaving Pod's streams are let live.
+func drain(seconds string) func(*appsv1.Deployment) {
+	return func(d *appsv1.Deployment) {
+		d.Spec.Template.Annotations = map[string]string{"skiff.dev/drain-seconds": seconds}
 	}
 }
 

@@ -24,30 +24,62 @@ import (
 func TestZeroLoss(t *testing.T) {
 	images(t)
 	for name, d := range map[string]*appsv1.Deployment{
-		"rolling, 3 replicas":  web(3),
-		"rolling, 1 replica":   web(1),
-		"recreate, 3 replicas": web(3, recreate),
-		"recreate, 1 replica":  web(1, recreate),
+		"rolling, 3 replicas":  web(3, drain("1")),
+		"rolling, 1 replica":   web(1, drain("1")),
+		"recreate, 3 replicas": web(3, recreate, drain("1")),
+		"recreate, 1 replica":  web(1, recreate, drain("1")),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			i := skifftest.New(t)
-			i.Deploy(t, d)
-			viaHTTP, viaTCP := i.Expose(t, nodePort("web", "http")), i.Expose(t, nodePort("web-tcp", "tcp"))
-			waitAnswer(t, viaHTTP)
-			waitAnswer(t, viaTCP)
-
-			c := startClients(t, viaHTTP, viaTCP)
-			for v := 2; v <= 11; v++ {
-				i.Update(t, "web", version(v))
-				i.WaitRollout(t, "web")
-				c.waitVersion(t, fmt.Sprint(v))
-			}
-			i.Update(t, "web", version(10)) // what kubectl rollout undo writes
-			i.WaitRollout(t, "web")
-			c.stop(t)
+			updateUnder(t, d, "http", func(ctx context.Context, c *clients, address string) {
+				body := strings.Repeat("0123456789abcdef", 4096) // 64 KiB
+				c.load(ctx, "requests", load.Options{Address: address, Rate: 100, Fresh: 0.5, Conns: 16})
+				c.load(ctx, "bodies", load.Options{Address: address, Path: "/echo", Body: body, Rate: 10, Fresh: 0.3, Conns: 4})
+				c.load(ctx, "slow requests", load.Options{Address: address, Path: "/slow?d=2s", Rate: 2, Conns: 8})
+				c.run(ctx, "WebSocket", func(ctx context.Context) error { return c.webSocket(ctx, address) })
+				c.run(ctx, "events", func(ctx context.Context) error { return c.events(ctx, address) })
+			})
 		})
 	}
+}
+
+// TestZeroLossTCP is the same for a port that is forwarded as TCP, with clients
+// that open a connection for every query.
+func TestZeroLossTCP(t *testing.T) {
+	images(t)
+	for name, d := range map[string]*appsv1.Deployment{
+		"rolling, 3 replicas": web(3, drain("30")),
+		"recreate, 1 replica": web(1, recreate, drain("30")),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			updateUnder(t, d, "tcp", func(ctx context.Context, c *clients, address string) {
+				c.load(ctx, "queries", load.Options{Address: address, Rate: 100, Fresh: 1})
+			})
+		})
+	}
+}
+
+// updateUnder deploys d, has clients use it on a port of the given kind and
+// updates it meanwhile.
+func updateUnder(t *testing.T, d *appsv1.Deployment, kind string, start func(context.Context, *clients, string)) {
+	i := skifftest.New(t)
+	i.Deploy(t, d)
+	address := i.Expose(t, nodePort("web", kind))
+	waitAnswer(t, address)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	c := &clients{cancel: cancel, versions: map[string]int{}, changed: make(chan struct{}), loads: map[string]*load.Result{}}
+	t.Cleanup(func() { cancel(); c.wg.Wait() })
+	start(ctx, c, address)
+	for v := 2; v <= 11; v++ {
+		i.Update(t, "web", version(v))
+		i.WaitRollout(t, "web")
+		c.waitVersion(t, fmt.Sprint(v))
+	}
+	i.Update(t, "web", version(10)) // what kubectl rollout undo writes
+	i.WaitRollout(t, "web")
+	c.stop(t)
 }
 
 // waitAnswer returns once the address answers: a new Service's listener opens a
@@ -89,20 +121,6 @@ type clients struct {
 	changed  chan struct{} // closed and made anew when a version answers for the first time
 	errs     []error
 	loads    map[string]*load.Result
-}
-
-func startClients(t *testing.T, viaHTTP, viaTCP string) *clients {
-	ctx, cancel := context.WithCancel(t.Context())
-	c := &clients{cancel: cancel, versions: map[string]int{}, changed: make(chan struct{}), loads: map[string]*load.Result{}}
-	t.Cleanup(func() { cancel(); c.wg.Wait() })
-	body := strings.Repeat("0123456789abcdef", 4096) // 64 KiB
-	c.load(ctx, "requests", load.Options{Address: viaHTTP, Rate: 150, Fresh: 0.5, Conns: 16})
-	c.load(ctx, "bodies", load.Options{Address: viaHTTP, Path: "/echo", Body: body, Rate: 20, Fresh: 0.3, Conns: 4})
-	c.load(ctx, "slow requests", load.Options{Address: viaHTTP, Path: "/slow?d=2s", Rate: 2, Conns: 8})
-	c.load(ctx, "queries on TCP", load.Options{Address: viaTCP, Rate: 50, Fresh: 1})
-	c.run(ctx, "WebSocket", func(ctx context.Context) error { return c.webSocket(ctx, viaHTTP) })
-	c.run(ctx, "events", func(ctx context.Context) error { return c.events(ctx, viaHTTP) })
-	return c
 }
 
 func (c *clients) load(ctx context.Context, name string, o load.Options) {

@@ -159,6 +159,8 @@ func (s server) slow(w http.ResponseWriter, r *http.Request) {
 // echo sends the body back as it comes in, and its SHA-256 as a trailer.
 func (s server) echo(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Trailer", "X-Sha256")
+	// HTTP/2 reads and writes at once anyway, and says so by an error.
+	_ = http.NewResponseController(w).EnableFullDuplex()
 	sum := sha256.New()
 	if _, err := io.Copy(w, io.TeeReader(r.Body, sum)); err != nil {
 		panic(http.ErrAbortHandler) // the client must not take half a body for a whole one

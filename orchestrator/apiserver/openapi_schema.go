@@ -141,7 +141,7 @@ func (s *schemas) addFields(defined *spec.Schema, t reflect.Type, words map[stri
 		}
 		property := s.property(field, words[name])
 		defined.SetProperty(name, property)
-		if !strings.Contains(options, "omitempty") && !strings.Contains(options, "omitzero") && field.Type.Kind() != reflect.Pointer {
+		if !strings.Contains(options, "omitempty") && !strings.Contains(options, "omitzero") {
 			defined.Required = append(defined.Required, name)
 		}
 	}

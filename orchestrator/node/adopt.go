@@ -185,8 +185,6 @@ func (p *pod) recheck() {
 // adopt makes the state of a Pod from the containers that an earlier run left
 // and from what that run reported.
 func (s *state) adopt(found []container.Status) {
-	s.reported = ownStatus(s.pod.Status)
-	s.reportedVersion = s.pod.ResourceVersion
 	s.add(found)
 	for _, u := range s.units {
 		for i := range s.pod.Status.ContainerStatuses {
@@ -196,7 +194,6 @@ func (s *state) adopt(found []container.Status) {
 		}
 	}
 	if s.pod.DeletionTimestamp != nil {
-		s.deadline = s.pod.DeletionTimestamp.Time
 		s.admitted = true // by the earlier run, perhaps
 	}
 	s.markStale()
@@ -236,8 +233,8 @@ func (u *unit) recall(cs *corev1.ContainerStatus) {
 	case u.running() && u.cur.ID == cs.ContainerID:
 		u.started = u.started || (cs.Started != nil && *cs.Started)
 		u.ready = u.ready || cs.Ready
-	case u.cur == nil && cs.ContainerID != "":
-		u.cur = lostAttempt(cs)
+	case cs.ContainerID != "" && (u.cur == nil || u.cur.Attempt < int(cs.RestartCount)):
+		u.last, u.cur = u.cur, lostAttempt(cs)
 		u.gone = true
 		u.next = u.cur.Attempt + 1
 	}
@@ -258,9 +255,6 @@ func lostAttempt(cs *corev1.ContainerStatus) *attempt {
 	if t == nil {
 		t = &corev1.ContainerStateTerminated{ExitCode: 137, Reason: reasonStatusUnknown, ContainerID: cs.ContainerID}
 		t.Message = "the container was removed from the engine while skiff was down"
-		if r := cs.State.Running; r != nil {
-			t.StartedAt, t.FinishedAt = r.StartedAt, r.StartedAt
-		}
 	}
 	a := fromTerminated(t, int(cs.RestartCount))
 	a.Image, a.ImageID = cs.Image, cs.ImageID

@@ -165,7 +165,7 @@ func (s *state) containers() []string {
 	ids := append([]string(nil), s.old...)
 	for _, u := range s.all() {
 		for _, a := range []*attempt{u.cur, u.last} {
-			if a != nil {
+			if a != nil && a.ID != "" {
 				ids = append(ids, a.ID)
 			}
 		}

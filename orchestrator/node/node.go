@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"syscall"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -147,14 +146,4 @@ func nodeConditions(now time.Time) []corev1.NodeCondition {
 		of(corev1.NodePIDPressure, corev1.ConditionFalse, "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
 		of(corev1.NodeReady, corev1.ConditionTrue, "KubeletReady", "kubelet is posting ready status"),
 	}
-}
-
-// diskSize is the size of the file system that volumes are on, 0 where it is
-// not known.
-func diskSize(dir string) int64 {
-	var fs syscall.Statfs_t
-	if err := syscall.Statfs(dir, &fs); err != nil {
-		return 0
-	}
-	return int64(fs.Blocks) * int64(fs.Bsize)
 }

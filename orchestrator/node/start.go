@@ -152,6 +152,9 @@ func (p *pod) started(u *unit, a *attempt) {
 		u.crash = u.crash.next(u.cur.FinishedAt, time.Now())
 	}
 	u.last, u.cur = u.cur, a
+	if u.name == container.SandboxName && u.last != nil { // nobody asks how a sandbox ended
+		p.s.old, u.last = append(p.s.old, u.last.ID), nil
+	}
 	u.next = a.Attempt + 1
 	u.image, u.wait, u.kill = nil, nil, nil
 	u.announced, u.probed, u.suspect, u.down, u.gone = false, false, false, false, false

@@ -125,7 +125,16 @@ type jobState struct {
 }
 
 func newState(pod *corev1.Pod) *state {
-	s := &state{pod: pod, bound: pod.Spec.NodeName != "", jobs: map[job]*jobState{}}
+	s := &state{
+		pod:             pod,
+		bound:           pod.Spec.NodeName != "",
+		jobs:            map[job]*jobState{},
+		reported:        ownStatus(pod.Status),
+		reportedVersion: pod.ResourceVersion,
+	}
+	if pod.DeletionTimestamp != nil {
+		s.deadline = pod.DeletionTimestamp.Time
+	}
 	for _, c := range pod.Spec.Containers {
 		s.units = append(s.units, &unit{name: c.Name})
 	}

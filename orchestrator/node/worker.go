@@ -219,18 +219,25 @@ func (w *Worker) update(ctx context.Context, u update) {
 		p.send(p.vanish)
 	case p != nil:
 		p.send(func() { p.update(u.pod) })
-	case !u.gone && !w.halting:
+	case !u.gone && !w.halting && w.exists(u.pod):
+		w.replace(u.pod)
 		w.start(ctx, newState(u.pod))
 	}
-	w.replaced(u)
 }
 
-// replaced ends the Pods of the same name that the one in the API is not: an
-// informer that had lost its watch sees a Pod deleted and made again as one
-// update.
-func (w *Worker) replaced(u update) {
+// exists says whether the Pod is, by the latest news, still in the API. What
+// the informer passes on may be older.
+func (w *Worker) exists(pod *corev1.Pod) bool {
+	obj, found, err := w.informer.GetIndexer().Get(pod)
+	latest, ok := obj.(*corev1.Pod)
+	return err == nil && found && ok && latest.UID == pod.UID
+}
+
+// replace ends the Pod that had a new one's name: an informer that had lost its
+// watch sees a Pod deleted and made again as one update.
+func (w *Worker) replace(pod *corev1.Pod) {
 	for uid, p := range w.pods {
-		if uid != u.pod.UID && p.namespace == u.pod.Namespace && p.name == u.pod.Name {
+		if uid != pod.UID && p.namespace == pod.Namespace && p.name == pod.Name {
 			p.send(p.vanish)
 		}
 	}
