@@ -134,7 +134,9 @@ func (c *cluster) deployment(name string) *appsv1.Deployment {
 // sets gives the sizes of the ReplicaSets by image: "web:1=0 web:2=3".
 func (c *cluster) sets() string {
 	sets := c.api.State().ReplicaSets
-	slices.SortFunc(sets, func(a, b *appsv1.ReplicaSet) int { return cmp.Compare(image(&a.Spec.Template.Spec), image(&b.Spec.Template.Spec)) })
+	slices.SortFunc(sets, func(a, b *appsv1.ReplicaSet) int {
+		return cmp.Compare(image(&a.Spec.Template.Spec), image(&b.Spec.Template.Spec))
+	})
 	var out []string
 	for _, rs := range sets {
 		out = append(out, fmt.Sprintf("%s=%d", image(&rs.Spec.Template.Spec), *rs.Spec.Replicas))
@@ -201,7 +203,7 @@ func setReady(pod *corev1.Pod, isReady bool) {
 	pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: status, LastTransitionTime: metav1.NewTime(time.Now())}}
 }
 
-func any1(string) bool { return true }
+func everyImage(string) bool { return true }
 
 func image(spec *corev1.PodSpec) string { return spec.Containers[0].Image }
 
