@@ -54,8 +54,10 @@ type recorder struct {
 	scheduler   record.EventRecorder
 }
 
+// newRecorder makes one that works until it is closed: what ends after ctx may
+// still have something to tell.
 func newRecorder(ctx context.Context, client kubernetes.Interface) *recorder {
-	b := record.NewBroadcaster(record.WithContext(ctx))
+	b := record.NewBroadcaster(record.WithContext(context.WithoutCancel(ctx)))
 	b.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: client.CoreV1().Events("")})
 	return &recorder{
 		broadcaster: b,

@@ -102,12 +102,12 @@ func New(o Options) *Worker {
 // Containers are left running; the next Run adopts them.
 func (w *Worker) Run(ctx context.Context) error {
 	defer close(w.stopped)
+	w.events = newRecorder(ctx, w.Client)
+	defer w.events.close()
 	ctx, cancel := context.WithCancel(ctx)
 	defer w.images.wait()
 	defer w.tasks.Wait()
 	defer cancel()
-	w.events = newRecorder(ctx, w.Client)
-	defer w.events.close()
 
 	// Subscribed before anything is listed, so that nothing is missed between.
 	events := w.Engine.Events(ctx)
@@ -121,7 +121,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		}
 	}()
 	w.tasks.Go(func() { w.keepNode(ctx) })
-	if !cache.WaitForCacheSync(ctx.Done(), w.informer.HasSynced) {
+	if !cache.WaitFor(ctx, "", w.informer.HasSyncedChecker()) {
 		return nil
 	}
 	if err := w.adopt(ctx); err != nil {
