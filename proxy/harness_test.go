@@ -125,12 +125,6 @@ func newBackend(t testing.TB, handler http.Handler) *backend {
 	return b
 }
 
-func (b *backend) open() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return len(b.conns)
-}
-
 func (b *backend) rudeStop() {
 	b.listener.Close()
 	b.mu.Lock()

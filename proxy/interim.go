@@ -32,6 +32,7 @@ func (i *interim) got(code int, header textproto.MIMEHeader) error {
 	}
 	i.x.begun.Store(true)
 	h := i.x.w.Header()
+	removeHopByHop(http.Header(header))
 	maps.Copy(h, http.Header(header))
 	i.x.w.WriteHeader(code)
 	clear(h) // WriteHeader of a 1xx keeps them for the final answer

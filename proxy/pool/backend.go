@@ -42,6 +42,7 @@ type Backend struct {
 	refusedSince time.Time
 	stopRedial   context.CancelFunc
 	left         bool
+	streamsOver  bool          // the drain's deadline for streams has passed
 	empty        chan struct{} // made when it leaves, closed at its end
 
 	finish sync.Once

@@ -160,6 +160,10 @@ func (c *Claim) Stream(resting Resting) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c.stream, c.resting = true, resting
+	if c.backend.streamsOver {
+		p.counters.cut.Add(1)
+		c.cancel(ErrStreamCut)
+	}
 }
 
 // Unreachable says that the back end could not be connected to: it is not

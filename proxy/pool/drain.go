@@ -81,9 +81,10 @@ func (p *Pool) settle(ctx context.Context, b *Backend, streams time.Duration) er
 		case <-look.C:
 			look.Reset(parting.step(p.claims(b), time.Since(start)))
 		case <-deadline.C:
-			p.cut(b, ErrStreamCut, func(c *Claim) bool { return c.stream })
+			p.endStreams(b)
 			look.Stop()
 		case <-ctx.Done():
+			p.endStreams(b)
 			p.cut(b, ErrRequestCut, func(*Claim) bool { return true })
 			return p.awaitCut(b)
 		}
@@ -100,11 +101,19 @@ func (p *Pool) claims(b *Backend) []*Claim {
 	return claims
 }
 
+// endStreams cuts the streams, and those that claims may still turn into.
+func (p *Pool) endStreams(b *Backend) {
+	p.mu.Lock()
+	b.streamsOver = true
+	p.mu.Unlock()
+	p.cut(b, ErrStreamCut, func(c *Claim) bool { return c.stream })
+}
+
 func (p *Pool) cut(b *Backend, cause error, which func(*Claim) bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for c := range b.claims {
-		if which(c) {
+		if which(c) && c.ctx.Err() == nil {
 			p.counters.cut.Add(1)
 			c.cancel(cause)
 		}

@@ -22,6 +22,7 @@ const (
 	firstPause   = 100 * time.Millisecond
 	laterPause   = 20 * time.Millisecond
 	lookInterval = 10 * time.Millisecond
+	seldom       = 50 * time.Millisecond // where nothing is there to close
 
 	// longRest: drivers check a connection that has rested that long before
 	// they use it again. shortRest: there is no query on its way.
@@ -52,7 +53,10 @@ func (p *parting) step(claims []*Claim, elapsed time.Duration) time.Duration {
 		}
 	}
 	i := nextToPart(rests, elapsed, p.total)
-	if i < 0 {
+	switch {
+	case len(rests) == 0:
+		return seldom
+	case i < 0:
 		return lookInterval
 	}
 	if p.closed == nil {

@@ -1,0 +1,118 @@
+package proxy
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// A port that refuses connections: the request goes elsewhere, at once.
+func TestRefusedGoesElsewhere(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, HTTP, Options{})
+	dead := closedPort(t)
+	f.pool.Add("dead", dead)
+	f.add(newBackend(t, echoSlowly()))
+	client := newClient(t)
+	for range 50 {
+		if err := echoOnce(client, f.url("/"), []byte("body"), 100); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := f.pool.Snapshot()
+	if s.Retried == 0 || s.Retried > 10 || s.Backends[1].State != "ejected" {
+		t.Errorf("retried %d, back ends %+v", s.Retried, s.Backends)
+	}
+}
+
+// With the only back end refusing, requests wait for it: an application may
+// listen a little after it counts as ready.
+func TestRefusedIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, HTTP, Options{})
+	address := closedPort(t)
+	f.pool.Add("late", address)
+	got := make(chan string, 1)
+	client := newClient(t)
+	go func() {
+		if err := echoOnce(client, f.url("/"), []byte("body"), 10); err != nil {
+			got <- err.Error()
+		}
+		close(got)
+	}()
+	eventually(t, "the request is held", func() bool { return f.pool.Snapshot().Waiting == 1 })
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: echoSlowly()}
+	go server.Serve(listener)
+	defer server.Close()
+	if err := <-got; err != "" {
+		t.Error(err)
+	}
+}
+
+// A connection that the back end ends instead of answering: a GET goes
+// elsewhere, a POST may have been done and does not.
+func TestBrokenIsRetriedOnlyWhereHarmless(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, HTTP, Options{})
+	bad := newBackend(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) }))
+	good := newBackend(t, answering("good"))
+	f.add(bad)
+	f.add(good)
+	client := newClient(t)
+	posts := 0
+	for range 40 {
+		if code, body := get(t, client, f.url("/")); code != 200 || body != "good" {
+			t.Fatalf("GET: %d %s", code, body)
+		}
+		before := bad.served.Load()
+		res, err := client.Post(f.url("/"), "text/plain", strings.NewReader("x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(res.Body)
+		res.Body.Close()
+		switch reached := bad.served.Load() - before; {
+		case reached == 0 && res.StatusCode == 200:
+		case reached == 1 && res.StatusCode == 502 && strings.Contains(string(body), "application ended the connection"):
+			posts++
+		default:
+			t.Fatalf("POST: reached the bad one %d times, %d %s", reached, res.StatusCode, body)
+		}
+	}
+	if posts == 0 {
+		t.Error("no POST went to the bad back end, this test shows nothing")
+	}
+}
+
+func TestUnavailable(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, HTTP, Options{})
+	f.pool.Expect(expectation("deployment web is scaled to zero"))
+	res, err := newClient(t).Get(f.url("/"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, _ := io.ReadAll(res.Body)
+	if res.StatusCode != 503 || res.Header.Get("Retry-After") == "" ||
+		string(body) != "503 service unavailable: deployment web is scaled to zero\n" {
+		t.Errorf("%s, Retry-After %q: %s", res.Status, res.Header.Get("Retry-After"), body)
+	}
+}
+
+// closedPort is an address where nothing listens.
+func closedPort(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
