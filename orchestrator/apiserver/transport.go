@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"strconv"
-	"sync"
 	"time"
 )
 
@@ -67,11 +66,9 @@ type exchange struct {
 	streaming bool
 	failure   error
 
-	reader *io.PipeReader
-	writer *io.PipeWriter
-
-	mu    sync.Mutex // guards timer
-	timer *time.Timer
+	deadline time.Time // of a write; used by the handler's goroutine alone
+	reader   *io.PipeReader
+	writer   *io.PipeWriter
 }
 
 func newExchange(cancel context.CancelFunc) *exchange {
@@ -92,10 +89,17 @@ func (w *exchange) WriteHeader(status int) {
 
 func (w *exchange) Write(p []byte) (int, error) {
 	w.WriteHeader(http.StatusOK)
-	if w.streaming {
-		return w.writer.Write(p)
+	if !w.streaming {
+		return w.buffer.Write(p)
 	}
-	return w.buffer.Write(p)
+	if !w.deadline.IsZero() {
+		late := time.AfterFunc(time.Until(w.deadline), func() {
+			_ = w.reader.CloseWithError(os.ErrDeadlineExceeded)
+			w.cancel()
+		})
+		defer late.Stop()
+	}
+	return w.writer.Write(p)
 }
 
 // FlushError is what http.ResponseController calls. What was buffered is read
@@ -111,25 +115,15 @@ func (w *exchange) FlushError() error {
 
 func (w *exchange) Flush() { _ = w.FlushError() }
 
-// SetWriteDeadline makes a write that its reader does not take fail.
+// SetWriteDeadline makes a write that its reader does not take fail. As on a
+// socket, nothing happens at the deadline while nothing is being written.
 func (w *exchange) SetWriteDeadline(deadline time.Time) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.timer != nil {
-		w.timer.Stop()
-	}
-	if !deadline.IsZero() {
-		w.timer = time.AfterFunc(time.Until(deadline), func() {
-			_ = w.reader.CloseWithError(os.ErrDeadlineExceeded)
-			w.cancel()
-		})
-	}
+	w.deadline = deadline
 	return nil
 }
 
 // finish settles the exchange after the handler; panicked is what it recovered.
 func (w *exchange) finish(panicked any) {
-	_ = w.SetWriteDeadline(time.Time{})
 	if panicked != nil {
 		w.failure = fmt.Errorf("handle request: %v", panicked)
 		if err, ok := panicked.(error); ok && errors.Is(err, http.ErrAbortHandler) {

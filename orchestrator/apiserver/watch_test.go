@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -206,6 +207,32 @@ func TestRunEndsWatches(t *testing.T) {
 	if _, err := client.proto(t).CoreV1().ConfigMaps("default").List(t.Context(), metav1.ListOptions{}); !apierrors.IsServiceUnavailable(err) {
 		t.Errorf("request after the end: %v", err)
 	}
+}
+
+// The time that a client has to take an event is over long before the next one
+// happens; that must not end the watch.
+func TestQuietWatch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newExchange(func() { t.Error("the request was ended") })
+		if err := w.FlushError(); err != nil {
+			t.Fatal(err)
+		}
+		res := w.response(&http.Request{})
+		for _, event := range []string{"first", "second"} {
+			go func() {
+				_ = w.SetWriteDeadline(time.Now().Add(writeTimeout))
+				if _, err := w.Write([]byte(event)); err != nil {
+					t.Errorf("write the %s event: %v", event, err)
+				}
+			}()
+			got := make([]byte, len(event))
+			if _, err := io.ReadFull(res.Body, got); err != nil || string(got) != event {
+				t.Fatalf("read %q, %v, want %s", got, err, event)
+			}
+			time.Sleep(2 * writeTimeout) // in the bubble's time
+		}
+	})
 }
 
 // A client that stops reading is cut off and holds nothing.
