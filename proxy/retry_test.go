@@ -1,11 +1,14 @@
 package proxy
 
 import (
+	"context"
 	"io"
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // A port that refuses connections: the request goes elsewhere, at once.
@@ -115,4 +118,29 @@ func closedPort(t *testing.T) string {
 	}
 	defer listener.Close()
 	return listener.Addr().String()
+}
+
+// An idle connection is closed by us before an application would: a POST that
+// met the application's own closing would be lost.
+func TestIdleUpstreamIsClosedFirst(t *testing.T) {
+	t.Parallel()
+	var open atomic.Int64
+	f := newFront(t, HTTP, Options{Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		if err == nil {
+			open.Add(1)
+		}
+		return &countedConn{Conn: conn, open: &open}, err
+	}})
+	b := newBackend(t, echoSlowly())
+	f.add(b)
+	client := newClient(t)
+	if err := echoOnce(client, f.url("/"), []byte("x"), 1); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	eventually(t, "the idle connection is closed", func() bool { return open.Load() == 0 })
+	if d := time.Since(start); d >= 2*time.Second {
+		t.Errorf("it was closed after %s, which leaves a race with the application", d)
+	}
 }
