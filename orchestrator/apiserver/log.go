@@ -70,11 +70,12 @@ func (s *Server) copyFlushing(r *request, from io.Reader) error {
 	for {
 		n, readErr := from.Read(chunk)
 		if n > 0 {
-			s.extendDeadline(r)
-			if _, err := r.w.Write(chunk[:n]); err != nil {
-				return err
-			}
-			if err := control.Flush(); err != nil {
+			if err := s.timely(r, func() error {
+				if _, err := r.w.Write(chunk[:n]); err != nil {
+					return err
+				}
+				return control.Flush()
+			}); err != nil {
 				return err
 			}
 		}

@@ -74,28 +74,34 @@ func (s *Server) send(r *request, code int, contentType string, body []byte) {
 		header.Set("Content-Length", strconv.Itoa(len(body)))
 	}
 	s.begin(r, code)
-	var err error
-	if compressed {
-		err = writeGzip(r.w, body)
-	} else {
-		_, err = r.w.Write(body)
-	}
+	err := s.timely(r, func() error {
+		if compressed {
+			return writeGzip(r.w, body)
+		}
+		_, err := r.w.Write(body)
+		return err
+	})
 	if err != nil {
 		s.log.Debug("answer not taken", "method", r.Method, "path", r.URL.Path, "error", err)
 	}
 }
 
-// begin sends the status line. From here on the client has to keep reading.
+// begin sends the status line.
 func (s *Server) begin(r *request, code int) {
 	r.answered = true
-	s.extendDeadline(r)
 	r.w.WriteHeader(code)
 }
 
-// extendDeadline gives the client time to take what is written next.
-func (s *Server) extendDeadline(r *request) {
+// timely gives the client only so long to take what write sends. Between
+// writes there is no deadline: HTTP/2 would cut a stream at it even when
+// nothing is waiting to be written.
+func (s *Server) timely(r *request, write func() error) error {
+	control := http.NewResponseController(r.w)
 	// A writer without deadlines (a test's recorder) cannot block either.
-	_ = http.NewResponseController(r.w).SetWriteDeadline(time.Now().Add(writeTimeout))
+	if control.SetWriteDeadline(time.Now().Add(s.writeTimeout)) == nil {
+		defer func() { _ = control.SetWriteDeadline(time.Time{}) }()
+	}
+	return write()
 }
 
 func acceptsGzip(r *request) bool {

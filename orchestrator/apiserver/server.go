@@ -23,8 +23,9 @@ import (
 // maxBody bounds every request body, as upstream does.
 const maxBody = 3 << 20
 
-// writeTimeout is how long a client may leave a part of an answer untaken.
-const writeTimeout = 30 * time.Second
+// defaultWriteTimeout is how long a client may leave a part of an answer
+// untaken.
+const defaultWriteTimeout = 30 * time.Second
 
 // LogSource reads what a container of a Pod has written. The options name one
 // container and are valid. An error that is an API status reaches the client
@@ -56,6 +57,8 @@ type Server struct {
 	decoded *decodedObjects
 	openapi openAPI
 
+	writeTimeout time.Duration
+
 	// namespaces is held for reading while an object is made in one, and for
 	// writing while one is marked as terminating: so nothing can be made in a
 	// namespace once its emptying has begun.
@@ -80,6 +83,8 @@ func New(o Options) *Server {
 		decoded: newDecodedObjects(),
 		idle:    make(chan struct{}),
 		streams: map[*request]context.CancelFunc{},
+
+		writeTimeout: defaultWriteTimeout,
 	}
 	for _, definition := range o.Resources {
 		k := newKind(definition)

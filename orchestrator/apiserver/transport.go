@@ -34,22 +34,18 @@ func (t transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	go func() {
 		defer cancel()
 		defer func() { _ = inner.Body.Close() }()
-		defer func() { w.finish(recover()) }()
+		defer func() { w.finish(recover(), req.Context().Err()) }()
 		t.handler.ServeHTTP(w, inner)
 	}()
 	select {
 	case <-w.started:
-		return w.response(req), nil
-	case <-ctx.Done():
+	case <-req.Context().Done():
 	}
-	// The handler cancels as it returns, so both may be true.
-	select {
-	case <-w.started:
-		return w.response(req), nil
-	default:
-		w.abandon(ctx.Err())
-		return nil, ctx.Err()
+	if err := req.Context().Err(); err != nil {
+		w.abandon(err)
+		return nil, err
 	}
+	return w.response(req), nil
 }
 
 // exchange is the ResponseWriter of one call. Until the first flush the body
@@ -94,7 +90,7 @@ func (w *exchange) Write(p []byte) (int, error) {
 	}
 	if !w.deadline.IsZero() {
 		late := time.AfterFunc(time.Until(w.deadline), func() {
-			_ = w.reader.CloseWithError(os.ErrDeadlineExceeded)
+			w.abandon(os.ErrDeadlineExceeded)
 			w.cancel()
 		})
 		defer late.Stop()
@@ -122,8 +118,10 @@ func (w *exchange) SetWriteDeadline(deadline time.Time) error {
 	return nil
 }
 
-// finish settles the exchange after the handler; panicked is what it recovered.
-func (w *exchange) finish(panicked any) {
+// finish settles the exchange after the handler. panicked is what it recovered,
+// left why the caller has gone, if it has.
+func (w *exchange) finish(panicked any, left error) {
+	w.failure = left
 	if panicked != nil {
 		w.failure = fmt.Errorf("handle request: %v", panicked)
 		if err, ok := panicked.(error); ok && errors.Is(err, http.ErrAbortHandler) {
@@ -137,8 +135,9 @@ func (w *exchange) finish(panicked any) {
 	}
 }
 
-// abandon frees a handler that writes to a caller who has left.
-func (w *exchange) abandon(err error) { _ = w.reader.CloseWithError(err) }
+// abandon ends the stream for both: the handler's writes fail, the caller
+// reads err.
+func (w *exchange) abandon(err error) { _ = w.writer.CloseWithError(err) }
 
 func (w *exchange) response(req *http.Request) *http.Response {
 	res := &http.Response{

@@ -3,6 +3,7 @@ package apiserver
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -221,7 +222,7 @@ func TestQuietWatch(t *testing.T) {
 		res := w.response(&http.Request{})
 		for _, event := range []string{"first", "second"} {
 			go func() {
-				_ = w.SetWriteDeadline(time.Now().Add(writeTimeout))
+				_ = w.SetWriteDeadline(time.Now().Add(defaultWriteTimeout))
 				if _, err := w.Write([]byte(event)); err != nil {
 					t.Errorf("write the %s event: %v", event, err)
 				}
@@ -230,7 +231,7 @@ func TestQuietWatch(t *testing.T) {
 			if _, err := io.ReadFull(res.Body, got); err != nil || string(got) != event {
 				t.Fatalf("read %q, %v, want %s", got, err, event)
 			}
-			time.Sleep(2 * writeTimeout) // in the bubble's time
+			time.Sleep(2 * defaultWriteTimeout) // in the bubble's time
 		}
 	})
 }
@@ -255,4 +256,63 @@ func TestSlowWatcher(t *testing.T) {
 	if err := res.Body.Close(); err != nil && !errors.Is(err, io.ErrClosedPipe) {
 		t.Error(err)
 	}
+}
+
+// A watch without events lives longer than a write may take, also over HTTP/2.
+func TestIdleWatchLives(t *testing.T) {
+	t.Parallel()
+	overEach(t, func(t *testing.T, api *testAPI) {
+		api.writeTimeout = 50 * time.Millisecond
+		w := startWatch(t, api, runtime.ContentTypeJSON, metav1.ListOptions{})
+		mustCreateMaps(t, api, "a")
+		nextEvents(t, w, 1)
+		<-time.After(4 * api.writeTimeout)
+		mustCreateMaps(t, api, "b")
+		if got := nextEvents(t, w, 1); got[0] != "ADDED b" {
+			t.Errorf("%v", got)
+		}
+	})
+}
+
+// Over a real connection, HTTP/1.1 and HTTP/2, a client that stops reading its
+// watch is cut off.
+func TestSlowClientIsCutOff(t *testing.T) {
+	t.Parallel()
+	for _, protocols := range [][]string{{"http/1.1"}, {"h2"}} {
+		api := newTestAPI(t, true)
+		api.writeTimeout = 50 * time.Millisecond
+		config := rest.CopyConfig(api.config)
+		config.NextProtos = protocols
+		transport, err := rest.TransportFor(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req, err := http.NewRequestWithContext(t.Context(), "GET", config.Host+configMaps+"?watch=true", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := transport.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := "HTTP/" + map[string]string{"http/1.1": "1.1", "h2": "2.0"}[protocols[0]]; res.Proto != want {
+			t.Errorf("%s, want %s", res.Proto, want)
+		}
+		for i := 0; watchesOf(api) > 0; i++ {
+			if i == 200 {
+				t.Fatal("200 MB went to nobody")
+			}
+			big := fmt.Sprintf(`{"metadata":{"name":"x%d"},"data":{"x":"%s"}}`, i, strings.Repeat("x", 1<<20))
+			if res, body := api.do(t, "POST", configMaps, big); res.StatusCode != http.StatusCreated {
+				t.Fatal(body)
+			}
+		}
+		_ = res.Body.Close()
+	}
+}
+
+func watchesOf(api *testAPI) int {
+	api.mu.Lock()
+	defer api.mu.Unlock()
+	return len(api.streams)
 }

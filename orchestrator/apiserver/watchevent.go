@@ -81,13 +81,15 @@ func (w *eventWriter) appendFrame(kind watch.EventType) error {
 // flush sends what has gathered. A client that does not take it in time has
 // its connection cut.
 func (w *eventWriter) flush() error {
-	w.server.extendDeadline(w.request)
-	if _, err := w.request.w.Write(w.pending.Bytes()); err != nil {
-		return err
-	}
+	err := w.server.timely(w.request, func() error {
+		if _, err := w.request.w.Write(w.pending.Bytes()); err != nil {
+			return err
+		}
+		return w.control.Flush()
+	})
 	w.pending.Reset()
 	if w.pending.Cap() > 2*flushFrom {
 		w.pending = bytes.Buffer{}
 	}
-	return w.control.Flush()
+	return err
 }
