@@ -112,6 +112,7 @@ type road struct {
 	mu    sync.Mutex // guards the rest
 	slow  time.Duration
 	cargo time.Duration // how long requests are in flight
+	fails int           // how many times Add is to fail
 	in    map[types.UID]bool
 }
 
@@ -128,11 +129,15 @@ func (r *road) wait(ctx context.Context, d time.Duration) error {
 func (r *road) Add(ctx context.Context, pod *corev1.Pod) error {
 	r.journal.add("add %s begins", pod.Name)
 	r.mu.Lock()
-	slow := r.slow
-	r.in[pod.UID] = true
+	slow, fail := r.slow, r.fails > 0
+	r.fails--
+	r.in[pod.UID] = !fail
 	r.mu.Unlock()
 	if err := r.wait(ctx, slow); err != nil {
 		return err
+	}
+	if fail {
+		return errors.New("traffic is jammed")
 	}
 	if pod.Status.PodIP == "" {
 		return fmt.Errorf("add %s: it has no address", pod.Name)

@@ -42,6 +42,21 @@ func TestPromiseOrderOfComingAndFailing(t *testing.T) {
 	})
 }
 
+// Traffic that does not take a Pod in keeps it from being called ready.
+func TestPromiseOrderWhenTrafficFails(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		w.traffic.fails = 4
+		w.create(newPodObject("a", "web:1"))
+		w.until(5*time.Second, "three failures", func() bool { return w.journal.count("add a begins") == 4 })
+		synctest.Wait()
+		if p := w.pod("a"); ready(p) || p.Status.ContainerStatuses[0].Ready {
+			t.Error("ready although traffic did not take it in")
+		}
+		w.untilReady("a")
+		w.before("add a returned", "write ready")
+	})
+}
+
 // A Pod that goes leaves traffic and is drained first, whatever the reason;
 // only then is it told to end, and the API hears of it last.
 func TestPromiseOrderOfGoing(t *testing.T) {

@@ -19,10 +19,10 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 
+	"skiff/orchestrator/informer"
 	"skiff/orchestrator/resource"
 	"skiff/runtime/address"
 	"skiff/runtime/container"
@@ -32,7 +32,7 @@ import (
 // Options say whose Pods a Worker runs, and with what. All are needed.
 type Options struct {
 	Client  kubernetes.Interface
-	Factory informers.SharedInformerFactory // started by the caller, after New
+	Factory informer.Informers // started by the caller, after New
 	Engine  Engine
 	Traffic Traffic
 

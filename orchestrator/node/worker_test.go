@@ -372,7 +372,9 @@ func TestReadinessProbe(t *testing.T) {
 		if w.traffic.serves("uid-a") {
 			t.Error("an unready Pod gets traffic")
 		}
-		w.before("traffic removed", "write unready")
+		if last := w.journal.count("write unready") - 1; w.journal.index("traffic removed", 0) > w.journal.index("write unready", last) {
+			t.Error("reported before traffic had let it go")
+		}
 		w.untilEvent("Unhealthy: Readiness probe failed: no")
 		if m := condition(w.pod("a").Status.Conditions, corev1.PodReady).Message; m != "containers with unready status: [web]" {
 			t.Errorf("message is %q", m)
@@ -516,6 +518,17 @@ func TestFinalizersSeeTheEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
+	})
+}
+
+func TestAddressesComeBack(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		for range 260 { // more than the range has
+			w.create(newPodObject("a", "web:1"))
+			w.untilReady("a")
+			w.remove("a", -1)
+			w.untilGone("a")
+		}
 	})
 }
 
