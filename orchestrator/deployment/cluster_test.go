@@ -62,8 +62,8 @@ func start(t *testing.T) *cluster {
 	return c
 }
 
-// settle lets the controllers do all that they can do now, retries of
-// conflicts included.
+// settle lets the controllers do all that they can do now, and lets so much of
+// the bubble's time pass that refused writes are tried again.
 func (c *cluster) settle() {
 	synctest.Wait()
 	time.Sleep(200 * time.Millisecond)

@@ -118,7 +118,7 @@ func TestRolloutStaysInBounds(t *testing.T) {
 		{10, intstr.FromInt32(3), intstr.FromInt32(2)},
 		{10, intstr.FromString("25%"), intstr.FromString("25%")},
 	}
-	rounds := uint64(8)
+	rounds := uint64(6)
 	if testing.Short() {
 		rounds = 2
 	}

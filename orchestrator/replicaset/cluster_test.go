@@ -50,6 +50,8 @@ func start(t *testing.T) *cluster {
 	return c
 }
 
+// settle lets the controller do all that it can do now, and lets so much of the
+// bubble's time pass that refused writes are tried again.
 func (c *cluster) settle() {
 	synctest.Wait()
 	time.Sleep(200 * time.Millisecond)

@@ -12,7 +12,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/client-go/informers"
 	appsinformers "k8s.io/client-go/informers/apps/v1"
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/kubernetes"
@@ -23,6 +22,7 @@ import (
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 
+	"skiff/orchestrator/informer"
 	"skiff/orchestrator/rollout/recent"
 )
 
@@ -49,7 +49,7 @@ type Controller struct {
 
 // New makes a controller that reads through factory, which the caller starts
 // afterwards, and writes through client.
-func New(client kubernetes.Interface, factory informers.SharedInformerFactory, log *slog.Logger, clock clock.WithTicker) *Controller {
+func New(client kubernetes.Interface, factory informer.Informers, log *slog.Logger, clock clock.WithTicker) *Controller {
 	c := &Controller{
 		client: client,
 		clock:  clock,

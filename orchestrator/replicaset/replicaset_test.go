@@ -177,6 +177,7 @@ func TestAdoptsAndReleases(t *testing.T) {
 		if _, err := c.api.Client.CoreV1().Pods(namespace).Create(t.Context(), orphan, metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)
 		}
+		c.settle()
 		c.create(aSet("web", 2))
 		c.wantPods(2)
 		if !slices.ContainsFunc(c.active(), func(pod *corev1.Pod) bool {

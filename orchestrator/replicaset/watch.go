@@ -3,7 +3,6 @@ package replicaset
 import (
 	"errors"
 	"maps"
-	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -94,8 +93,8 @@ func (r *run) enqueueAdopters(pod *corev1.Pod) {
 	if err != nil {
 		return
 	}
-	for rs := range slices.Values(sets) {
-		if selector := podSelector(rs); selector.Matches(labels.Set(pod.Labels)) {
+	for _, rs := range sets {
+		if podSelector(rs).Matches(labels.Set(pod.Labels)) {
 			r.enqueue(rs)
 		}
 	}

@@ -55,9 +55,12 @@ func MaxUnavailable(d *appsv1.Deployment) int32 {
 // says nothing about availability. Settings that validation would have refused
 // count as zero, the most careful reading.
 func bounds(d *appsv1.Deployment) (surge, unavailable int32) {
-	rolling := d.Spec.Strategy.RollingUpdate
-	if !IsRolling(d) || rolling == nil {
+	if !IsRolling(d) {
 		return 0, 0
+	}
+	rolling := d.Spec.Strategy.RollingUpdate
+	if rolling == nil {
+		rolling = &appsv1.RollingUpdateDeployment{}
 	}
 	surge, unavailable, err := Fenceposts(rolling.MaxSurge, rolling.MaxUnavailable, Replicas(d))
 	if err != nil {
