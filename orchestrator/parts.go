@@ -12,7 +12,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
@@ -24,6 +23,7 @@ import (
 	"skiff/orchestrator/apiserver"
 	"skiff/orchestrator/deployment"
 	"skiff/orchestrator/gc"
+	"skiff/orchestrator/informer"
 	"skiff/orchestrator/node"
 	"skiff/orchestrator/replicaset"
 	"skiff/orchestrator/resource"
@@ -46,7 +46,7 @@ type parts struct {
 	log      *slog.Logger
 
 	events      record.EventBroadcaster // the director's
-	factory     informers.SharedInformerFactory
+	factory     *informer.Factory
 	proxy       *proxy.Proxy
 	director    *traffic.Director
 	worker      *node.Worker
@@ -104,7 +104,7 @@ func (o *Orchestrator) assemble(ctx context.Context, st *store.Store) (_ *parts,
 	if err != nil {
 		return nil, fmt.Errorf("make metadata client: %w", err)
 	}
-	p.factory = informers.NewSharedInformerFactory(client, 0)
+	p.factory = informer.NewFactory(client)
 	p.proxy = proxy.New(proxy.Options{Dial: p.engine.DialContext, Log: p.log})
 	p.events = record.NewBroadcaster(record.WithContext(ctx))
 	p.events.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: client.CoreV1().Events("")})

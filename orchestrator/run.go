@@ -65,7 +65,7 @@ func (o *Orchestrator) work(ctx context.Context, p *parts) error {
 		group.Go(func() error { return run(ctx) })
 	}
 	group.Go(func() error {
-		defer p.factory.Shutdown()
+		defer p.factory.Wait()
 		if err := o.becomeReady(ctx, p); err != nil && ctx.Err() == nil {
 			return err
 		}
@@ -85,7 +85,7 @@ func (o *Orchestrator) becomeReady(ctx context.Context, p *parts) error {
 		return err
 	}
 	p.factory.Start(ctx.Done())
-	p.factory.WaitForCacheSync(ctx.Done())
+	p.factory.WaitForCacheSync(ctx)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

@@ -13,12 +13,13 @@ import (
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/metadata/metadatainformer"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 
+	"skiff/orchestrator/informer"
 	"skiff/orchestrator/resource"
 )
 
@@ -31,7 +32,7 @@ const (
 type Options struct {
 	Client    kubernetes.Interface
 	Metadata  metadata.Interface // for objects of any kind
-	Informers informers.SharedInformerFactory
+	Informers informer.Informers
 	Resources []*resource.Definition // every kind that is served
 	RootCA    []byte                 // PEM, for the ConfigMap kube-root-ca.crt
 	Log       *slog.Logger
@@ -41,7 +42,8 @@ type Options struct {
 type Controller struct {
 	client   kubernetes.Interface
 	metadata metadata.Interface
-	factory  informers.SharedInformerFactory
+	factory  informer.Informers
+	watched  metadatainformer.SharedInformerFactory // of every kind, without specs
 	rootCA   string
 	log      *slog.Logger
 
@@ -63,6 +65,7 @@ func New(o Options) (*Controller, error) {
 		client:   o.Client,
 		metadata: o.Metadata,
 		factory:  o.Informers,
+		watched:  metadatainformer.NewSharedInformerFactory(o.Metadata, 0),
 		rootCA:   string(o.RootCA),
 		log:      o.Log.With("controller", "gc"),
 		kinds:    map[schema.GroupKind]*kind{},
@@ -72,22 +75,21 @@ func New(o Options) (*Controller, error) {
 		if d.StoredAs != nil || d.GVR() == c.events {
 			continue
 		}
-		informer, err := o.Informers.ForResource(d.GVR())
-		if err != nil {
-			return nil, fmt.Errorf("watch %s: %w", d.GVR(), err)
-		}
-		k := &kind{GroupVersionResource: d.GVR(), namespaced: d.Namespaced, informer: informer.Informer()}
+		k := &kind{GroupVersionResource: d.GVR(), namespaced: d.Namespaced, informer: c.watched.ForResource(d.GVR()).Informer()}
 		if err := k.informer.AddIndexers(cache.Indexers{byOwner: ownerUIDs}); err != nil {
 			return nil, fmt.Errorf("index %s by owner: %w", d.GVR(), err)
 		}
 		c.kinds[d.GVK.GroupKind()] = k
 	}
+	c.factory.Core().V1().Namespaces().Informer()
 	return c, nil
 }
 
 // Run works until ctx ends and returns when nothing of it runs any more.
 func (c *Controller) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
+	c.watched.Start(ctx.Done())
+	defer c.watched.Shutdown()
 	group.Go(func() error { return c.runCollector(ctx) })
 	group.Go(func() error { return c.runNamespaces(ctx) })
 	group.Go(func() error { return c.runExpiry(ctx, eventLife, maxEvents) })

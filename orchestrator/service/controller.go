@@ -14,12 +14,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/client-go/informers"
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	discoveryinformers "k8s.io/client-go/informers/discovery/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
+
+	"skiff/orchestrator/informer"
 )
 
 const (
@@ -42,7 +43,7 @@ type Controller struct {
 
 // New makes a Controller that reads through factory, which the caller starts
 // afterwards, and writes through client.
-func New(client kubernetes.Interface, factory informers.SharedInformerFactory, log *slog.Logger, api API) *Controller {
+func New(client kubernetes.Interface, factory informer.Informers, log *slog.Logger, api API) *Controller {
 	c := &Controller{
 		client:   client,
 		log:      log.With("controller", "service"),

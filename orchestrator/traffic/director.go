@@ -15,7 +15,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	appslisters "k8s.io/client-go/listers/apps/v1"
 	corelisters "k8s.io/client-go/listers/core/v1"
@@ -23,6 +22,7 @@ import (
 	"k8s.io/client-go/tools/record"
 	"k8s.io/client-go/util/workqueue"
 
+	"skiff/orchestrator/informer"
 	"skiff/proxy"
 	"skiff/proxy/pool"
 )
@@ -66,7 +66,7 @@ type Director struct {
 }
 
 // New makes a Director. The factory is to be started after it.
-func New(factory informers.SharedInformerFactory, client kubernetes.Interface, p Proxy, recorder record.EventRecorder, log *slog.Logger) *Director {
+func New(factory informer.Informers, client kubernetes.Interface, p Proxy, recorder record.EventRecorder, log *slog.Logger) *Director {
 	core, apps := factory.Core().V1(), factory.Apps().V1()
 	d := &Director{
 		client:      client,
