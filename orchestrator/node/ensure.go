@@ -22,13 +22,9 @@ const pullNews = 5 * time.Second
 const lookAgain = 5 * time.Second
 
 // imageError is why a container has no image, as its status says it.
-type imageError struct {
-	reason string
-	err    error
-}
+type imageError struct{ reason, message string }
 
-func (e *imageError) Error() string { return e.err.Error() }
-func (e *imageError) Unwrap() error { return e.err }
+func (e *imageError) Error() string { return e.message }
 
 // provideImage finds the image for a container's next attempt, pulling it if
 // the policy asks for that.
@@ -46,7 +42,7 @@ func (p *pod) provideImage(u *unit) task {
 		now := time.Now()
 		var why *imageError
 		if !errors.As(err, &why) {
-			why = &imageError{reason: reasonImageInspect, err: err}
+			why = &imageError{reason: reasonImageInspect, message: err.Error()}
 		}
 		p.events.warn(pod, c.Name, reasonFailed, "Error: %s", why.reason)
 		wait := &waiting{reason: why.reason, message: why.Error(), since: now}
@@ -63,9 +59,9 @@ func (p *pod) provideImage(u *unit) task {
 // was built here and that no registry knows is used as it is.
 func (p *pod) image(ctx context.Context, pod *corev1.Pod, c *corev1.Container, first bool) (container.Image, error) {
 	if _, err := reference.ParseNormalizedNamed(c.Image); err != nil {
-		err = fmt.Errorf("Failed to apply default image tag %q: couldn't parse image name %q: %w", c.Image, c.Image, err) //nolint:staticcheck // the kubelet's words, shown as they are
-		p.events.warn(pod, c.Name, reasonInspectFailed, "%v", err)
-		return container.Image{}, &imageError{reason: reasonInvalidImage, err: err}
+		text := fmt.Sprintf("Failed to apply default image tag %q: couldn't parse image name %q: %v", c.Image, c.Image, err)
+		p.events.warn(pod, c.Name, reasonInspectFailed, "%s", text)
+		return container.Image{}, &imageError{reason: reasonInvalidImage, message: text}
 	}
 	local, err := p.images.local(ctx, c.Image)
 	present := err == nil
@@ -78,9 +74,9 @@ func (p *pod) image(ctx context.Context, pod *corev1.Pod, c *corev1.Container, f
 		p.events.normal(pod, c.Name, reasonPulled, "Container image %q already present on machine%s", c.Image, p.origin(local, first))
 		return local, nil
 	case c.ImagePullPolicy == corev1.PullNever:
-		err := fmt.Errorf("Container image %q is not present with pull policy of Never", c.Image) //nolint:staticcheck // the kubelet's words, shown as they are
-		p.events.warn(pod, c.Name, reasonNeverPull, "%v", err)
-		return local, &imageError{reason: reasonNeverPull, err: err}
+		text := fmt.Sprintf("Container image %q is not present with pull policy of Never", c.Image)
+		p.events.warn(pod, c.Name, reasonNeverPull, "%s", text)
+		return local, &imageError{reason: reasonNeverPull, message: text}
 	}
 	pulled, err := p.pullImage(ctx, pod, c)
 	if err == nil || ctx.Err() != nil || !present {
@@ -102,7 +98,7 @@ func (p *pod) pullImage(ctx context.Context, pod *corev1.Pod, c *corev1.Containe
 		if ctx.Err() == nil {
 			p.events.warn(pod, c.Name, reasonFailed, "Failed to pull image %q: %v", c.Image, err)
 		}
-		return image, &imageError{reason: reasonErrImagePull, err: err}
+		return image, &imageError{reason: reasonErrImagePull, message: err.Error()}
 	}
 	p.events.normal(pod, c.Name, reasonPulled, "Successfully pulled image %q in %s. Image size: %d bytes.",
 		c.Image, time.Since(begun).Round(time.Millisecond), image.Size)

@@ -3,7 +3,6 @@ package node
 import (
 	"fmt"
 	"hash/fnv"
-	"net/netip"
 	"strconv"
 	"strings"
 
@@ -80,9 +79,4 @@ func grace(pod *corev1.Pod) int64 {
 		return *s
 	}
 	return corev1.DefaultTerminationGracePeriodSeconds
-}
-
-// dialAddress is where a Pod answers on a port.
-func dialAddress(ip netip.Addr, port int) string {
-	return netip.AddrPortFrom(ip, uint16(port)).String()
 }
