@@ -2,7 +2,9 @@ package proxy
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -103,5 +105,31 @@ func TestTCPDriverSeesAPause(t *testing.T) {
 	watching.Wait()
 	if s := f.pool.Snapshot(); s.CutAtDrain > 0 {
 		t.Errorf("%d connections were cut at the deadline", s.CutAtDrain)
+	}
+}
+
+func TestWatches(t *testing.T) {
+	t.Parallel()
+	message := func(opcode uint32, body string) []byte {
+		m := make([]byte, 16)
+		binary.LittleEndian.PutUint32(m, uint32(16+len(body)))
+		binary.LittleEndian.PutUint32(m[12:], opcode)
+		return append(m, body...)
+	}
+	tests := []struct {
+		name    string
+		request []byte
+		want    bool
+	}{
+		{"a driver that watches", message(2013, "hello...maxAwaitTimeMS..."), true},
+		{"a query", message(2013, "find"), false},
+		{"another protocol", []byte("SELECT 'a text that is not maxAwaitTimeMS'"), false},
+		{"a large document", message(2013, "maxAwaitTimeMS"+strings.Repeat("x", 5000)), false},
+		{"nothing", nil, false},
+	}
+	for _, test := range tests {
+		if got := watches(test.request); got != test.want {
+			t.Errorf("%s: got %t", test.name, got)
+		}
 	}
 }

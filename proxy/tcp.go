@@ -3,11 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
-	"sync"
-	"sync/atomic"
-	"time"
 
 	"skiff/proxy/pool"
 )
@@ -75,49 +71,4 @@ func (p *Proxy) dialBackend(claim *pool.Claim) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(claim.Context(), dialTimeout)
 	defer cancel()
 	return p.options.Dial(ctx, "tcp", claim.Backend().Address())
-}
-
-// splice joins two connections. Between TCP connections of the same kernel it
-// is the kernel that moves the bytes, and knows when the last ones came.
-type splice struct {
-	client, server net.Conn
-
-	// When bytes last passed, in Unix nanoseconds; used where the kernel does
-	// not tell.
-	lastUp, lastDown atomic.Int64
-}
-
-func newSplice(client, server net.Conn) *splice {
-	s := &splice{client: client, server: server}
-	now := time.Now().UnixNano()
-	s.lastUp.Store(now)
-	s.lastDown.Store(now)
-	return s
-}
-
-func (s *splice) run() {
-	var up sync.WaitGroup
-	up.Go(func() { s.copy(s.server, s.client, &s.lastUp) })
-	s.copy(s.client, s.server, &s.lastDown)
-	up.Wait()
-}
-
-// copy passes the end of one direction on, and leaves the other one alone: a
-// client may well say all it has to say and then wait for the answer.
-func (s *splice) copy(to, from net.Conn, at *atomic.Int64) {
-	var w io.Writer = to
-	if _, told := lastReceived(from); !told {
-		w = stamping{to, at}
-	}
-	_, err := io.Copy(w, from)
-	half, ok := to.(interface{ CloseWrite() error })
-	if err != nil || !ok || half.CloseWrite() != nil {
-		s.Close()
-	}
-}
-
-// Close cuts both connections.
-func (s *splice) Close() {
-	s.client.Close()
-	s.server.Close()
 }

@@ -1,0 +1,129 @@
+package proxy
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// bulk is from where on the kernel moves bytes from socket to socket. Below,
+// that costs more than reading and writing them.
+const bulk = 32 << 10
+
+// splice joins two connections. It sees when bytes pass and in which direction
+// the last ones went, so that a drain can close it at a moment of rest.
+type splice struct {
+	client, server net.Conn
+	started        time.Time
+	last           atomic.Int64 // when bytes last passed, since started
+	waiting        atomic.Bool  // they went to the back end, and ask for an answer
+}
+
+func newSplice(client, server net.Conn) *splice {
+	return &splice{client: client, server: server, started: time.Now()}
+}
+
+func (s *splice) run() {
+	var up sync.WaitGroup
+	up.Go(func() { s.copy(s.server, s.client) })
+	s.copy(s.client, s.server)
+	up.Wait()
+}
+
+// copy passes the end of one direction on, and leaves the other one alone: a
+// client may well say all it has to say and then wait for the answer.
+func (s *splice) copy(to, from net.Conn) {
+	err := s.pump(to, from)
+	half, ok := to.(interface{ CloseWrite() error })
+	if err != io.EOF || !ok || half.CloseWrite() != nil {
+		s.Close()
+	}
+}
+
+// pump holds neither a buffer nor a pipe while nothing comes, so that idle
+// connections cost little.
+func (s *splice) pump(to, from net.Conn) error {
+	source := newSource(from)
+	for {
+		chunk, err := source.next()
+		if err != nil {
+			return err
+		}
+		s.passed(to == s.server, *chunk)
+		_, err = to.Write(*chunk)
+		full := len(*chunk) == cap(*chunk)
+		putBuffer(chunk)
+		if err != nil {
+			return err
+		}
+		for full {
+			n := source.queued()
+			if n < bulk {
+				break
+			}
+			s.passed(to == s.server, nil)
+			if _, err := io.CopyN(to, from, int64(n)); err != nil {
+				return errors.Join(errMoved, err)
+			}
+		}
+	}
+}
+
+var errMoved = errors.New("move bytes between sockets")
+
+func (s *splice) passed(up bool, chunk []byte) {
+	s.last.Store(int64(time.Since(s.started)))
+	s.waiting.Store(up && !watches(chunk))
+}
+
+// Rest says how long nothing has passed in either direction, and whether the
+// back end has something to answer.
+func (s *splice) Rest() (idle time.Duration, waiting bool) {
+	return time.Since(s.started) - time.Duration(s.last.Load()), s.waiting.Load()
+}
+
+// Close cuts both connections.
+func (s *splice) Close() {
+	s.client.Close()
+	s.server.Close()
+}
+
+// watches says whether a request waits for news and not for a result, so that
+// nothing is lost with it: it is the one by which a MongoDB driver watches its
+// server, for up to ten seconds at a time. A long query looks the same from
+// outside, and those are left alone.
+func watches(request []byte) bool {
+	const opMsg, header = 2013, 16
+	return len(request) > header && len(request) < 4096 &&
+		binary.LittleEndian.Uint32(request[12:]) == opMsg &&
+		bytes.Contains(request, []byte("maxAwaitTimeMS"))
+}
+
+// readChunk reads from a connection that wants a buffer to wait with. Bytes
+// that come with an error go first; the error comes again.
+func readChunk(conn net.Conn) (*[]byte, error) {
+	buffer := getBuffer()
+	for {
+		n, err := conn.Read(*buffer)
+		if n > 0 {
+			*buffer = (*buffer)[:n]
+			return buffer, nil
+		}
+		if err != nil {
+			putBuffer(buffer)
+			return nil, err
+		}
+	}
+}
+
+func getBuffer() *[]byte { return buffers.Get().(*[]byte) }
+
+func putBuffer(b *[]byte) {
+	*b = (*b)[:cap(*b)]
+	buffers.Put(b)
+}
