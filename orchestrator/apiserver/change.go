@@ -3,13 +3,10 @@ package apiserver
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-
-	"skiff/orchestrator/store"
 )
 
 // changeMode says which part of an object a write may touch.
@@ -21,32 +18,24 @@ const (
 	ownChange                      // made by the handler itself: nothing to check
 )
 
-// A write that names no resource version is tried again when another one came
-// between. So many collisions in a row mean that something is wrong.
-const maxChangeTries = 10
-
 // change replaces the request's object by what next makes of it. next must not
-// alter what it is given, and is called again after a collision. If what it
-// returns names a resource version, the object must be at that version.
+// alter what it is given. If what it returns names a resource version, the
+// object must be at that version.
 func (s *Server) change(r *request, mode changeMode, dryRun bool, next func(old object) (object, error)) (object, error) {
-	for range maxChangeTries {
-		old, err := s.read(r.kind, r.namespace, r.name)
-		if err != nil {
-			return nil, err
-		}
-		obj, err := next(old.object)
-		if err != nil {
-			return nil, err
-		}
-		if err := r.kind.inherit(obj, old.object); err != nil {
-			return nil, err
-		}
-		changed, err := s.replace(r, mode, dryRun, obj, old)
-		if !errors.Is(err, store.ErrConflict) {
-			return changed, storeError(r.kind, r.name, err)
-		}
+	defer s.locks.lock(r.kind.key(r.namespace, r.name))()
+	old, err := s.read(r.kind, r.namespace, r.name)
+	if err != nil {
+		return nil, err
 	}
-	return nil, storeError(r.kind, r.name, store.ErrConflict)
+	obj, err := next(old.object)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.kind.inherit(obj, old.object); err != nil {
+		return nil, err
+	}
+	changed, err := s.replace(r, mode, dryRun, obj, old)
+	return changed, storeError(r.kind, r.name, err)
 }
 
 // inherit checks that obj is meant to replace old, and puts back what no
@@ -70,8 +59,7 @@ func (k *kind) inherit(obj, old object) error {
 	return nil
 }
 
-// replace prepares, checks and writes obj in place of old. A collision comes
-// back as the store's error.
+// replace prepares, checks and writes obj in place of old.
 func (s *Server) replace(r *request, mode changeMode, dryRun bool, obj object, old current) (object, error) {
 	k := r.kind
 	k.prepareChange(mode, obj, old.object)

@@ -10,8 +10,6 @@ import (
 	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"skiff/orchestrator/store"
 )
 
 // deleteAtOnce is how many objects of a collection are deleted side by side;
@@ -61,23 +59,14 @@ func (s *Server) remove(ctx context.Context, k *kind, namespace, name string, op
 		s.namespaces.Lock()
 		defer s.namespaces.Unlock()
 	}
-	for range maxChangeTries {
-		old, err := s.read(k, namespace, name)
-		if err != nil {
-			return nil, false, err
-		}
-		if err := errors.Join(checkPreconditions(k, old.object, options.Preconditions), checkNamespaceDeletion(old.object)); err != nil {
-			return nil, false, err
-		}
-		last, gone, err = s.removeOnce(ctx, k, old, options)
-		if !errors.Is(err, store.ErrConflict) {
-			return last, gone, storeError(k, name, err)
-		}
+	defer s.locks.lock(k.key(namespace, name))()
+	old, err := s.read(k, namespace, name)
+	if err != nil {
+		return nil, false, err
 	}
-	return nil, false, storeError(k, name, store.ErrConflict)
-}
-
-func (s *Server) removeOnce(ctx context.Context, k *kind, old current, options *metav1.DeleteOptions) (object, bool, error) {
+	if err := errors.Join(checkPreconditions(k, old.object, options.Preconditions), checkNamespaceDeletion(old.object)); err != nil {
+		return nil, false, err
+	}
 	var grace int64
 	if k.GracePeriod != nil {
 		grace = k.GracePeriod(old.object)
@@ -85,12 +74,12 @@ func (s *Server) removeOnce(ctx context.Context, k *kind, old current, options *
 	obj := deepCopy(old.object)
 	markDeleted(obj, grace, options, time.Now())
 	dryRun := len(options.DryRun) > 0
-	if deletionComplete(obj) {
-		last, err := s.erase(ctx, k, old.object, old, dryRun)
-		return last, true, err
+	if gone = deletionComplete(obj); gone {
+		last, err = s.erase(ctx, k, old.object, old, dryRun)
+	} else {
+		last, err = s.overwrite(ctx, k, obj, old, dryRun)
 	}
-	last, err := s.overwrite(ctx, k, obj, old, dryRun)
-	return last, false, err
+	return last, gone, storeError(k, name, err)
 }
 
 func checkPreconditions(k *kind, obj object, preconditions *metav1.Preconditions) error {

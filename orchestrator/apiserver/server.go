@@ -63,6 +63,7 @@ type Server struct {
 	// writing while one is marked as terminating: so nothing can be made in a
 	// namespace once its emptying has begun.
 	namespaces sync.RWMutex
+	locks      objectLocks
 
 	mu      sync.Mutex // guards what follows
 	ended   bool

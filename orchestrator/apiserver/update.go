@@ -18,9 +18,7 @@ func (s *Server) updateAs(r *request, mode changeMode) error {
 	if err := r.place(given); err != nil {
 		return err
 	}
-	changed, err := s.change(r, mode, options.dryRun, func(object) (object, error) {
-		return deepCopy(given), nil
-	})
+	changed, err := s.change(r, mode, options.dryRun, func(object) (object, error) { return given, nil })
 	if err != nil {
 		return err
 	}
