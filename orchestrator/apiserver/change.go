@@ -43,6 +43,7 @@ func (s *Server) change(r *request, mode changeMode, dryRun bool, next func(old 
 func (k *kind) inherit(obj, old object) error {
 	if given := obj.GetUID(); given != "" && given != old.GetUID() {
 		return apierrors.NewConflict(k.resource(), old.GetName(),
+			//lint:ignore ST1005 upstream's words, which stand behind a colon
 			fmt.Errorf("Precondition failed: UID in precondition: %v, UID in object meta: %v", given, old.GetUID()))
 	}
 	if given := obj.GetResourceVersion(); given != "" && given != old.GetResourceVersion() {

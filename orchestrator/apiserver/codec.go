@@ -50,8 +50,8 @@ func jsonCodec(options json.SerializerOptions) runtime.Serializer {
 	return json.NewSerializerWithOptions(json.DefaultMetaFactory, scheme.Scheme, scheme.Scheme, options)
 }
 
-// storage is how objects lie in the store: protobuf takes a third of JSON's
-// space and a tenth of its time. The envelope names the kind.
+// storage is how objects lie in the store: protobuf is decoded four times as
+// fast as JSON, and is half as large. The envelope names the kind.
 var storage = protobuf.NewSerializer(scheme.Scheme, scheme.Scheme)
 
 // encodeStored writes obj as it is kept: with its kind, without a resource

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/validation/path"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilrand "k8s.io/apimachinery/pkg/util/rand"
@@ -156,7 +156,7 @@ func checkName(obj object) field.ErrorList {
 		return field.ErrorList{field.Required(name, "name or generateName is required")}
 	}
 	var errs field.ErrorList
-	for _, problem := range path.IsValidPathSegmentName(obj.GetName()) {
+	for _, problem := range content.IsPathSegmentName(obj.GetName()) {
 		errs = append(errs, field.Invalid(name, obj.GetName(), problem))
 	}
 	return errs

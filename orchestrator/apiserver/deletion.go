@@ -85,5 +85,6 @@ func finalizersFor(finalizers []string, options *metav1.DeleteOptions) []string 
 
 // orphanDependents is what clients used before there were policies.
 func orphanDependents(options *metav1.DeleteOptions) *bool {
-	return options.OrphanDependents //nolint:staticcheck // old clients still send it
+	//lint:ignore SA1019 old clients still send it
+	return options.OrphanDependents
 }

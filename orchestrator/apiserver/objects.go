@@ -63,8 +63,16 @@ func (s *Server) checkFresh(resourceVersion string) error {
 	if err != nil {
 		return err
 	}
-	if now := s.store.Revision(); wanted > now {
-		return tooLargeRevision(wanted, now)
+	if wanted <= s.store.Revision() {
+		return nil
+	}
+	// What is on disk may be a moment ahead of what watches have been told.
+	latest, err := s.store.List(store.Query{})
+	if err != nil {
+		return err
+	}
+	if wanted > latest.Revision {
+		return tooLargeRevision(wanted, latest.Revision)
 	}
 	return nil
 }

@@ -11,7 +11,7 @@ import (
 // to read the present again.
 const (
 	maxHistoryEvents = 2048
-	maxHistoryBytes  = 3 << 20
+	maxHistoryBytes  = 2 << 20
 )
 
 // Event is one change of one entry.
