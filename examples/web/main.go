@@ -119,7 +119,8 @@ func (s server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", s.hello)
 	mux.HandleFunc("/healthz", s.healthz)
-	mux.HandleFunc("/slow", s.slow)
+	mux.HandleFunc("/slow", slow(s.hello))
+	mux.HandleFunc("POST /slow", slow(s.echo))
 	mux.HandleFunc("POST /echo", s.echo)
 	mux.HandleFunc("/events", s.events)
 	mux.HandleFunc("/ws", s.webSocket)
@@ -144,15 +145,17 @@ func (s server) healthz(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprintln(w, "ok")
 }
 
-// slow answers after ?d=, at most a minute.
-func (s server) slow(w http.ResponseWriter, r *http.Request) {
-	d, err := time.ParseDuration(r.URL.Query().Get("d"))
-	if err != nil || d < 0 || d > time.Minute {
-		http.Error(w, "d must be a duration up to 1m", http.StatusBadRequest)
-		return
-	}
-	if pause(r.Context(), d) {
-		fmt.Fprintf(w, "version %s on %s after %s\n", s.version, s.hostname, d)
+// slow hands over to next after ?d=, at most a minute.
+func slow(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		d, err := time.ParseDuration(r.URL.Query().Get("d"))
+		if err != nil || d < 0 || d > time.Minute {
+			http.Error(w, "d must be a duration up to 1m", http.StatusBadRequest)
+			return
+		}
+		if pause(r.Context(), d) {
+			next(w, r)
+		}
 	}
 }
 

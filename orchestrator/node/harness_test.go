@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/netip"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -26,154 +25,6 @@ import (
 	"skiff/runtime/container"
 	"skiff/runtime/fake"
 )
-
-// journal is what was done, in order.
-type journal struct {
-	mu    sync.Mutex // guards lines
-	lines []string
-}
-
-func (j *journal) add(format string, args ...any) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.lines = append(j.lines, fmt.Sprintf(format, args...))
-}
-
-// index is the position of the n-th line that begins with a text, counted from
-// 0; -1 if there is none.
-func (j *journal) index(prefix string, n int) int {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	for i, l := range j.lines {
-		if strings.HasPrefix(l, prefix) {
-			if n == 0 {
-				return i
-			}
-			n--
-		}
-	}
-	return -1
-}
-
-func (j *journal) count(prefix string) int {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	n := 0
-	for _, l := range j.lines {
-		if strings.HasPrefix(l, prefix) {
-			n++
-		}
-	}
-	return n
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return strings.Join(j.lines, "\n")
-}
-
-// writtenEngine is an engine that keeps a journal of what changes containers.
-type writtenEngine struct {
-	*fake.Engine
-	journal *journal
-}
-
-func (e *writtenEngine) Create(ctx context.Context, spec container.Spec) (string, error) {
-	e.journal.add("create %s %d", spec.Name, spec.Attempt)
-	return e.Engine.Create(ctx, spec)
-}
-
-func (e *writtenEngine) Start(ctx context.Context, id string) error {
-	err := e.Engine.Start(ctx, id)
-	e.journal.add("started")
-	return err
-}
-
-func (e *writtenEngine) Stop(ctx context.Context, id string, grace time.Duration) error {
-	e.journal.add("stop %s", grace.Round(100*time.Millisecond))
-	return e.Engine.Stop(ctx, id, grace)
-}
-
-func (e *writtenEngine) Remove(ctx context.Context, id string) error {
-	e.journal.add("remove")
-	return e.Engine.Remove(ctx, id)
-}
-
-func (e *writtenEngine) Exec(ctx context.Context, id string, cmd []string) ([]byte, int, error) {
-	e.journal.add("exec %s", strings.Join(cmd, " "))
-	return e.Engine.Exec(ctx, id, cmd)
-}
-
-// road is a Traffic that takes as long as it is told to.
-type road struct {
-	journal *journal
-
-	mu    sync.Mutex // guards the rest
-	slow  time.Duration
-	cargo time.Duration // how long requests are in flight
-	fails int           // how many times Add is to fail
-	in    map[types.UID]bool
-}
-
-func (r *road) wait(ctx context.Context, d time.Duration) error {
-	if d == 0 {
-		return ctx.Err()
-	}
-	if !pause(ctx, d) {
-		return ctx.Err()
-	}
-	return nil
-}
-
-func (r *road) Add(ctx context.Context, pod *corev1.Pod) error {
-	r.journal.add("add %s begins", pod.Name)
-	r.mu.Lock()
-	slow, fail := r.slow, r.fails > 0
-	r.fails--
-	r.in[pod.UID] = !fail
-	r.mu.Unlock()
-	if err := r.wait(ctx, slow); err != nil {
-		return err
-	}
-	if fail {
-		return errors.New("traffic is jammed")
-	}
-	if pod.Status.PodIP == "" {
-		return fmt.Errorf("add %s: it has no address", pod.Name)
-	}
-	r.journal.add("add %s returned", pod.Name)
-	return nil
-}
-
-func (r *road) Remove(ctx context.Context, uid types.UID) error {
-	r.mu.Lock()
-	slow := r.slow
-	delete(r.in, uid)
-	r.mu.Unlock()
-	if err := r.wait(ctx, slow); err != nil {
-		return err
-	}
-	r.journal.add("traffic removed")
-	return nil
-}
-
-func (r *road) Drain(ctx context.Context, pod *corev1.Pod, streams time.Duration) error {
-	r.journal.add("drain %s begins, streams %s", pod.Name, streams)
-	r.mu.Lock()
-	cargo := r.cargo
-	delete(r.in, pod.UID)
-	r.mu.Unlock()
-	err := r.wait(ctx, cargo)
-	r.journal.add("drain %s returned", pod.Name)
-	return err
-}
-
-func (r *road) serves(uid types.UID) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.in[uid]
-}
 
 // world is an API, an engine and the traffic around a worker, in virtual time.
 type world struct {
@@ -297,24 +148,6 @@ func play(t *testing.T, scenario func(t *testing.T, w *world)) {
 	})
 }
 
-// newPodObject is a Pod with one container of the image.
-func newPodObject(name, image string, change ...func(*corev1.Pod)) *corev1.Pod {
-	seconds := int64(30)
-	pod := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default", UID: types.UID("uid-" + name)},
-		Spec: corev1.PodSpec{
-			RestartPolicy:                 corev1.RestartPolicyAlways,
-			TerminationGracePeriodSeconds: &seconds,
-			Containers:                    []corev1.Container{{Name: "web", Image: image, ImagePullPolicy: corev1.PullIfNotPresent}},
-		},
-		Status: corev1.PodStatus{Phase: corev1.PodPending},
-	}
-	for _, c := range change {
-		c(pod)
-	}
-	return pod
-}
-
 func (w *world) create(pod *corev1.Pod) {
 	w.t.Helper()
 	if _, err := w.client.CoreV1().Pods(pod.Namespace).Create(context.Background(), pod, metav1.CreateOptions{}); err != nil {
@@ -364,14 +197,6 @@ func (w *world) until(limit time.Duration, what string, holds func() bool) time.
 	return 0
 }
 
-func ready(pod *corev1.Pod) bool {
-	if pod == nil {
-		return false
-	}
-	c := condition(pod.Status.Conditions, corev1.PodReady)
-	return c != nil && c.Status == corev1.ConditionTrue
-}
-
 func (w *world) untilReady(name string) {
 	w.t.Helper()
 	w.until(10*time.Second, "Pod "+name+" is ready", func() bool { return ready(w.pod(name)) })
@@ -416,28 +241,6 @@ func (w *world) before(first, second string) {
 	a, b := w.journal.index(first, 0), w.journal.index(second, 0)
 	if a < 0 || b < 0 || a > b {
 		w.t.Errorf("%q (line %d) is not before %q (line %d)", first, a, second, b)
-	}
-}
-
-func withEmptyDir(p *corev1.Pod) {
-	p.Spec.Volumes = append(p.Spec.Volumes, corev1.Volume{Name: "data", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}})
-	c := &p.Spec.Containers[0]
-	c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: "data", MountPath: "/data"})
-}
-
-func withPreStop(cmd ...string) func(*corev1.Pod) {
-	return func(p *corev1.Pod) {
-		p.Spec.Containers[0].Lifecycle = &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{Exec: &corev1.ExecAction{Command: cmd}}}
-	}
-}
-
-func execProbe(period, failures int32) *corev1.Probe {
-	return &corev1.Probe{
-		ProbeHandler:     corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{"check"}}},
-		PeriodSeconds:    period,
-		FailureThreshold: failures,
-		SuccessThreshold: 1,
-		TimeoutSeconds:   1,
 	}
 }
 

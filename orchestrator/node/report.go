@@ -20,17 +20,16 @@ import (
 // bind gives the Pod to the one node there is.
 func (p *pod) bind() task {
 	pod := p.s.pod
+	if p.s.job(job{opBind, ""}).failures == 0 {
+		p.events.scheduled(pod) // now, so that it is listed before what follows from it
+	}
 	return func(ctx context.Context) (func(), error) {
 		err := p.Client.CoreV1().Pods(pod.Namespace).Bind(ctx, &corev1.Binding{
 			ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID},
 			Target:     corev1.ObjectReference{Kind: "Node", Name: resource.NodeName},
 		}, metav1.CreateOptions{})
-		switch {
-		case err == nil:
-			p.events.scheduled(pod)
-		case apierrors.IsNotFound(err), apierrors.IsConflict(err):
-			// Gone, or bound already: the informer will tell.
-		default:
+		// Gone, or bound already: the informer will tell.
+		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
 			return nil, fmt.Errorf("bind Pod: %w", err)
 		}
 		return func() { p.s.bound = true }, nil

@@ -57,9 +57,9 @@ func (p *pod) drain() task {
 }
 
 func drainTime(pod *corev1.Pod) time.Duration {
-	n, err := strconv.ParseInt(pod.Annotations[drainAnnotation], 10, 32)
-	if err != nil || n < 0 {
+	seconds, err := strconv.ParseFloat(pod.Annotations[drainAnnotation], 64)
+	if err != nil || !(seconds >= 0 && seconds <= longestDrain.Seconds()) { // NaN is neither
 		return defaultDrain
 	}
-	return min(time.Duration(n)*time.Second, longestDrain)
+	return time.Duration(seconds * float64(time.Second))
 }
