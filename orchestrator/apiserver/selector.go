@@ -1,8 +1,6 @@
 package apiserver
 
 import (
-	"fmt"
-
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
@@ -28,8 +26,7 @@ func newSelector(k *kind, options *metav1.ListOptions) (selector, error) {
 	known := k.fieldsOf(k.New())
 	for _, requirement := range byField.Requirements() {
 		if _, ok := known[requirement.Field]; !ok {
-			return selector{}, apierrors.NewBadRequest(fmt.Sprintf("Unable to find %q that match label selector %q, field selector %q: field label not supported: %s",
-				k.GVR().String(), options.LabelSelector, options.FieldSelector, requirement.Field))
+			return selector{}, apierrors.NewBadRequest("field label not supported: " + requirement.Field)
 		}
 	}
 	return selector{kind: k, labels: byLabel, fields: byField}, nil
