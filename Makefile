@@ -25,7 +25,7 @@ lint: ## gofmt, go vet and staticcheck
 	cd examples/mongo && go tool -modfile=../../.ci/tools/go.mod staticcheck ./...
 
 bench: docker build images ## the figures that the README gives, measured here
-	go test -run '^$$' -bench . -benchtime 5x -timeout $(TIMEOUT) ./runtime/docker ./orchestrator
+	go test -run '^$$' -bench . -benchtime 5x -timeout $(TIMEOUT) ./cmd/skiff ./runtime/docker ./orchestrator
 
 demo: docker build images ## deploy, upgrade, break and roll back under load
 	$(GO_BUILD) -o bin/demo ./examples/demo
