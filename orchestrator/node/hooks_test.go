@@ -1,0 +1,63 @@
+package node
+
+import (
+	"context"
+	"net"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"skiff/runtime/container"
+	"skiff/runtime/fake"
+)
+
+func TestPostStart(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		w.engine.AddImage("hooked", func(spec container.Spec) fake.Behaviour {
+			return fake.Behaviour{Exec: func(context.Context, []string) ([]byte, int, error) {
+				if spec.Attempt == 0 {
+					return []byte("broken"), 1, nil
+				}
+				return nil, 0, nil
+			}}
+		})
+		w.create(newPodObject("a", "hooked", func(p *corev1.Pod) {
+			p.Spec.Containers[0].Lifecycle = &corev1.Lifecycle{PostStart: &corev1.LifecycleHandler{Exec: &corev1.ExecAction{Command: []string{"hello"}}}}
+		}))
+		w.untilReady("a")
+		if n := w.journal.count("create web"); n != 2 {
+			t.Errorf("%d attempts", n)
+		}
+		w.untilEvent("FailedPostStartHook: PostStartHook failed")
+	})
+}
+
+func TestHTTPHook(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		asked := make(chan string, 1)
+		w.engine.AddImage("hooked", func(container.Spec) fake.Behaviour {
+			return fake.Behaviour{Dial: func(_ context.Context, port int) (net.Conn, error) {
+				here, there := net.Pipe()
+				go func() {
+					defer there.Close()
+					buf := make([]byte, 4096)
+					n, _ := there.Read(buf)
+					asked <- strings.SplitN(string(buf[:n]), "\r\n", 2)[0]
+					_, _ = there.Write([]byte("HTTP/1.1 500 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"))
+				}()
+				return here, nil
+			}}
+		})
+		w.create(newPodObject("a", "hooked", func(p *corev1.Pod) {
+			get := &corev1.HTTPGetAction{Path: "/hello?x=1"}
+			get.Port.StrVal, get.Port.Type = "http", 1
+			p.Spec.Containers[0].Ports = []corev1.ContainerPort{{Name: "http", ContainerPort: 8080}}
+			p.Spec.Containers[0].Lifecycle = &corev1.Lifecycle{PostStart: &corev1.LifecycleHandler{HTTPGet: get}}
+		}))
+		w.untilReady("a")
+		if line := <-asked; line != "GET /hello?x=1 HTTP/1.1" {
+			t.Errorf("asked %q", line)
+		}
+	})
+}

@@ -1,0 +1,156 @@
+package node
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"skiff/runtime/container"
+	"skiff/runtime/fake"
+)
+
+func TestDeletesAPodInOrder(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		w.create(newPodObject("a", "web:1", withEmptyDir, withPreStop("bye")))
+		w.untilReady("a")
+		volume := filepath.Join(w.dir, "pods", "uid-a", "volumes", "data")
+		if info, err := os.Stat(volume); err != nil || info.Mode().Perm() != 0o777 {
+			t.Errorf("volume is %v, %v", info, err)
+		}
+		w.traffic.cargo = 3 * time.Second
+		w.remove("a", -1)
+		time.Sleep(2900 * time.Millisecond)
+		if w.journal.count("stop") != 0 {
+			t.Error("stopped although requests were in flight")
+		}
+		w.untilGone("a")
+		w.before("drain a returned", "exec bye")
+		w.before("exec bye", "stop 27s")
+		w.before("stop", "remove")
+		w.before("remove", "delete object, grace 0")
+		w.untilEvent("Killing: Stopping container web")
+		if _, err := os.Stat(volume); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("volume is left: %v", err)
+		}
+		if n := len(w.containers()); n != 0 {
+			t.Errorf("%d containers are left", n)
+		}
+	})
+}
+
+func TestGraceIsBoundedAndCanBeCut(t *testing.T) {
+	deaf := func(container.Spec) fake.Behaviour { return fake.Behaviour{Deaf: true} }
+	tests := map[string]struct {
+		cargo time.Duration
+		again int64 // grace of a second delete, after 5 s; negative: none
+		gone  time.Duration
+	}{
+		"deaf container gets the grace":            {again: -1, gone: 30 * time.Second},
+		"drain takes all and two seconds are left": {cargo: time.Hour, again: -1, gone: 32 * time.Second},
+		"second delete cuts the stop":              {again: 1, gone: 7 * time.Second},
+		"second delete cuts the drain":             {cargo: time.Hour, again: 1, gone: 8 * time.Second},
+		"second delete cannot lengthen":            {again: 300, gone: 30 * time.Second},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			play(t, func(t *testing.T, w *world) {
+				w.engine.AddImage("deaf", deaf)
+				w.create(newPodObject("a", "deaf"))
+				w.untilReady("a")
+				w.traffic.cargo = test.cargo
+				w.remove("a", -1)
+				begun := time.Now()
+				if test.again >= 0 {
+					time.Sleep(5 * time.Second)
+					w.remove("a", test.again)
+				}
+				w.untilGone("a")
+				if took := time.Since(begun); took < test.gone-time.Second || took > test.gone+time.Second/2 {
+					t.Errorf("gone after %s, want %s", took, test.gone)
+				}
+			})
+		})
+	}
+}
+
+func TestForcedDeleteKillsAtOnce(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		w.engine.AddImage("deaf", func(container.Spec) fake.Behaviour { return fake.Behaviour{Deaf: true} })
+		w.create(newPodObject("a", "deaf"))
+		w.untilReady("a")
+		w.remove("a", 0)
+		w.until(time.Second, "nothing is left", func() bool { return len(w.containers()) == 0 })
+		w.before("traffic removed", "remove")
+		if w.traffic.serves("uid-a") {
+			t.Error("still in traffic")
+		}
+	})
+}
+
+func TestForcedDeleteDuringGrace(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		w.engine.AddImage("deaf", func(container.Spec) fake.Behaviour { return fake.Behaviour{Deaf: true} })
+		w.create(newPodObject("a", "deaf"))
+		w.untilReady("a")
+		w.remove("a", -1)
+		time.Sleep(time.Second)
+		w.remove("a", 0)
+		w.until(time.Second, "nothing is left", func() bool { return len(w.containers()) == 0 })
+	})
+}
+
+func TestDeletedWhileStarting(t *testing.T) {
+	for _, slow := range []string{"Image", "Create", "Start"} {
+		t.Run(slow, func(t *testing.T) {
+			play(t, func(t *testing.T, w *world) {
+				w.engine.Delay(slow, 10*time.Second)
+				w.create(newPodObject("a", "web:1"))
+				time.Sleep(time.Second)
+				w.remove("a", -1)
+				begun := time.Now()
+				w.untilGone("a")
+				if took := time.Since(begun); took > time.Second {
+					t.Errorf("took %s", took)
+				}
+				if n := len(w.containers()); n != 0 {
+					t.Errorf("%d containers are left", n)
+				}
+			})
+		})
+	}
+}
+
+func TestFinalizersSeeTheEnd(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		w.create(newPodObject("a", "web:1", func(p *corev1.Pod) { p.Finalizers = []string{"example.com/wait"} }))
+		w.untilReady("a")
+		w.remove("a", -1)
+		w.until(time.Minute, "the end is reported", func() bool {
+			st := w.pod("a").Status
+			return st.Phase == corev1.PodSucceeded && st.ContainerStatuses[0].State.Terminated != nil
+		})
+		w.until(time.Second, "nothing is left", func() bool { return len(w.containers()) == 0 })
+		pod := w.pod("a")
+		pod.Finalizers = nil
+		if err := w.client.Tracker().Delete(pods, "default", "a"); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+	})
+}
+
+func TestAddressesComeBack(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		for range 260 { // more than the range has
+			w.create(newPodObject("a", "web:1"))
+			w.untilReady("a")
+			w.remove("a", -1)
+			w.untilGone("a")
+		}
+	})
+}
