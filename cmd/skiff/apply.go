@@ -19,22 +19,27 @@ import (
 )
 
 func (p *program) apply() *cli.Command {
-	return &cli.Command{
-		Name:      "apply",
-		Usage:     "create the objects of a manifest, or change them to what it says",
-		ArgsUsage: "-f FILE",
-		Description: `The manifest is kept in the object's last-applied-configuration annotation, as
+	return spec{
+		name:  "apply",
+		short: "create the objects of a manifest, or change them to what it says",
+		args:  "-f FILE",
+		long: `The manifest is kept in the object's last-applied-configuration annotation, as
 kubectl apply does. What is in the new manifest is set, what was in the last one
 and no longer is, is removed, and what others have set stays.`,
-		UsageText: examples(
+		examples: examples(
 			"skiff apply -f web.yaml",
 			"skiff apply -f web.yaml && skiff rollout status -f web.yaml"),
-		Flags:  join(fileFlags(), []cli.Flag{recordFlag(), outputFlag(), selectorFlag()}),
-		Action: p.runApply,
-	}
+		flags: func(f *flags) {
+			fileFlags(f)
+			recordFlag(f)
+			outputFlag(f)
+			selectorFlag(f)
+		},
+		run: p.runApply,
+	}.command()
 }
 
-func (p *program) runApply(c *cli.Context) error {
+func (p *program) runApply(c *call) error {
 	infos, r, err := p.manifests(c)
 	if err != nil {
 		return err
@@ -46,7 +51,7 @@ func (p *program) runApply(c *cli.Context) error {
 	var errs []error
 	for _, info := range infos {
 		p.warnings.During(r.document(info))
-		done, err := p.applyOne(c.Context, info, recorder)
+		done, err := p.applyOne(c.ctx, info, recorder)
 		if err != nil {
 			errs = append(errs, r.explain(info, err))
 			continue

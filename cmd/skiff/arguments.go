@@ -45,19 +45,19 @@ func split(app *cli.App, argv []string) (arguments, error) {
 		case len(word) > 1 && word[0] == '-':
 			var err error
 			if rest, err = a.flag(app, command, word, rest); err != nil {
-				return a, usageError{command: a.path, message: err.Error()}
+				return a, usageError{command: a.command(), message: err.Error()}
 			}
 		case len(level) > 0:
 			next := find(level, word)
+			if next == nil && len(a.path) == 0 && word == "help" {
+				rest = append(slices.Clone(rest), "--help")
+				continue
+			}
 			if next == nil {
-				return a, unknownCommand(a.path, word, level)
+				return a, unknownCommand(a.command(), word, level)
 			}
 			command, level = next, next.Subcommands
 			a.path = append(a.path, next.Name)
-			if next.Name == "help" {
-				a.operands = append(a.operands, rest...)
-				return a, nil
-			}
 		default:
 			a.operands = append(a.operands, word)
 		}
@@ -73,10 +73,10 @@ func find(commands []*cli.Command, word string) *cli.Command {
 	return commands[i]
 }
 
-func unknownCommand(path []string, word string, known []*cli.Command) error {
+func unknownCommand(path, word string, known []*cli.Command) error {
 	message := fmt.Sprintf("unknown command %q", word)
 	for _, c := range known {
-		if len(word) > 1 && !c.Hidden && (strings.HasPrefix(c.Name, word) || strings.HasPrefix(word, c.Name)) {
+		if len(word) > 1 && (strings.HasPrefix(c.Name, word) || strings.HasPrefix(word, c.Name)) {
 			message += fmt.Sprintf(" (did you mean %q?)", c.Name)
 			break
 		}
@@ -179,12 +179,17 @@ func takesValue(f cli.Flag) bool {
 	return ok && documented.TakesValue()
 }
 
+// command is the words that name the command, with the program's in front.
+func (a arguments) command() string {
+	return strings.Join(append([]string{"skiff"}, a.path...), " ")
+}
+
 // ordered is the command line in the order that the flag parser wants.
 func (a arguments) ordered() []string {
 	words := append([]string{a.program}, a.given(true)...)
 	words = append(words, a.path...)
 	words = append(words, a.given(false)...)
-	if len(a.operands) > 0 && !slices.Equal(a.path, []string{"help"}) {
+	if len(a.operands) > 0 {
 		words = append(words, "--")
 	}
 	return append(words, a.operands...)

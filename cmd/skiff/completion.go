@@ -7,15 +7,18 @@ import (
 )
 
 func (p *program) completion() *cli.Command {
-	return &cli.Command{
-		Name:      "completion",
-		Usage:     "print the completion script of a shell",
-		ArgsUsage: "bash | zsh | fish",
-		UsageText: examples(
+	return spec{
+		name:  "completion",
+		short: "print the completion script of a shell",
+		args:  "bash | zsh | fish",
+		examples: examples(
 			"source <(skiff completion bash)",
 			"skiff completion fish > ~/.config/fish/completions/skiff.fish"),
-		Action: func(c *cli.Context) error {
-			switch shell := c.Args().First(); shell {
+		run: func(c *call) error {
+			if len(c.args) != 1 {
+				return c.usage("a shell is missing: bash, zsh or fish")
+			}
+			switch shell := c.args[0]; shell {
 			case "bash":
 				printf(p.Out, "%s", bashCompletion)
 			case "zsh":
@@ -26,14 +29,12 @@ func (p *program) completion() *cli.Command {
 					return fmt.Errorf("write completion for fish: %w", err)
 				}
 				printf(p.Out, "%s", script)
-			case "":
-				return usageError{command: p.args.path, message: "a shell is missing: bash, zsh or fish"}
 			default:
-				return usageError{command: p.args.path, message: fmt.Sprintf("no completion for %q: bash, zsh and fish have one", shell)}
+				return c.usage(fmt.Sprintf("no completion for %q: bash, zsh and fish have one", shell))
 			}
 			return nil
 		},
-	}
+	}.command()
 }
 
 // Both ask the program itself what may come next: the word so far is only passed

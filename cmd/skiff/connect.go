@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/resource"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/discovery/cached/memory"
@@ -37,7 +38,7 @@ func connect(rules *clientcmd.ClientConfigLoadingRules, overrides *clientcmd.Con
 		if err != nil {
 			return nil, fmt.Errorf("read kubeconfig: %w", err)
 		}
-		config.UserAgent = "skiff/" + version()
+		config.UserAgent = "skiff/" + releaseName()
 		config.WarningHandler = w
 		config.QPS, config.Burst = 50, 300
 		return config, nil
@@ -51,7 +52,7 @@ func connect(rules *clientcmd.ClientConfigLoadingRules, overrides *clientcmd.Con
 		if err != nil {
 			return nil, err
 		}
-		return memory.NewMemCacheClient(client), nil
+		return ordered{memory.NewMemCacheClient(client)}, nil
 	})
 	c.mapper = sync.OnceValues(func() (meta.RESTMapper, error) {
 		found, err := c.discovery()
@@ -81,6 +82,17 @@ func toCluster(path, contextName, namespace string, w *warnings) *connection {
 	overrides := &clientcmd.ConfigOverrides{CurrentContext: contextName}
 	overrides.Context.Namespace = namespace
 	return connect(rules, overrides, w)
+}
+
+// ordered lists kinds in the order of the server's discovery document, and with
+// them what "get all" prints. The client that it wraps gives all groups at once,
+// but in the order of a Go map.
+type ordered struct {
+	discovery.CachedDiscoveryInterface
+}
+
+func (o ordered) ServerGroupsAndResources() ([]*metav1.APIGroup, []*metav1.APIResourceList, error) {
+	return discovery.ServerGroupsAndResources(o)
 }
 
 func (c *connection) ToRESTConfig() (*rest.Config, error) {

@@ -10,23 +10,26 @@ import (
 )
 
 func (p *program) create() *cli.Command {
-	return &cli.Command{
-		Name:      "create",
-		Usage:     "create the objects of a manifest",
-		ArgsUsage: "-f FILE",
-		UsageText: examples(
+	return spec{
+		name:  "create",
+		short: "create the objects of a manifest",
+		args:  "-f FILE",
+		examples: examples(
 			"skiff create -f deploy/go-demo-2-db.yml --record",
 			"skiff create -f deploy/              every .yaml, .yml and .json in a directory",
 			"cat web.yaml | skiff create -f -"),
-		Flags: join(fileFlags(), []cli.Flag{
-			recordFlag(), outputFlag(), selectorFlag(),
-			&cli.BoolFlag{Name: "save-config", Usage: "note the manifest in the object, as apply does, so that apply can be used on it later"},
-		}),
-		Action: p.runCreate,
-	}
+		flags: func(f *flags) {
+			fileFlags(f)
+			recordFlag(f)
+			outputFlag(f)
+			selectorFlag(f)
+			f.Bool("save-config", "", false, "note the manifest in the object, as apply does, so that apply can be used on it later")
+		},
+		run: p.runCreate,
+	}.command()
 }
 
-func (p *program) runCreate(c *cli.Context) error {
+func (p *program) runCreate(c *call) error {
 	infos, r, err := p.manifests(c)
 	if err != nil {
 		return err
@@ -46,12 +49,12 @@ func (p *program) runCreate(c *cli.Context) error {
 }
 
 // manifests gives the objects of create and apply, which work on files only.
-func (p *program) manifests(c *cli.Context) ([]*resource.Info, *request, error) {
-	if c.Args().Present() {
-		return nil, nil, usageError{command: p.args.path, message: "unexpected arguments: " + c.Args().First()}
+func (p *program) manifests(c *call) ([]*resource.Info, *request, error) {
+	if len(c.args) > 0 {
+		return nil, nil, c.usage("unexpected arguments: " + c.args[0])
 	}
 	if len(c.StringSlice("filename")) == 0 {
-		return nil, nil, usageError{command: p.args.path, message: "must specify -f FILE"}
+		return nil, nil, c.usage("must specify -f FILE")
 	}
 	r, err := p.request(c)
 	if err != nil {
@@ -68,7 +71,7 @@ func (p *program) manifests(c *cli.Context) ([]*resource.Info, *request, error) 
 	return infos, r, err
 }
 
-func (p *program) createOne(c *cli.Context, info *resource.Info, recorder genericclioptions.Recorder) error {
+func (p *program) createOne(c *call, info *resource.Info, recorder genericclioptions.Recorder) error {
 	if err := util.CreateOrUpdateAnnotation(c.Bool("save-config"), info.Object, scheme.DefaultJSONEncoder()); err != nil {
 		return err
 	}

@@ -10,8 +10,6 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/urfave/cli/v2"
-
 	"skiff/orchestrator"
 )
 
@@ -24,7 +22,7 @@ type place struct {
 	paths     orchestrator.Paths
 }
 
-func locate(c *cli.Context) (place, error) {
+func locate(c *call) (place, error) {
 	name, dir, err := dataDir(c)
 	return place{name, dir, orchestrator.PathsIn(dir)}, err
 }
@@ -36,7 +34,7 @@ func (p place) running() (int, error) { return p.paths.Running() }
 
 func (p place) options(listen string, log io.Writer) orchestrator.Options {
 	return orchestrator.Options{
-		Name: p.name, DataDir: p.dir, Listen: listen, Version: version(),
+		Name: p.name, DataDir: p.dir, Listen: listen, Version: releaseName(),
 		Log: slog.New(slog.NewTextHandler(log, nil)),
 	}
 }

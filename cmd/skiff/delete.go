@@ -20,33 +20,34 @@ import (
 )
 
 func (p *program) delete() *cli.Command {
-	return &cli.Command{
-		Name:      "delete",
-		Usage:     "delete objects, with what they own",
-		ArgsUsage: "TYPE NAME… | TYPE/NAME… | TYPE -l LABELS | TYPE --all | -f FILE",
-		UsageText: examples(
+	return spec{
+		name:  "delete",
+		short: "delete objects, with what they own",
+		args:  "TYPE NAME… | TYPE/NAME… | TYPE -l LABELS | TYPE --all | -f FILE",
+		examples: examples(
 			"skiff delete -f web.yaml",
 			"skiff delete deployment/web service/web",
 			"skiff delete pods -l app=web --now"),
-		Flags: join(fileFlags(), []cli.Flag{
-			selectorFlag(),
-			&cli.StringFlag{Name: "field-selector", Usage: "only objects with these `FIELDS`"},
-			&cli.BoolFlag{Name: "all", Usage: "all objects of the type in the namespace"},
-			&cli.BoolFlag{Name: "all-namespaces", Aliases: []string{"A"}, Usage: "in all namespaces"},
-			&cli.IntFlag{Name: "grace-period", Value: -1, Usage: "`SECONDS` for a Pod to end by itself (default: its own grace period)"},
-			&cli.BoolFlag{Name: "now", Usage: "as --grace-period=1"},
-			&cli.BoolFlag{Name: "force", Usage: "remove at once, without waiting for the containers to end"},
-			&cli.StringFlag{Name: "cascade", Value: "background", Usage: "what becomes of owned objects: `HOW` is background, foreground or orphan"},
-			&cli.BoolFlag{Name: "wait", Value: true, Usage: "wait until the objects are gone"},
-			&cli.DurationFlag{Name: "timeout", Usage: "wait this `LONG` at most (default: as long as it takes)"},
-			&cli.BoolFlag{Name: "ignore-not-found", Usage: "an object that does not exist is no error (default with --all and -l)"},
-			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "`FORMAT`: name"},
-		}),
-		Action: p.runDelete,
-	}
+		flags: func(f *flags) {
+			fileFlags(f)
+			selectorFlag(f)
+			f.String("field-selector", "", "", "only objects with these `FIELDS`")
+			f.Bool("all", "", false, "all objects of the type in the namespace")
+			f.Bool("all-namespaces", "A", false, "in all namespaces")
+			f.Int64("grace-period", -1, "`SECONDS` for a Pod to end by itself (default: its own grace period)")
+			f.Bool("now", "", false, "as --grace-period=1")
+			f.Bool("force", "", false, "remove at once, without waiting for the containers to end")
+			f.String("cascade", "", "background", "what becomes of owned objects: `HOW` is background, foreground or orphan")
+			f.Bool("wait", "", true, "wait until the objects are gone")
+			f.Duration("timeout", 0, "wait this `LONG` at most (default: as long as it takes)")
+			f.Bool("ignore-not-found", "", false, "an object that does not exist is no error (default with --all and -l)")
+			f.String("output", "o", "", "`FORMAT`: name")
+		},
+		run: p.runDelete,
+	}.command()
 }
 
-func (p *program) runDelete(c *cli.Context) error {
+func (p *program) runDelete(c *call) error {
 	options, err := deleteOptions(c)
 	if err != nil {
 		return err
@@ -72,13 +73,13 @@ func (p *program) runDelete(c *cli.Context) error {
 	return p.deleteAll(c, infos, options)
 }
 
-func (p *program) toDelete(c *cli.Context, r *request) ([]*resource.Info, error) {
+func (p *program) toDelete(c *call, r *request) ([]*resource.Info, error) {
 	selected := c.String("selector") != "" || c.String("field-selector") != ""
 	if c.Bool("all") && selected {
 		return nil, errors.New("cannot set --all and a selector at the same time")
 	}
 	if len(r.args) == 0 && !r.byFile {
-		return nil, usageError{command: p.args.path, message: "you must specify what to delete: TYPE/NAME, or a manifest with -f"}
+		return nil, c.usage("you must specify what to delete: TYPE/NAME, or a manifest with -f")
 	}
 	b, err := r.builder(untyped)
 	if err != nil {
@@ -90,8 +91,8 @@ func (p *program) toDelete(c *cli.Context, r *request) ([]*resource.Info, error)
 		ResourceTypeOrNameArgs(false, r.args...).RequireObject(false).Flatten().Do().Infos()
 }
 
-func deleteOptions(c *cli.Context) (*metav1.DeleteOptions, error) {
-	grace := int64(c.Int("grace-period"))
+func deleteOptions(c *call) (*metav1.DeleteOptions, error) {
+	grace := int64(c.Int64("grace-period"))
 	switch {
 	case c.Bool("now") && c.IsSet("grace-period"):
 		return nil, errors.New("--now and --grace-period cannot be specified together")
@@ -121,7 +122,7 @@ func deleteOptions(c *cli.Context) (*metav1.DeleteOptions, error) {
 }
 
 // deleteAll asks for all deletions before it waits for any.
-func (p *program) deleteAll(c *cli.Context, infos []*resource.Info, options *metav1.DeleteOptions) error {
+func (p *program) deleteAll(c *call, infos []*resource.Info, options *metav1.DeleteOptions) error {
 	tolerant := c.Bool("ignore-not-found")
 	if !c.IsSet("ignore-not-found") {
 		tolerant = c.Bool("all") || c.String("selector") != "" || c.String("field-selector") != ""
@@ -145,7 +146,7 @@ func (p *program) deleteAll(c *cli.Context, infos []*resource.Info, options *met
 		p.sayDeleted(c, info, options.GracePeriodSeconds)
 	}
 	if c.Bool("wait") {
-		ctx := c.Context
+		ctx := c.ctx
 		if timeout := c.Duration("timeout"); timeout > 0 {
 			var cancel context.CancelFunc
 			ctx, cancel = context.WithTimeoutCause(ctx, timeout, fmt.Errorf("timed out after %s", timeout))
@@ -170,7 +171,7 @@ func deletedUID(answer runtime.Object) types.UID {
 	return ""
 }
 
-func (p *program) sayDeleted(c *cli.Context, info *resource.Info, grace *int64) {
+func (p *program) sayDeleted(c *call, info *resource.Info, grace *int64) {
 	kind := strings.ToLower(info.Mapping.GroupVersionKind.Kind)
 	if group := info.Mapping.GroupVersionKind.Group; group != "" {
 		kind += "." + group

@@ -11,30 +11,31 @@ import (
 )
 
 func (p *program) describe() *cli.Command {
-	return &cli.Command{
-		Name:      "describe",
-		Usage:     "tell everything about objects, their events included",
-		ArgsUsage: "TYPE [NAME or its beginning] | TYPE/NAME… | -f FILE",
-		UsageText: examples(
+	return spec{
+		name:  "describe",
+		short: "tell everything about objects, their events included",
+		args:  "TYPE [NAME or its beginning] | TYPE/NAME… | -f FILE",
+		examples: examples(
 			"skiff describe deployment web",
 			"skiff describe -f deploy/go-demo-2-db.yml",
 			"skiff describe pods -l app=web"),
-		Flags: join(fileFlags(), []cli.Flag{
-			selectorFlag(),
-			&cli.BoolFlag{Name: "all-namespaces", Aliases: []string{"A"}, Usage: "in all namespaces"},
-			&cli.BoolFlag{Name: "show-events", Value: true, Usage: "with the events (default: if it is one object)"},
-		}),
-		Action: p.runDescribe,
-	}
+		flags: func(f *flags) {
+			fileFlags(f)
+			selectorFlag(f)
+			f.Bool("all-namespaces", "A", false, "in all namespaces")
+			f.Bool("show-events", "", true, "with the events (default: if it is one object)")
+		},
+		run: p.runDescribe,
+	}.command()
 }
 
-func (p *program) runDescribe(c *cli.Context) error {
+func (p *program) runDescribe(c *call) error {
 	r, err := p.request(c)
 	if err != nil {
 		return err
 	}
 	if len(r.args) == 0 && !r.byFile {
-		return usageError{command: p.args.path, message: "you must specify the type of resource to describe"}
+		return c.usage("you must specify the type of resource to describe")
 	}
 	b, err := r.builder(untyped)
 	if err != nil {

@@ -11,20 +11,20 @@ import (
 )
 
 func (p *program) down() *cli.Command {
-	return &cli.Command{
-		Name:  "down",
-		Usage: "stop the containers, with their grace periods, and skiff",
-		Description: `What was created is kept and starts again with "skiff up". With --purge,
+	return spec{
+		name:  "down",
+		short: "stop the containers, with their grace periods, and skiff",
+		long: `What was created is kept and starts again with "skiff up". With --purge,
 everything of the instance is removed: containers, networks, volumes and files.`,
-		UsageText: examples("skiff down", "skiff --name test down --purge"),
-		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "purge", Usage: "remove everything of the instance"},
+		examples: examples("skiff down", "skiff --name test down --purge"),
+		flags: func(f *flags) {
+			f.Bool("purge", "", false, "remove everything of the instance")
 		},
-		Action: p.runDown,
-	}
+		run: p.runDown,
+	}.command()
 }
 
-func (p *program) runDown(c *cli.Context) error {
+func (p *program) runDown(c *call) error {
 	at, err := locate(c)
 	if err != nil {
 		return err
@@ -37,7 +37,7 @@ func (p *program) runDown(c *cli.Context) error {
 		return errNotRunning
 	}
 	if pid != 0 {
-		if err := at.stop(c.Context, pid); err != nil {
+		if err := at.stop(c.ctx, pid); err != nil {
 			return err
 		}
 	}
@@ -48,7 +48,7 @@ func (p *program) runDown(c *cli.Context) error {
 	if err := p.forget(at); err != nil {
 		return err
 	}
-	if err := at.purge(c.Context); err != nil {
+	if err := at.purge(c.ctx); err != nil {
 		return fmt.Errorf("remove instance %q: %w", at.name, err)
 	}
 	printf(p.Out, "instance %q removed\n", at.name)

@@ -25,26 +25,30 @@ import (
 )
 
 func (p *program) edit() *cli.Command {
-	return &cli.Command{
-		Name:      "edit",
-		Usage:     "change objects in an editor",
-		ArgsUsage: "TYPE/NAME… | TYPE NAME | -f FILE",
-		Description: `The editor is $KUBE_EDITOR, else $EDITOR, else vi. Where the server does not
+	return spec{
+		name:  "edit",
+		short: "change objects in an editor",
+		args:  "TYPE/NAME… | TYPE NAME | -f FILE",
+		long: `The editor is $KUBE_EDITOR, else $EDITOR, else vi. Where the server does not
 accept the change, the editor opens again and says why.`,
-		UsageText: examples(
+		examples: examples(
 			"skiff edit deployment/web",
 			"skiff edit -f deploy/go-demo-2-db.yml",
 			"KUBE_EDITOR='code --wait' skiff edit service/web"),
-		Flags:  join(fileFlags(), []cli.Flag{recordFlag(), outputFlag()}),
-		Action: p.runEdit,
-	}
+		flags: func(f *flags) {
+			fileFlags(f)
+			recordFlag(f)
+			outputFlag(f)
+		},
+		run: p.runEdit,
+	}.command()
 }
 
 // editing is one run of the edit command: the objects as they were, and what is
 // wrong with the text so far.
 type editing struct {
 	*program
-	c        *cli.Context
+	c        *call
 	r        *request
 	infos    []*resource.Info
 	recorder genericclioptions.Recorder
@@ -52,7 +56,7 @@ type editing struct {
 	reasons  []string
 }
 
-func (p *program) runEdit(c *cli.Context) error {
+func (p *program) runEdit(c *call) error {
 	r, err := p.request(c)
 	if err != nil {
 		return err
@@ -62,7 +66,7 @@ func (p *program) runEdit(c *cli.Context) error {
 		return err
 	}
 	if len(r.args) == 0 && !r.byFile {
-		return usageError{command: p.args.path, message: "must specify what to edit: TYPE/NAME, or a manifest with -f"}
+		return c.usage("must specify what to edit: TYPE/NAME, or a manifest with -f")
 	}
 	b, err := r.builder(untyped)
 	if err != nil {

@@ -21,12 +21,12 @@ var errNotRunning = errors.New(`skiff is not running: start it with "skiff up -d
 
 // usageError is a command line that cannot be understood.
 type usageError struct {
-	command []string
+	command string // its words, with the program's
 	message string
 }
 
 func (e usageError) Error() string {
-	return fmt.Sprintf("error: %s\nSee '%s --help' for usage.", e.message, strings.Join(append([]string{"skiff"}, e.command...), " "))
+	return fmt.Sprintf("error: %s\nSee '%s --help' for usage.", e.message, e.command)
 }
 
 // report tells the user about an error in kubectl's words and gives the exit code.

@@ -16,50 +16,50 @@ import (
 	"k8s.io/cli-runtime/pkg/resource"
 	"k8s.io/client-go/rest"
 	kubectlget "k8s.io/kubectl/pkg/cmd/get"
-	"k8s.io/kubectl/pkg/scheme"
 )
 
 func (p *program) get() *cli.Command {
-	return &cli.Command{
-		Name:      "get",
-		Usage:     "list objects",
-		ArgsUsage: "TYPE [NAME…] | TYPE/NAME… | -f FILE",
-		UsageText: examples(
+	return spec{
+		name:  "get",
+		short: "list objects",
+		args:  "TYPE [NAME…] | TYPE/NAME… | -f FILE",
+		examples: examples(
 			"skiff get all",
 			"skiff get pods -o wide -w           see Pods change",
 			"skiff get deployment web -o yaml",
 			"skiff get -f web.yaml",
 			"skiff get pods -l app=web -o jsonpath='{.items[*].status.podIP}'",
 			"skiff get events --sort-by=.lastTimestamp"),
-		Flags: join(fileFlags(), []cli.Flag{
-			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "`FORMAT`: wide, yaml, json, name, jsonpath=…, custom-columns=…, go-template=…"},
-			selectorFlag(),
-			&cli.StringFlag{Name: "field-selector", Usage: "only objects with these `FIELDS`: status.phase=Running"},
-			&cli.BoolFlag{Name: "all-namespaces", Aliases: []string{"A"}, Usage: "in all namespaces"},
-			&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "after the list, show every change"},
-			&cli.BoolFlag{Name: "watch-only", Usage: "show every change, not the list"},
-			&cli.BoolFlag{Name: "show-labels", Usage: "labels as the last column"},
-			&cli.StringSliceFlag{Name: "label-columns", Aliases: []string{"L"}, Usage: "the values of these `LABELS` as columns"},
-			&cli.BoolFlag{Name: "show-kind", Usage: "the kind in front of every name"},
-			&cli.BoolFlag{Name: "no-headers", Usage: "no line of column names"},
-			&cli.StringFlag{Name: "sort-by", Usage: "sort by the field at this `JSONPATH`: .metadata.creationTimestamp"},
-			&cli.BoolFlag{Name: "show-managed-fields", Usage: "keep managedFields in yaml and json"},
-			&cli.BoolFlag{Name: "ignore-not-found", Usage: "an object that does not exist is no error"},
-		}),
-		Action: p.runGet,
-	}
+		flags: func(f *flags) {
+			fileFlags(f)
+			f.String("output", "o", "", "`FORMAT`: wide, yaml, json, name, jsonpath=…, custom-columns=…, custom-columns-file=…")
+			selectorFlag(f)
+			f.String("field-selector", "", "", "only objects with these `FIELDS`: status.phase=Running")
+			f.Bool("all-namespaces", "A", false, "in all namespaces")
+			f.Bool("watch", "w", false, "after the list, show every change")
+			f.Bool("watch-only", "", false, "show every change, not the list")
+			f.Bool("show-labels", "", false, "labels as the last column")
+			f.Strings("label-columns", "L", "the values of these `LABELS` as columns")
+			f.Bool("show-kind", "", false, "the kind in front of every name")
+			f.Bool("no-headers", "", false, "no line of column names")
+			f.String("sort-by", "", "", "sort by the field at this `JSONPATH`: .metadata.creationTimestamp")
+			f.Bool("show-managed-fields", "", false, "keep managedFields in yaml and json")
+			f.Bool("ignore-not-found", "", false, "an object that does not exist is no error")
+		},
+		run: p.runGet,
+	}.command()
 }
 
 // getting is one run of the get command.
 type getting struct {
 	*program
 	*request
-	c       *cli.Context
+	c       *call
 	forUser bool // a table, not a format for programs
 	sortBy  string
 }
 
-func (p *program) runGet(c *cli.Context) error {
+func (p *program) runGet(c *call) error {
 	r, err := p.request(c)
 	if err != nil {
 		return err
@@ -70,7 +70,7 @@ func (p *program) runGet(c *cli.Context) error {
 		return fmt.Errorf("--show-labels option cannot be used with %s printer", output)
 	}
 	if len(r.args) == 0 && !r.byFile {
-		return usageError{command: p.args.path, message: "you must specify the type of resource to get: pods, deployments, services, all …"}
+		return c.usage("you must specify the type of resource to get: pods, deployments, services, all …")
 	}
 	if c.Bool("watch") || c.Bool("watch-only") {
 		return g.watch()
@@ -126,25 +126,21 @@ func (g *getting) askForTable(request *rest.Request) {
 }
 
 func (g *getting) printer(mapping *meta.RESTMapping, withNamespace, withKind bool) (printers.ResourcePrinter, error) {
-	flags := kubectlget.NewGetPrintFlags()
-	output, noHeaders := g.c.String("output"), g.c.Bool("no-headers")
-	flags.OutputFormat, flags.NoHeaders = &output, &noHeaders
-	showLabels, columns := g.c.Bool("show-labels"), g.c.StringSlice("label-columns")
-	flags.HumanReadableFlags.ShowLabels, flags.HumanReadableFlags.ColumnLabels = &showLabels, &columns
-	flags.JSONYamlPrintFlags.ShowManagedFields = g.c.Bool("show-managed-fields")
-	if mapping != nil {
-		flags.SetKind(mapping.GroupVersionKind.GroupKind())
+	output := g.c.String("output")
+	var printer printers.ResourcePrinter
+	var err error
+	switch {
+	case g.forUser:
+		printer = g.tablePrinter(mapping, withNamespace, withKind)
+	case strings.HasPrefix(output, "custom-columns"):
+		printer, err = columnsPrinter(output, g.c.Bool("no-headers"))
+	default:
+		printer, err = formatPrinter(output, g.c.Bool("show-managed-fields"))
 	}
-	flags.HumanReadableFlags.WithNamespace = withNamespace
-	kind := withKind || g.c.Bool("show-kind")
-	flags.HumanReadableFlags.ShowKind = &kind
-	printer, err := flags.ToPrinter()
 	if err != nil {
 		return nil, err
 	}
-	if printer, err = printers.NewTypeSetter(scheme.Scheme).WrapToPrinter(printer, nil); err != nil {
-		return nil, err
-	}
+	printer = withKinds(printer)
 	if g.sortBy != "" {
 		printer = &kubectlget.SortingPrinter{Delegate: printer, SortField: g.sortBy}
 	}
@@ -152,6 +148,21 @@ func (g *getting) printer(mapping *meta.RESTMapping, withNamespace, withKind boo
 		printer = &kubectlget.TablePrinter{Delegate: printer}
 	}
 	return printer, nil
+}
+
+func (g *getting) tablePrinter(mapping *meta.RESTMapping, withNamespace, withKind bool) printers.ResourcePrinter {
+	options := printers.PrintOptions{
+		NoHeaders:     g.c.Bool("no-headers"),
+		Wide:          g.c.String("output") == "wide",
+		WithNamespace: withNamespace,
+		WithKind:      withKind || g.c.Bool("show-kind"),
+		ShowLabels:    g.c.Bool("show-labels"),
+		ColumnLabels:  g.c.StringSlice("label-columns"),
+	}
+	if mapping != nil {
+		options.Kind = mapping.GroupVersionKind.GroupKind()
+	}
+	return printers.NewTablePrinter(options)
 }
 
 func (g *getting) printTables(result *resource.Result) error {

@@ -1,78 +1,96 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 )
 
-const appHelp = `{{.Name}}: {{.Usage}}
+const appHelp = `{{.Description}}
 
-{{.Description}}
+Usage:
+   {{.Name}} COMMAND [options]
 
-EXAMPLES:
+Examples:
    {{indent 3 .UsageText | trim}}
-
-COMMANDS:{{range .VisibleCategories}}{{if .Name}}
-
-   {{.Name}}:{{end}}{{range .VisibleCommands}}
-     {{join .Names ", "}}{{"\t"}}{{.Usage}}{{end}}{{end}}
-
-OPTIONS, before or after any command:
-   {{range $i, $f := .VisibleFlags}}{{if $i}}
-   {{end}}{{$f}}{{end}}
+%s
+Options, before or after any command:{{range .VisibleFlags}}
+   {{.}}{{end}}
 
 "{{.Name}} COMMAND --help" tells more about a command.
 `
 
-const commandHelp = `{{.HelpName}}: {{.Usage}}
+const commandHelp = `{{.HelpName}}: {{.Usage}}{{if .Description}}
 
-USAGE:
-   {{.HelpName}}{{if .ArgsUsage}} {{.ArgsUsage}}{{end}}{{if .Description}}
+{{.Description}}{{end}}
 
-{{.Description}}{{end}}{{if .UsageText}}
+Usage:
+   {{.HelpName}}{{if .VisibleCommands}} COMMAND{{end}}{{if .ArgsUsage}} {{.ArgsUsage}}{{end}}{{if .UsageText}}
 
-EXAMPLES:
+Examples:
    {{indent 3 .UsageText | trim}}{{end}}{{if .VisibleCommands}}
 
-COMMANDS:{{range .VisibleCommands}}
+Commands:{{range .VisibleCommands}}
    {{.Name}}{{"\t"}}{{.Usage}}{{end}}{{end}}{{if .VisibleFlags}}
 
-OPTIONS:
-   {{range $i, $f := .VisibleFlags}}{{if $i}}
-   {{end}}{{$f}}{{end}}{{end}}
+Options:{{range .VisibleFlags}}
+   {{.}}{{end}}{{end}}
 
-The options of "skiff --help" (--name, --namespace, --kubeconfig …) go with every command.
+With every command go --name, --data-dir, --namespace (-n), --kubeconfig and --context: see "skiff --help".
 `
 
-// examples joins the lines of a command's examples.
-func examples(lines ...string) string { return strings.Join(lines, "\n") }
-
-// Flags that several commands have.
-
-func fileFlags() []cli.Flag {
-	return []cli.Flag{
-		&cli.StringSliceFlag{Name: "filename", Aliases: []string{"f"}, Usage: "manifest `FILE`, directory, http(s) URL, or - for standard input; may repeat"},
-		&cli.BoolFlag{Name: "recursive", Aliases: []string{"R"}, Usage: "read the directories below those named with -f, too"},
-	}
-}
-
-func selectorFlag() cli.Flag {
-	return &cli.StringFlag{Name: "selector", Aliases: []string{"l"}, Usage: "only objects with these `LABELS`: key=value, key!=value, 'key in (a,b)'"}
-}
-
-func outputFlag() cli.Flag {
-	return &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "print the result as `FORMAT`: name, json, yaml, jsonpath=…, go-template=…"}
-}
-
-func recordFlag() cli.Flag {
-	return &cli.BoolFlag{Name: "record", Usage: "write this command line to the object's kubernetes.io/change-cause (deprecated by kubectl)"}
-}
-
-func join(groups ...[]cli.Flag) []cli.Flag {
-	var all []cli.Flag
+// listGroups is the program's part of appHelp; the library sorts groups by name.
+func listGroups(groups []group) string {
+	var b strings.Builder
 	for _, g := range groups {
-		all = append(all, g...)
+		b.WriteString("\n" + g.title + ":\n")
+		for _, command := range g.commands {
+			fmt.Fprintf(&b, "   %-11s %s\n", command.Name, command.Usage)
+		}
 	}
-	return all
+	return b.String()
+}
+
+func init() {
+	// A global of the library; the only way to have flags written as below.
+	cli.FlagStringer = flagLine
+}
+
+// flagLine is a flag's line of help, in the form that users of kubectl know.
+func flagLine(f cli.Flag) string {
+	documented, ok := f.(cli.DocGenerationFlag)
+	if !ok {
+		return "--" + f.Names()[0]
+	}
+	short, long := "    ", "--"+f.Names()[0]
+	if names := f.Names(); len(names) > 1 {
+		short = "-" + names[1] + ", "
+	}
+	placeholder, usage := unquote(documented.GetUsage())
+	if documented.TakesValue() {
+		long += " " + placeholder
+	}
+	value := documented.GetValue()
+	if b, isBool := f.(*cli.BoolFlag); isBool {
+		if value = ""; b.Value {
+			value = "true"
+		}
+	}
+	switch value {
+	case "", "0", "-1", "0s", "[]":
+	default:
+		usage += fmt.Sprintf(" (default %s)", value)
+	}
+	return short + long + "\t" + usage
+}
+
+// unquote finds the name of a flag's value, which stands in backquotes.
+func unquote(usage string) (placeholder, text string) {
+	before, rest, found := strings.Cut(usage, "`")
+	name, after, closed := strings.Cut(rest, "`")
+	if !found || !closed {
+		return "VALUE", usage
+	}
+	return name, before + name + after
 }

@@ -9,22 +9,22 @@ import (
 )
 
 func (p *program) kubeconfig() *cli.Command {
-	return &cli.Command{
-		Name:  "kubeconfig",
-		Usage: "print the kubeconfig of the instance, for kubectl, k9s and programs",
-		Description: `Whoever can read it can command the instance, and with it the Docker Engine:
+	return spec{
+		name:  "kubeconfig",
+		short: "print the kubeconfig of the instance, for kubectl, k9s and programs",
+		long: `Whoever can read it can command the instance, and with it the Docker Engine:
 it is stored readable by its owner only.`,
-		UsageText: examples(
+		examples: examples(
 			"skiff kubeconfig > skiff.yaml && kubectl --kubeconfig skiff.yaml get pods",
 			"skiff kubeconfig --merge && kubectl --context skiff get pods"),
-		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "merge", Usage: "add it as a context to your own kubeconfig instead ($KUBECONFIG or ~/.kube/config)"},
+		flags: func(f *flags) {
+			f.Bool("merge", "", false, "add it as a context to your own kubeconfig instead ($KUBECONFIG or ~/.kube/config)")
 		},
-		Action: p.runKubeconfig,
-	}
+		run: p.runKubeconfig,
+	}.command()
 }
 
-func (p *program) runKubeconfig(c *cli.Context) error {
+func (p *program) runKubeconfig(c *call) error {
 	at, err := locate(c)
 	if err != nil {
 		return err

@@ -21,38 +21,38 @@ import (
 )
 
 func (p *program) logs() *cli.Command {
-	return &cli.Command{
-		Name:      "logs",
-		Usage:     "print what containers have written",
-		ArgsUsage: "POD [CONTAINER] | TYPE/NAME | -l LABELS",
-		UsageText: examples(
+	return spec{
+		name:  "logs",
+		short: "print what containers have written",
+		args:  "POD [CONTAINER] | TYPE/NAME | -l LABELS",
+		examples: examples(
 			"skiff logs deployment/web --tail=20",
 			"skiff logs -f web-6f89cd886-x2x7q",
 			"skiff logs -p -c db go-demo-2-db-6f89cd886-4zzcn     of the container before the restart",
 			"skiff logs -l app=web --prefix"),
-		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on with what is written from now on"},
-			&cli.StringFlag{Name: "container", Aliases: []string{"c"}, Usage: "of this `CONTAINER` (default: the first)"},
-			&cli.BoolFlag{Name: "all-containers", Usage: "of all containers"},
-			&cli.BoolFlag{Name: "all-pods", Usage: "of all Pods, each line with its Pod in front"},
-			&cli.BoolFlag{Name: "previous", Aliases: []string{"p"}, Usage: "of the container before its last restart"},
-			&cli.Int64Flag{Name: "tail", Value: -1, Usage: "only the last `LINES` (default: all; 10 with -l)"},
-			&cli.DurationFlag{Name: "since", Usage: "only what is younger than this `LONG`: 5s, 2m, 3h"},
-			&cli.StringFlag{Name: "since-time", Usage: "only what is younger than this `TIME`: 2026-01-02T15:04:05Z"},
-			&cli.Int64Flag{Name: "limit-bytes", Usage: "at most this many `BYTES`"},
-			&cli.BoolFlag{Name: "timestamps", Usage: "with the time of each line"},
-			&cli.BoolFlag{Name: "prefix", Usage: "with Pod and container in front of each line"},
-			&cli.DurationFlag{Name: "pod-running-timeout", Value: 20 * time.Second, Usage: "wait this `LONG` for a Pod to be there"},
-			selectorFlag(),
+		flags: func(f *flags) {
+			f.Bool("follow", "f", false, "go on with what is written from now on")
+			f.String("container", "c", "", "of this `CONTAINER` (default: the first)")
+			f.Bool("all-containers", "", false, "of all containers")
+			f.Bool("all-pods", "", false, "of all Pods, each line with its Pod in front")
+			f.Bool("previous", "p", false, "of the container before its last restart")
+			f.Int64("tail", -1, "only the last `LINES` (default: all; 10 with -l)")
+			f.Duration("since", 0, "only what is younger than this `LONG`: 5s, 2m, 3h")
+			f.String("since-time", "", "", "only what is younger than this `TIME`: 2026-01-02T15:04:05Z")
+			f.Int64("limit-bytes", 0, "at most this many `BYTES`")
+			f.Bool("timestamps", "", false, "with the time of each line")
+			f.Bool("prefix", "", false, "with Pod and container in front of each line")
+			f.Duration("pod-running-timeout", 20*time.Second, "wait this `LONG` for a Pod to be there")
+			selectorFlag(f)
 		},
-		Action: p.runLogs,
-	}
+		run: p.runLogs,
+	}.command()
 }
 
-func (p *program) runLogs(c *cli.Context) error {
+func (p *program) runLogs(c *call) error {
 	options, err := logOptions(c)
 	if err != nil {
-		return usageError{command: p.args.path, message: err.Error()}
+		return c.usage(err.Error())
 	}
 	conn, err := p.connect(c)
 	if err != nil {
@@ -75,11 +75,11 @@ func (p *program) runLogs(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return p.printLogs(c.Context, streams, options.Follow, c.Bool("prefix") || c.Bool("all-pods"))
+	return p.printLogs(c.ctx, streams, options.Follow, c.Bool("prefix") || c.Bool("all-pods"))
 }
 
-func logOptions(c *cli.Context) (*corev1.PodLogOptions, error) {
-	args, selector := c.Args().Slice(), c.String("selector")
+func logOptions(c *call) (*corev1.PodLogOptions, error) {
+	args, selector := c.args, c.String("selector")
 	options := &corev1.PodLogOptions{
 		Container: c.String("container"), Follow: c.Bool("follow"), Previous: c.Bool("previous"), Timestamps: c.Bool("timestamps"),
 	}
@@ -116,7 +116,7 @@ func logOptions(c *cli.Context) (*corev1.PodLogOptions, error) {
 	return options, setSince(c, options)
 }
 
-func setSince(c *cli.Context, options *corev1.PodLogOptions) error {
+func setSince(c *call, options *corev1.PodLogOptions) error {
 	if since := c.Duration("since"); since > 0 {
 		seconds := int64((since + time.Second - 1) / time.Second)
 		options.SinceSeconds = &seconds
@@ -133,7 +133,7 @@ func setSince(c *cli.Context, options *corev1.PodLogOptions) error {
 
 // loggingObject is the object whose logs are asked for: a Pod, something that
 // has Pods, or the list of those that a selector finds.
-func loggingObject(c *cli.Context, conn *connection) (runtime.Object, error) {
+func loggingObject(c *call, conn *connection) (runtime.Object, error) {
 	namespace, _, err := conn.namespace()
 	if err != nil {
 		return nil, err
@@ -142,7 +142,7 @@ func loggingObject(c *cli.Context, conn *connection) (runtime.Object, error) {
 	if selector := c.String("selector"); selector != "" {
 		b.ResourceTypes("pods").LabelSelectorParam(selector)
 	} else {
-		b.ResourceNames("pods", c.Args().First())
+		b.ResourceNames("pods", c.args[0])
 	}
 	infos, err := b.Do().Infos()
 	if err != nil {

@@ -5,11 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/urfave/cli/v2"
 	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/cli-runtime/pkg/genericclioptions"
-	"k8s.io/cli-runtime/pkg/printers"
 	"k8s.io/cli-runtime/pkg/resource"
 	"k8s.io/kubectl/pkg/scheme"
 
@@ -28,11 +24,11 @@ type request struct {
 
 // request reads the manifests that -f names and checks that the server has
 // their kinds; nothing is sent before all of them are sound.
-func (p *program) request(c *cli.Context) (*request, error) {
-	r := &request{args: c.Args().Slice(), byFile: len(c.StringSlice("filename")) > 0}
+func (p *program) request(c *call) (*request, error) {
+	r := &request{args: c.args, byFile: len(c.StringSlice("filename")) > 0}
 	if r.byFile {
 		var err error
-		r.docs, err = manifest.Load(c.Context, manifest.Options{
+		r.docs, err = manifest.Load(c.ctx, manifest.Options{
 			Files: c.StringSlice("filename"), Recursive: c.Bool("recursive"), Stdin: p.In,
 		})
 		if err != nil {
@@ -127,20 +123,4 @@ func (r *request) live(selector string, all bool) ([]*resource.Info, error) {
 	return b.LabelSelectorParam(selector).
 		ResourceTypeOrNameArgs(all, r.args...).
 		Latest().Flatten().Do().Infos()
-}
-
-// say prints what has been done to an object, in the form that -o asks for.
-func (p *program) say(c *cli.Context, obj runtime.Object, done string) error {
-	printer, err := resultPrinter(c, done)
-	if err != nil {
-		return err
-	}
-	return printer.PrintObj(obj, p.Out)
-}
-
-func resultPrinter(c *cli.Context, done string) (printers.ResourcePrinter, error) {
-	flags := genericclioptions.NewPrintFlags(done).WithTypeSetter(scheme.Scheme)
-	output := c.String("output")
-	flags.OutputFormat = &output
-	return flags.ToPrinter()
 }

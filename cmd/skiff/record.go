@@ -1,12 +1,11 @@
 package main
 
 import (
-	"github.com/urfave/cli/v2"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 )
 
 // recorder writes the command line to objects if --record asks for it.
-func (p *program) recorder(c *cli.Context) (genericclioptions.Recorder, error) {
+func (p *program) recorder(c *call) (genericclioptions.Recorder, error) {
 	if c.IsSet("record") {
 		printf(p.ErrOut, "Flag --record has been deprecated, --record will be removed in the future\n")
 	}

@@ -18,27 +18,31 @@ import (
 )
 
 func (p *program) rollout() *cli.Command {
-	return &cli.Command{
-		Name:  "rollout",
-		Usage: "watch, undo, pause, resume and repeat updates",
-		Subcommands: []*cli.Command{
+	return spec{
+		name:  "rollout",
+		short: "watch, undo, pause, resume and repeat updates",
+		subs: []*cli.Command{
 			p.rolloutStatus(), p.rolloutHistory(), p.rolloutUndo(),
 			p.rolloutChange("pause", "paused", "hold an update back: changes of the template wait until it is resumed", polymorphichelpers.ObjectPauserFn),
 			p.rolloutChange("resume", "resumed", "let a paused update go on", polymorphichelpers.ObjectResumerFn),
 			p.rolloutChange("restart", "restarted", "replace all Pods by new ones, as an update does", polymorphichelpers.ObjectRestarterFn),
 		},
-	}
+	}.command()
 }
 
 const rolloutArgs = "TYPE/NAME… | TYPE NAME | -f FILE"
 
 // rolloutChange is a command that only marks the object; edit does that.
 func (p *program) rolloutChange(name, done, usage string, edit func(runtime.Object) ([]byte, error)) *cli.Command {
-	return &cli.Command{
-		Name: name, Usage: usage, ArgsUsage: rolloutArgs,
-		UsageText: examples("skiff rollout "+name+" deployment/web", "skiff rollout "+name+" -f web.yaml"),
-		Flags:     join(fileFlags(), []cli.Flag{outputFlag(), selectorFlag()}),
-		Action: func(c *cli.Context) error {
+	return spec{
+		name: name, short: usage, args: rolloutArgs,
+		examples: examples("skiff rollout "+name+" deployment/web", "skiff rollout "+name+" -f web.yaml"),
+		flags: func(f *flags) {
+			fileFlags(f)
+			outputFlag(f)
+			selectorFlag(f)
+		},
+		run: func(c *call) error {
 			infos, _, err := p.rolling(c)
 			if err != nil {
 				return err
@@ -63,17 +67,17 @@ func (p *program) rolloutChange(name, done, usage string, edit func(runtime.Obje
 			}
 			return utilerrors.NewAggregate(errs)
 		},
-	}
+	}.command()
 }
 
 // rolling gives the objects that a rollout command is about, as they are now.
-func (p *program) rolling(c *cli.Context) ([]*resource.Info, *request, error) {
+func (p *program) rolling(c *call) ([]*resource.Info, *request, error) {
 	r, err := p.request(c)
 	if err != nil {
 		return nil, nil, err
 	}
 	if len(r.args) == 0 && !r.byFile {
-		return nil, nil, usageError{command: p.args.path, message: "required resource not specified"}
+		return nil, nil, c.usage("required resource not specified")
 	}
 	infos, err := r.live(c.String("selector"), true)
 	if err != nil {
@@ -105,17 +109,20 @@ func onlyRolling(infos []*resource.Info) []*resource.Info {
 }
 
 func (p *program) rolloutHistory() *cli.Command {
-	return &cli.Command{
-		Name: "history", Usage: "list the revisions that an update can be undone to", ArgsUsage: rolloutArgs,
-		UsageText: examples("skiff rollout history deployment/web", "skiff rollout history deployment/web --revision=2     its Pod template"),
-		Flags: join(fileFlags(), []cli.Flag{
-			&cli.Int64Flag{Name: "revision", Usage: "show the Pod template of this `REVISION`"}, outputFlag(), selectorFlag(),
-		}),
-		Action: p.runRolloutHistory,
-	}
+	return spec{
+		name: "history", short: "list the revisions that an update can be undone to", args: rolloutArgs,
+		examples: examples("skiff rollout history deployment/web", "skiff rollout history deployment/web --revision=2     its Pod template"),
+		flags: func(f *flags) {
+			fileFlags(f)
+			f.Int64("revision", 0, "show the Pod template of this `REVISION`")
+			outputFlag(f)
+			selectorFlag(f)
+		},
+		run: p.runRolloutHistory,
+	}.command()
 }
 
-func (p *program) runRolloutHistory(c *cli.Context) error {
+func (p *program) runRolloutHistory(c *call) error {
 	revision := c.Int64("revision")
 	if revision < 0 {
 		return fmt.Errorf("revision must be a positive integer: %d", revision)
@@ -133,7 +140,7 @@ func (p *program) runRolloutHistory(c *cli.Context) error {
 	return utilerrors.NewAggregate(errs)
 }
 
-func (p *program) showHistory(c *cli.Context, r *request, info *resource.Info, revision int64) error {
+func (p *program) showHistory(c *call, r *request, info *resource.Info, revision int64) error {
 	viewer, err := polymorphichelpers.HistoryViewerFn(r, info.Mapping)
 	if err != nil {
 		return err
@@ -156,7 +163,7 @@ func (p *program) showHistory(c *cli.Context, r *request, info *resource.Info, r
 	return p.say(c, info.Object, with+"\n"+text)
 }
 
-func (p *program) sayRevisions(c *cli.Context, revisions map[int64]runtime.Object, wanted int64) error {
+func (p *program) sayRevisions(c *call, revisions map[int64]runtime.Object, wanted int64) error {
 	for _, revision := range slices.Sorted(maps.Keys(revisions)) {
 		if wanted > 0 && revision != wanted {
 			continue
@@ -172,13 +179,16 @@ func (p *program) sayRevisions(c *cli.Context, revisions map[int64]runtime.Objec
 }
 
 func (p *program) rolloutUndo() *cli.Command {
-	return &cli.Command{
-		Name: "undo", Usage: "go back to an earlier revision", ArgsUsage: rolloutArgs,
-		UsageText: examples("skiff rollout undo deployment/web", "skiff rollout undo deployment/web --to-revision=1"),
-		Flags: join(fileFlags(), []cli.Flag{
-			&cli.Int64Flag{Name: "to-revision", Usage: "the `REVISION` to go back to (default: the one before this)"}, outputFlag(), selectorFlag(),
-		}),
-		Action: func(c *cli.Context) error {
+	return spec{
+		name: "undo", short: "go back to an earlier revision", args: rolloutArgs,
+		examples: examples("skiff rollout undo deployment/web", "skiff rollout undo deployment/web --to-revision=1"),
+		flags: func(f *flags) {
+			fileFlags(f)
+			f.Int64("to-revision", 0, "the `REVISION` to go back to (default: the one before this)")
+			outputFlag(f)
+			selectorFlag(f)
+		},
+		run: func(c *call) error {
 			infos, r, err := p.rolling(c)
 			if err != nil {
 				return err
@@ -191,10 +201,10 @@ func (p *program) rolloutUndo() *cli.Command {
 			}
 			return utilerrors.NewAggregate(errs)
 		},
-	}
+	}.command()
 }
 
-func (p *program) undoOne(c *cli.Context, r *request, info *resource.Info) error {
+func (p *program) undoOne(c *call, r *request, info *resource.Info) error {
 	object, err := meta.Accessor(info.Object)
 	if err != nil {
 		return err

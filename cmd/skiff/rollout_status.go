@@ -18,20 +18,21 @@ import (
 )
 
 func (p *program) rolloutStatus() *cli.Command {
-	return &cli.Command{
-		Name: "status", Usage: "wait until an update is done, or has failed (exit code 1)", ArgsUsage: rolloutArgs,
-		UsageText: examples("skiff rollout status deployment/web", "skiff rollout status -f web.yaml --timeout=60s"),
-		Flags: join(fileFlags(), []cli.Flag{
-			&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Value: true, Usage: "wait for the end; --watch=false tells how it is now"},
-			&cli.DurationFlag{Name: "timeout", Usage: "wait this `LONG` at most (default: as long as it takes)"},
-			&cli.Int64Flag{Name: "revision", Usage: "fail if the newest revision is not this `REVISION`"},
-			selectorFlag(),
-		}),
-		Action: p.runRolloutStatus,
-	}
+	return spec{
+		name: "status", short: "wait until an update is done, or has failed (exit code 1)", args: rolloutArgs,
+		examples: examples("skiff rollout status deployment/web", "skiff rollout status -f web.yaml --timeout=60s"),
+		flags: func(f *flags) {
+			fileFlags(f)
+			f.Bool("watch", "w", true, "wait for the end; --watch=false tells how it is now")
+			f.Duration("timeout", 0, "wait this `LONG` at most (default: as long as it takes)")
+			f.Int64("revision", 0, "fail if the newest revision is not this `REVISION`")
+			selectorFlag(f)
+		},
+		run: p.runRolloutStatus,
+	}.command()
 }
 
-func (p *program) runRolloutStatus(c *cli.Context) error {
+func (p *program) runRolloutStatus(c *call) error {
 	if c.Int64("revision") < 0 {
 		return fmt.Errorf("revision must be a positive integer: %d", c.Int64("revision"))
 	}
@@ -47,7 +48,7 @@ func (p *program) runRolloutStatus(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	ctx := c.Context
+	ctx := c.ctx
 	if timeout := c.Duration("timeout"); timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, timeout, errors.New("timed out waiting for the condition"))
@@ -58,7 +59,7 @@ func (p *program) runRolloutStatus(c *cli.Context) error {
 		err := p.awaitRollout(ctx, objects, info, c.Int64("revision"), c.Bool("watch"))
 		if err != nil {
 			report(p.ErrOut, err)
-			p.sayWhy(c.Context, r, info)
+			p.sayWhy(c.ctx, r, info)
 			return errReported
 		}
 	}

@@ -15,29 +15,32 @@ import (
 )
 
 func (p *program) scale() *cli.Command {
-	return &cli.Command{
-		Name:      "scale",
-		Usage:     "set how many replicas a Deployment or ReplicaSet has",
-		ArgsUsage: "--replicas=COUNT TYPE/NAME… | TYPE NAME | -f FILE",
-		UsageText: examples(
+	return spec{
+		name:  "scale",
+		short: "set how many replicas a Deployment or ReplicaSet has",
+		args:  "--replicas=COUNT TYPE/NAME… | TYPE NAME | -f FILE",
+		examples: examples(
 			"skiff scale --replicas=5 deployment/web",
 			"skiff scale -f web.yaml --replicas=0",
 			"skiff scale --current-replicas=2 --replicas=3 deployment/web    only if it has 2"),
-		Flags: join(fileFlags(), []cli.Flag{
-			&cli.UintFlag{Name: "replicas", Usage: "the `COUNT` wanted; required"},
-			&cli.IntFlag{Name: "current-replicas", Value: -1, Usage: "only if the object has this `COUNT` now"},
-			&cli.StringFlag{Name: "resource-version", Usage: "only if the object has this `VERSION`"},
-			&cli.DurationFlag{Name: "timeout", Usage: "wait this `LONG` for the replicas to be there (default: do not wait)"},
-			&cli.BoolFlag{Name: "all", Usage: "all objects of the type"},
-			recordFlag(), outputFlag(), selectorFlag(),
-		}),
-		Action: p.runScale,
-	}
+		flags: func(f *flags) {
+			fileFlags(f)
+			f.Int64("replicas", 0, "the `COUNT` wanted; required")
+			f.Int64("current-replicas", -1, "only if the object has this `COUNT` now")
+			f.String("resource-version", "", "", "only if the object has this `VERSION`")
+			f.Duration("timeout", 0, "wait this `LONG` for the replicas to be there (default: do not wait)")
+			f.Bool("all", "", false, "all objects of the type")
+			recordFlag(f)
+			outputFlag(f)
+			selectorFlag(f)
+		},
+		run: p.runScale,
+	}.command()
 }
 
-func (p *program) runScale(c *cli.Context) error {
-	if !c.IsSet("replicas") {
-		return usageError{command: p.args.path, message: "the --replicas=COUNT flag is required, and COUNT must be greater than or equal to 0"}
+func (p *program) runScale(c *call) error {
+	if !c.IsSet("replicas") || c.Int64("replicas") < 0 {
+		return c.usage("the --replicas=COUNT flag is required, and COUNT must be greater than or equal to 0")
 	}
 	r, err := p.request(c)
 	if err != nil {
@@ -88,10 +91,10 @@ func newScaler(r *request) (kubectlscale.Scaler, error) {
 	return kubectlscale.NewScaler(client), nil
 }
 
-func (p *program) scaleOne(c *cli.Context, scaler kubectlscale.Scaler, recorder genericclioptions.Recorder, info *resource.Info) error {
+func (p *program) scaleOne(c *call, scaler kubectlscale.Scaler, recorder genericclioptions.Recorder, info *resource.Info) error {
 	var precondition *kubectlscale.ScalePrecondition
 	if c.IsSet("current-replicas") || c.IsSet("resource-version") {
-		precondition = &kubectlscale.ScalePrecondition{Size: c.Int("current-replicas"), ResourceVersion: c.String("resource-version")}
+		precondition = &kubectlscale.ScalePrecondition{Size: int(c.Int64("current-replicas")), ResourceVersion: c.String("resource-version")}
 	}
 	var wait *kubectlscale.RetryParams
 	if timeout := c.Duration("timeout"); timeout > 0 {
@@ -99,7 +102,7 @@ func (p *program) scaleOne(c *cli.Context, scaler kubectlscale.Scaler, recorder 
 	}
 	retry := kubectlscale.NewRetryParams(time.Second, 5*time.Minute)
 	actual := new(int32)
-	if err := scaler.Scale(info.Namespace, info.Name, c.Uint("replicas"), actual, precondition, retry, wait, info.Mapping.Resource, false); err != nil {
+	if err := scaler.Scale(info.Namespace, info.Name, uint(c.Int64("replicas")), actual, precondition, retry, wait, info.Mapping.Resource, false); err != nil {
 		return err
 	}
 	if u, ok := info.Object.(*unstructured.Unstructured); ok {

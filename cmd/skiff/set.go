@@ -14,37 +14,40 @@ import (
 )
 
 func (p *program) set() *cli.Command {
-	return &cli.Command{
-		Name:  "set",
-		Usage: "change one thing of an object: its images",
-		Subcommands: []*cli.Command{{
-			Name:      "image",
-			Usage:     "give containers of a Pod template another image, which starts a rollout",
-			ArgsUsage: "TYPE/NAME | TYPE NAME | -f FILE  CONTAINER=IMAGE…",
-			UsageText: examples(
+	return spec{
+		name:  "set",
+		short: "change one thing of an object: its images",
+		subs: []*cli.Command{spec{
+			name:  "image",
+			short: "give containers of a Pod template another image, which starts a rollout",
+			args:  "TYPE/NAME | TYPE NAME | -f FILE  CONTAINER=IMAGE…",
+			examples: examples(
 				"skiff set image deployment/web web=web:2",
 				"skiff set image -f deploy/go-demo-2-db.yml db=mongo:3.5 --record",
 				"skiff set image deployment/web '*=web:2'    all its containers"),
-			Flags: join(fileFlags(), []cli.Flag{
-				recordFlag(), outputFlag(), selectorFlag(),
-				&cli.BoolFlag{Name: "all", Usage: "all objects of the type"},
-			}),
-			Action: p.runSetImage,
-		}},
-	}
+			flags: func(f *flags) {
+				fileFlags(f)
+				recordFlag(f)
+				outputFlag(f)
+				selectorFlag(f)
+				f.Bool("all", "", false, "all objects of the type")
+			},
+			run: p.runSetImage,
+		}.command()},
+	}.command()
 }
 
-func (p *program) runSetImage(c *cli.Context) error {
-	names, images, err := imagePairs(c.Args().Slice())
+func (p *program) runSetImage(c *call) error {
+	names, images, err := imagePairs(c.args)
 	if err != nil {
-		return usageError{command: p.args.path, message: err.Error()}
+		return c.usage(err.Error())
 	}
 	r, err := p.request(c)
 	if err != nil {
 		return err
 	}
 	if len(names) == 0 && !r.byFile {
-		return usageError{command: p.args.path, message: "one or more resources must be specified as <resource> <name> or <resource>/<name>"}
+		return c.usage("one or more resources must be specified as <resource> <name> or <resource>/<name>")
 	}
 	r.args = names
 	recorder, err := p.recorder(c)

@@ -14,15 +14,15 @@ import (
 )
 
 func (p *program) status() *cli.Command {
-	return &cli.Command{
-		Name:      "status",
-		Usage:     "tell whether skiff runs, where, and what it runs",
-		UsageText: examples("skiff status", "skiff --name test status"),
-		Action:    p.runStatus,
-	}
+	return spec{
+		name:     "status",
+		short:    "tell whether skiff runs, where, and what it runs",
+		examples: examples("skiff status", "skiff --name test status"),
+		run:      p.runStatus,
+	}.command()
 }
 
-func (p *program) runStatus(c *cli.Context) error {
+func (p *program) runStatus(c *call) error {
 	at, err := locate(c)
 	if err != nil {
 		return err
@@ -58,15 +58,15 @@ func (p *program) runStatus(c *cli.Context) error {
 	return out.Flush()
 }
 
-func describeLoad(c *cli.Context, client kubernetes.Interface, out *tabwriter.Writer) error {
-	nodes, err := client.CoreV1().Nodes().List(c.Context, metav1.ListOptions{})
+func describeLoad(c *call, client kubernetes.Interface, out *tabwriter.Writer) error {
+	nodes, err := client.CoreV1().Nodes().List(c.ctx, metav1.ListOptions{})
 	if err != nil {
 		return err
 	}
 	for _, node := range nodes.Items {
 		printf(out, "Engine:\t%s on %s\n", node.Status.NodeInfo.ContainerRuntimeVersion, node.Status.NodeInfo.OSImage)
 	}
-	deployments, err := client.AppsV1().Deployments("").List(c.Context, metav1.ListOptions{})
+	deployments, err := client.AppsV1().Deployments("").List(c.ctx, metav1.ListOptions{})
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func describeLoad(c *cli.Context, client kubernetes.Interface, out *tabwriter.Wr
 		}
 	}
 	printf(out, "Deployments:\t%d, %d of them with all replicas available\n", len(deployments.Items), available)
-	pods, err := client.CoreV1().Pods("").List(c.Context, metav1.ListOptions{})
+	pods, err := client.CoreV1().Pods("").List(c.ctx, metav1.ListOptions{})
 	if err != nil {
 		return err
 	}

@@ -25,20 +25,20 @@ const (
 )
 
 func (p *program) up() *cli.Command {
-	return &cli.Command{
-		Name:  "up",
-		Usage: "start skiff: the API, the controllers and the proxy",
-		Description: `In the foreground, Ctrl-C stops the containers and then skiff; a second Ctrl-C
+	return spec{
+		name:  "up",
+		short: "start skiff: the API, the controllers and the proxy",
+		long: `In the foreground, Ctrl-C stops the containers and then skiff; a second Ctrl-C
 leaves at once and lets the containers run. What was created stays and starts
 again with the next "skiff up".`,
-		UsageText: examples(
+		examples: examples(
 			"skiff up -d",
 			"skiff --name test up -d --listen 127.0.0.1:0     another instance, on a free port"),
-		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "detach", Aliases: []string{"d"}, Usage: "in the background; return once the API is ready"},
-			&cli.StringFlag{Name: "listen", Value: defaultListen, Usage: "loopback `ADDRESS` of the API; port 0 takes a free one"},
+		flags: func(f *flags) {
+			f.Bool("detach", "d", false, "in the background; return once the API is ready")
+			f.String("listen", "", defaultListen, "loopback `ADDRESS` of the API; port 0 takes a free one")
 		},
-		Action: func(c *cli.Context) error {
+		run: func(c *call) error {
 			at, err := locate(c)
 			if err != nil {
 				return err
@@ -48,12 +48,12 @@ again with the next "skiff up".`,
 			}
 			return p.upHere(c, at)
 		},
-	}
+	}.command()
 }
 
-func (p *program) upHere(c *cli.Context, at place) error {
+func (p *program) upHere(c *call, at place) error {
 	start := time.Now()
-	err := at.serve(c.Context, at.options(c.String("listen"), p.ErrOut), func(address string) {
+	err := at.serve(c.ctx, at.options(c.String("listen"), p.ErrOut), func(address string) {
 		if os.Getenv(readyFDEnv) != "" {
 			tell := os.NewFile(readyFD, "ready")
 			defer tell.Close()
@@ -77,7 +77,7 @@ func (p *program) sayReady(at place, address string, took time.Duration) {
 
 // upDetached starts this program again in a session of its own, which no
 // terminal ends, and waits until its API is ready.
-func (p *program) upDetached(c *cli.Context, at place) error {
+func (p *program) upDetached(c *call, at place) error {
 	start := time.Now()
 	if pid, err := at.running(); err != nil {
 		return err
@@ -109,7 +109,7 @@ func (p *program) upDetached(c *cli.Context, at place) error {
 	if err := errors.Join(err, tell.Close()); err != nil {
 		return fmt.Errorf("start skiff: %w", err)
 	}
-	address, err := awaitReady(c.Context, daemon, ready)
+	address, err := awaitReady(c.ctx, daemon, ready)
 	if err != nil {
 		return explainStart(err, log.Name(), begin)
 	}

@@ -9,7 +9,7 @@ import (
 // release is set by the linker.
 var release string
 
-func version() string {
+func releaseName() string {
 	if release != "" {
 		return release
 	}
@@ -19,17 +19,17 @@ func version() string {
 	return "dev"
 }
 
-func (p *program) versionCommand() *cli.Command {
-	return &cli.Command{
-		Name:      "version",
-		Usage:     "print the version of this program and of the Kubernetes API it speaks",
-		UsageText: examples("skiff version"),
-		Action:    p.printVersion,
-	}
+func (p *program) version() *cli.Command {
+	return spec{
+		name:     "version",
+		short:    "print the version of this program and of the Kubernetes API it speaks",
+		examples: examples("skiff version"),
+		run:      p.printVersion,
+	}.command()
 }
 
-func (p *program) printVersion(*cli.Context) error {
-	printf(p.Out, "skiff %s\n", version())
+func (p *program) printVersion(*call) error {
+	printf(p.Out, "skiff %s\n", releaseName())
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, module := range info.Deps {
 			if module.Path == "k8s.io/api" {

@@ -103,7 +103,7 @@ func (g *getting) follow(result *resource.Result, obj runtime.Object, printer pr
 	defer events.Stop()
 	for {
 		select {
-		case <-g.c.Context.Done():
+		case <-g.c.ctx.Done():
 			return nil
 		case event, open := <-events.ResultChan():
 			if !open {
