@@ -21,7 +21,8 @@ type splice struct {
 	client, server net.Conn
 	started        time.Time
 	last           atomic.Int64 // when bytes last passed, since started
-	waiting        atomic.Bool  // they went to the back end, and ask for an answer
+	waiting        atomic.Bool  // they came from the client, and ask for an answer
+	upwards        sync.Mutex   // locked while what the client sends is held back
 }
 
 func newSplice(client, server net.Conn) *splice {
@@ -54,7 +55,7 @@ func (s *splice) pump(to, from net.Conn) error {
 		if err != nil {
 			return err
 		}
-		s.passed(to == s.server, *chunk)
+		s.pass(to == s.server, *chunk)
 		_, err = to.Write(*chunk)
 		full := len(*chunk) == cap(*chunk)
 		putBuffer(chunk)
@@ -66,7 +67,7 @@ func (s *splice) pump(to, from net.Conn) error {
 			if n < bulk {
 				break
 			}
-			s.passed(to == s.server, nil)
+			s.pass(to == s.server, nil)
 			if _, err := io.CopyN(to, from, int64(n)); err != nil {
 				return errors.Join(errMoved, err)
 			}
@@ -76,12 +77,24 @@ func (s *splice) pump(to, from net.Conn) error {
 
 var errMoved = errors.New("move bytes between sockets")
 
-func (s *splice) passed(up bool, chunk []byte) {
+// pass takes note of bytes that have come, and returns when they may go on.
+func (s *splice) pass(up bool, chunk []byte) {
 	s.last.Store(int64(time.Since(s.started)))
 	s.waiting.Store(up && !watches(chunk))
+	if up {
+		s.upwards.Lock()
+		//lint:ignore SA2001 the lock is a gate: a write may take long
+		s.upwards.Unlock()
+	}
 }
 
-// Rest says how long nothing has passed in either direction, and whether the
+// Hold keeps back what the client sends.
+func (s *splice) Hold() { s.upwards.Lock() }
+
+// Resume lets it go on.
+func (s *splice) Resume() { s.upwards.Unlock() }
+
+// Rest says how long nothing has come from either side, and whether the
 // back end has something to answer.
 func (s *splice) Rest() (idle time.Duration, waiting bool) {
 	return time.Since(s.started) - time.Duration(s.last.Load()), s.waiting.Load()

@@ -74,6 +74,7 @@ func (p *Pool) settle(ctx context.Context, b *Backend, streams time.Duration) er
 	look := time.NewTimer(0)
 	defer look.Stop()
 	parting := parting{total: streams}
+	defer parting.resume()
 	for {
 		select {
 		case <-b.empty:
@@ -81,9 +82,11 @@ func (p *Pool) settle(ctx context.Context, b *Backend, streams time.Duration) er
 		case <-look.C:
 			look.Reset(parting.step(p.claims(b), time.Since(start)))
 		case <-deadline.C:
-			p.endStreams(b)
 			look.Stop()
+			parting.resume()
+			p.endStreams(b)
 		case <-ctx.Done():
+			parting.resume()
 			p.endStreams(b)
 			p.cut(b, ErrRequestCut, func(*Claim) bool { return true })
 			return p.awaitCut(b)

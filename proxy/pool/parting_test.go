@@ -26,7 +26,8 @@ func TestNextToPart(t *testing.T) {
 		{"a long query goes on in the first half", total / 4, []rest{{3 * time.Second, true}}, -1},
 		{"and nothing goes before it that rested less", total / 4, []rest{{3 * time.Second, true}, {2 * time.Second, false}}, -1},
 		{"what rested longer does", total / 4, []rest{{3 * time.Second, true}, {4 * time.Second, false}}, 1},
-		{"a connection that watches goes at half time", total / 2, []rest{{3 * time.Second, true}, {2 * time.Second, false}}, 0},
+		{"and at half time it is not waited for", total / 2, []rest{{3 * time.Second, true}, {2 * time.Second, false}}, 1},
+		{"but goes on itself", total * 95 / 100, []rest{{3 * time.Second, true}}, -1},
 	}
 	for _, test := range tests {
 		if got := nextToPart(test.rests, test.elapsed, total); got != test.want {
@@ -38,11 +39,18 @@ func TestNextToPart(t *testing.T) {
 type restingConn struct {
 	idle   time.Duration
 	claim  *Claim
+	held   bool
 	closed time.Time
 }
 
+func (r *restingConn) Hold()   { r.held = true }
+func (r *restingConn) Resume() { r.held = false }
+
 func (r *restingConn) Rest() (time.Duration, bool) { return r.idle, false }
 func (r *restingConn) Close() {
+	if !r.held {
+		panic("closed while the client may send")
+	}
 	r.closed = time.Now()
 	r.claim.Release()
 }
@@ -66,6 +74,11 @@ func TestDrainLetsRestingConnectionsGo(t *testing.T) {
 		}
 		if d := time.Since(start); d > time.Second {
 			t.Errorf("drain of an idle pool took %s", d)
+		}
+		for i, c := range conns {
+			if c.held {
+				t.Errorf("connection %d is still held back", i)
+			}
 		}
 		for i := range conns[1:] {
 			gap := conns[i].closed.Sub(conns[i+1].closed)
