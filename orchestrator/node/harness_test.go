@@ -111,7 +111,7 @@ func (w *world) begin() {
 	factory := informers.NewSharedInformerFactory(w.client, 0)
 	w.worker = New(Options{
 		Client: w.client, Factory: factory, Engine: w.engine, Traffic: w.traffic,
-		Addresses: netip.MustParsePrefix("10.9.8.0/24"), HostIP: netip.MustParseAddr("10.9.0.1"),
+		Addresses: netip.MustParsePrefix("10.9.8.0/29"), HostIP: netip.MustParseAddr("10.9.0.1"),
 		Machine: container.Info{Version: "20.10.24", OS: "linux", Arch: "amd64", CPUs: 2, Memory: 4 << 30},
 		Version: "v1.37.2", DataDir: w.dir, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})

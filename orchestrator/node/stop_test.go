@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -146,11 +147,12 @@ func TestFinalizersSeeTheEnd(t *testing.T) {
 
 func TestAddressesComeBack(t *testing.T) {
 	play(t, func(t *testing.T, w *world) {
-		for range 260 { // more than the range has
-			w.create(newPodObject("a", "web:1"))
-			w.untilReady("a")
-			w.remove("a", -1)
-			w.untilGone("a")
+		for i := range 8 { // more than the range has
+			name := "a" + strconv.Itoa(i)
+			w.create(newPodObject(name, "web:1"))
+			w.untilReady(name)
+			w.remove(name, -1)
+			w.untilGone(name)
 		}
 	})
 }
