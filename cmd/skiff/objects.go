@@ -124,3 +124,19 @@ func (r *request) live(selector string, all bool) ([]*resource.Info, error) {
 		ResourceTypeOrNameArgs(all, r.args...).
 		Latest().Flatten().Do().Infos()
 }
+
+// orAll gives the objects of a manifest that a command can do something with: a
+// Deployment is often in one file with its Service. Where there is none, it gives
+// all, and the command's own error says what is wrong with them.
+func orAll(infos []*resource.Info, fits func(*resource.Info) bool) []*resource.Info {
+	var kept []*resource.Info
+	for _, info := range infos {
+		if fits(info) {
+			kept = append(kept, info)
+		}
+	}
+	if len(kept) == 0 {
+		return infos
+	}
+	return kept
+}

@@ -92,20 +92,12 @@ func (p *program) rolling(c *call) ([]*resource.Info, *request, error) {
 	return infos, r, nil
 }
 
-// onlyRolling leaves out what has no rollouts: a manifest that has a Deployment
-// often has its Service as well. Where nothing would be left, all stays, and the
-// command's own error says what is wrong.
+// onlyRolling leaves out what has no rollouts.
 func onlyRolling(infos []*resource.Info) []*resource.Info {
-	var kept []*resource.Info
-	for _, info := range infos {
-		if _, err := polymorphichelpers.StatusViewerFn(info.Mapping); err == nil {
-			kept = append(kept, info)
-		}
-	}
-	if len(kept) == 0 {
-		return infos
-	}
-	return kept
+	return orAll(infos, func(info *resource.Info) bool {
+		_, err := polymorphichelpers.StatusViewerFn(info.Mapping)
+		return err == nil
+	})
 }
 
 func (p *program) rolloutHistory() *cli.Command {

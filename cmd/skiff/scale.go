@@ -50,7 +50,7 @@ func (p *program) runScale(c *call) error {
 	if err != nil {
 		return err
 	}
-	scaler, err := newScaler(r)
+	scaler, kinds, err := newScaler(r)
 	if err != nil {
 		return err
 	}
@@ -62,6 +62,12 @@ func (p *program) runScale(c *call) error {
 	if err != nil {
 		return err
 	}
+	if r.byFile {
+		infos = orAll(infos, func(info *resource.Info) bool {
+			_, err := kinds.ScaleForResource(info.Mapping.Resource)
+			return err == nil
+		})
+	}
 	var errs []error
 	for _, info := range infos {
 		if err := p.scaleOne(c, scaler, recorder, info); err != nil {
@@ -71,24 +77,26 @@ func (p *program) runScale(c *call) error {
 	return utilerrors.NewAggregate(errs)
 }
 
-func newScaler(r *request) (kubectlscale.Scaler, error) {
+// newScaler gives also the resolver that knows which resources can be scaled.
+func newScaler(r *request) (kubectlscale.Scaler, scaleclient.ScaleKindResolver, error) {
 	config, err := r.ToRESTConfig()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	found, err := r.ToDiscoveryClient()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	mapper, err := r.ToRESTMapper()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	client, err := scaleclient.NewForConfig(config, mapper, dynamic.LegacyAPIPathResolverFunc, scaleclient.NewDiscoveryScaleKindResolver(found))
+	kinds := scaleclient.NewDiscoveryScaleKindResolver(found)
+	client, err := scaleclient.NewForConfig(config, mapper, dynamic.LegacyAPIPathResolverFunc, kinds)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return kubectlscale.NewScaler(client), nil
+	return kubectlscale.NewScaler(client), kinds, nil
 }
 
 func (p *program) scaleOne(c *call, scaler kubectlscale.Scaler, recorder genericclioptions.Recorder, info *resource.Info) error {

@@ -58,6 +58,9 @@ func (p *program) runSetImage(c *call) error {
 	if err != nil {
 		return err
 	}
+	if r.byFile {
+		infos = onlyTemplated(infos)
+	}
 	var errs []error
 	for _, info := range infos {
 		changed, err := change(info, "skiff-set", func(obj runtime.Object) error {
@@ -74,6 +77,15 @@ func (p *program) runSetImage(c *call) error {
 		}
 	}
 	return utilerrors.NewAggregate(errs)
+}
+
+// onlyTemplated leaves out what has no Pod template, unless that is everything:
+// the manifest of a Deployment often holds its Service as well.
+func onlyTemplated(infos []*resource.Info) []*resource.Info {
+	return orAll(infos, func(info *resource.Info) bool {
+		has, err := polymorphichelpers.UpdatePodSpecForObjectFn(info.Object, func(*corev1.PodSpec) error { return nil })
+		return has && err == nil
+	})
 }
 
 type imagePair struct{ container, image string }
