@@ -13,7 +13,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
-	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
@@ -22,6 +21,7 @@ import (
 
 	"skiff/orchestrator/apiserver"
 	"skiff/orchestrator/deployment"
+	"skiff/orchestrator/informer"
 	"skiff/orchestrator/replicaset"
 	"skiff/orchestrator/resource"
 	"skiff/orchestrator/rollout"
@@ -71,7 +71,7 @@ func TestOnAPIServer(t *testing.T) {
 // served is an API server and the controllers on it.
 type served struct {
 	client  kubernetes.Interface
-	factory informers.SharedInformerFactory
+	factory *informer.Factory
 	changed chan struct{} // a Deployment changed
 }
 
@@ -90,7 +90,7 @@ func serve(t *testing.T) *served {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &served{client: client, factory: informers.NewSharedInformerFactory(client, 0), changed: make(chan struct{}, 1)}
+	s := &served{client: client, factory: informer.NewFactory(client), changed: make(chan struct{}, 1)}
 	// What others write to ends after them.
 	t.Cleanup(func() {
 		if err := kept.Close(); err != nil {
@@ -104,7 +104,7 @@ func serve(t *testing.T) *served {
 	}
 	inBackground(t, deployment.New(client, s.factory, log, clock.RealClock{}).Run)
 	inBackground(t, replicaset.New(client, s.factory, log, clock.RealClock{}).Run)
-	if _, err := s.factory.Apps().V1().Deployments().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
+	if _, err := s.factory.Deployments().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(any) { s.wake() },
 		UpdateFunc: func(any, any) { s.wake() },
 	}); err != nil {
@@ -115,7 +115,7 @@ func serve(t *testing.T) *served {
 	s.factory.Start(ctx.Done())
 	t.Cleanup(func() {
 		cancel()
-		s.factory.Shutdown()
+		s.factory.Wait()
 	})
 	return s
 }
@@ -187,7 +187,7 @@ func (s *served) await(t *testing.T, name string, done func(*appsv1.Deployment) 
 func (s *served) runKubelet(t *testing.T) {
 	t.Helper()
 	pods := make(chan *corev1.Pod, 1000)
-	if _, err := s.factory.Core().V1().Pods().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
+	if _, err := s.factory.Pods().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(obj any) { pods <- obj.(*corev1.Pod) },
 		UpdateFunc: func(_, obj any) { pods <- obj.(*corev1.Pod) },
 	}); err != nil {

@@ -16,10 +16,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
-	"k8s.io/client-go/informers"
 	"k8s.io/utils/clock"
 
 	"skiff/orchestrator/deployment"
+	"skiff/orchestrator/informer"
 	"skiff/orchestrator/replicaset"
 	"skiff/orchestrator/rollout"
 	"skiff/orchestrator/rollout/fakeapi"
@@ -40,7 +40,7 @@ func start(t *testing.T) *cluster {
 	c := &cluster{t: t, api: fakeapi.New()}
 	ctx, cancel := context.WithCancel(t.Context())
 	log := slog.New(slog.DiscardHandler)
-	factory := informers.NewSharedInformerFactory(c.api.Client, 0)
+	factory := informer.NewFactory(c.api.Client)
 	var wg sync.WaitGroup
 	for _, run := range []func(context.Context) error{
 		deployment.New(c.api.Client, factory, log, clock.RealClock{}).Run,
@@ -56,7 +56,7 @@ func start(t *testing.T) *cluster {
 	t.Cleanup(func() {
 		cancel()
 		wg.Wait()
-		factory.Shutdown()
+		factory.Wait()
 	})
 	c.settle()
 	return c

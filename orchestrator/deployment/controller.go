@@ -49,14 +49,14 @@ type Controller struct {
 
 // New makes a controller that reads through factory, which the caller starts
 // afterwards, and writes through client.
-func New(client kubernetes.Interface, factory informer.Informers, log *slog.Logger, clock clock.WithTicker) *Controller {
+func New(client kubernetes.Interface, factory *informer.Factory, log *slog.Logger, clock clock.WithTicker) *Controller {
 	c := &Controller{
 		client:      client,
 		clock:       clock,
 		log:         log.With("controller", "deployment"),
-		deployments: factory.Apps().V1().Deployments(),
-		sets:        factory.Apps().V1().ReplicaSets(),
-		pods:        factory.Core().V1().Pods(),
+		deployments: factory.Deployments(),
+		sets:        factory.ReplicaSets(),
+		pods:        factory.Pods(),
 	}
 	// Asking for an informer is what makes the factory start it.
 	c.deployments.Informer()

@@ -11,10 +11,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	coreinformers "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/ptr"
+
+	"skiff/orchestrator/informer"
 )
 
 const (
@@ -42,10 +43,9 @@ func (c *Controller) runExpiry(ctx context.Context, life time.Duration, most int
 		Controller: c,
 		life:       life,
 		max:        most,
-		informer: coreinformers.NewEventInformer(c.client, metav1.NamespaceAll, 0,
-			cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc}),
-		queue: newQueue[cache.ObjectName](),
-		count: map[string]int{},
+		informer:   informer.New(c.client, &corev1.Event{}, c.client.CoreV1().Events(metav1.NamespaceAll)),
+		queue:      newQueue[cache.ObjectName](),
+		count:      map[string]int{},
 	}
 	var running sync.WaitGroup
 	defer running.Wait()

@@ -32,7 +32,7 @@ const (
 type Options struct {
 	Client    kubernetes.Interface
 	Metadata  metadata.Interface // for objects of any kind
-	Informers informer.Informers
+	Informers *informer.Factory
 	Resources []*resource.Definition // every kind that is served
 	RootCA    []byte                 // PEM, for the ConfigMap kube-root-ca.crt
 	Log       *slog.Logger
@@ -42,7 +42,7 @@ type Options struct {
 type Controller struct {
 	client   kubernetes.Interface
 	metadata metadata.Interface
-	factory  informer.Informers
+	factory  *informer.Factory
 	watched  metadatainformer.SharedInformerFactory // of every kind, without specs
 	rootCA   string
 	log      *slog.Logger
@@ -81,7 +81,7 @@ func New(o Options) (*Controller, error) {
 		}
 		c.kinds[d.GVK.GroupKind()] = k
 	}
-	c.factory.Core().V1().Namespaces().Informer()
+	c.factory.Namespaces().Informer()
 	return c, nil
 }
 

@@ -13,13 +13,13 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
 
 	"skiff/orchestrator/apiserver"
+	"skiff/orchestrator/informer"
 	"skiff/orchestrator/resource"
 	"skiff/orchestrator/service/allocation"
 	"skiff/orchestrator/store"
@@ -54,7 +54,7 @@ func newCluster(t *testing.T) *cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	factory := informers.NewSharedInformerFactory(client, 0)
+	factory := informer.NewFactory(client)
 	controller, err := New(Options{
 		Client: client, Metadata: objects, Informers: factory, Resources: definitions, RootCA: []byte("the CA"), Log: log,
 	})
@@ -67,8 +67,8 @@ func newCluster(t *testing.T) *cluster {
 		t.Fatal(err)
 	}
 	background(t, func(ctx context.Context) error {
-		factory.StartWithContext(ctx)
-		defer factory.Shutdown()
+		factory.Start(ctx.Done())
+		defer factory.Wait()
 		return controller.Run(ctx)
 	})
 	return &cluster{Interface: client, controller: controller}

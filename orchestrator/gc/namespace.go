@@ -30,7 +30,7 @@ func (c *Controller) runNamespaces(ctx context.Context) error {
 	defer running.Wait()
 	defer r.queue.ShutDown()
 
-	informer := c.factory.Core().V1().Namespaces().Informer()
+	informer := c.factory.Namespaces().Informer()
 	registration, err := informer.AddEventHandler(onAny(func(m metav1.Object) { r.queue.Add(m.GetName()) }))
 	if err != nil {
 		return fmt.Errorf("watch namespaces: %w", err)
@@ -76,7 +76,7 @@ func onAny(handle func(m metav1.Object)) cache.ResourceEventHandlerFuncs {
 func (r *namespaces) contentChanged(k *kind, m metav1.Object) {
 	furniture := k.Resource == "serviceaccounts" && m.GetName() == defaultAccount || k.Resource == "configmaps" && m.GetName() == rootCAName
 	if !furniture {
-		ns, err := r.factory.Core().V1().Namespaces().Lister().Get(m.GetNamespace())
+		ns, err := r.factory.Namespaces().Lister().Get(m.GetNamespace())
 		if err != nil || ns.DeletionTimestamp == nil {
 			return
 		}
@@ -85,7 +85,7 @@ func (r *namespaces) contentChanged(k *kind, m metav1.Object) {
 }
 
 func (r *namespaces) sync(ctx context.Context, name string) error {
-	ns, err := r.factory.Core().V1().Namespaces().Lister().Get(name)
+	ns, err := r.factory.Namespaces().Lister().Get(name)
 	switch {
 	case apierrors.IsNotFound(err):
 		if slices.Contains(systemNamespaces, name) {

@@ -1,6 +1,6 @@
-// Package informer shares one informer per kind among the controllers. It is
-// client-go's factory for the groups that skiff serves: client-go's own links
-// the informers of every version of every kind, which is 10 MB of program.
+// Package informer shares one informer per kind among the controllers. It makes
+// those of the kinds that they watch and no others: client-go's factories link
+// the informers of every kind and version, which is 11 MB of program.
 package informer
 
 import (
@@ -10,25 +10,13 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/client-go/informers/apps"
-	"k8s.io/client-go/informers/core"
-	"k8s.io/client-go/informers/discovery"
-	"k8s.io/client-go/informers/internalinterfaces"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 )
 
-// Informers is where controllers get theirs from. Asking for the informer of a
-// kind is what makes it exist; do so before it is started. client-go's own
-// factory is one too.
-type Informers interface {
-	Core() core.Interface
-	Apps() apps.Interface
-	Discovery() discovery.Interface
-}
-
-// Factory makes the informers and runs them. Its methods may be called from any
-// goroutine.
+// Factory makes the informers and runs them. Asking for the informer of a kind
+// is what makes it exist; do so before it is started. Its methods may be called
+// from any goroutine.
 type Factory struct {
 	client kubernetes.Interface
 
@@ -47,23 +35,16 @@ func NewFactory(client kubernetes.Interface) *Factory {
 	}
 }
 
-func (f *Factory) Core() core.Interface           { return core.New(f, "", nil) }
-func (f *Factory) Apps() apps.Interface           { return apps.New(f, "", nil) }
-func (f *Factory) Discovery() discovery.Interface { return discovery.New(f, "", nil) }
-
-// InformerFor gives the informer of obj's type, which make makes at first.
-func (f *Factory) InformerFor(obj runtime.Object, make internalinterfaces.NewInformerFunc) cache.SharedIndexInformer {
+// shared gives the informer of obj's kind, which make makes at first.
+func (f *Factory) shared(obj runtime.Object, make func() cache.SharedIndexInformer) cache.SharedIndexInformer {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	kind := reflect.TypeOf(obj)
 	if f.informers[kind] == nil {
-		f.informers[kind] = make(f.client, 0) // no resync: the watch loses nothing
+		f.informers[kind] = make()
 	}
 	return f.informers[kind]
 }
-
-// InformerName is part of client-go's interface: the informers have no metrics.
-func (f *Factory) InformerName() *cache.InformerName { return nil }
 
 // Start runs every informer that was asked for until stop is closed. It does
 // not block, and may be called again when more were asked for.

@@ -18,10 +18,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/informers"
 	clientfake "k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
 
+	"skiff/orchestrator/informer"
 	"skiff/runtime/container"
 	"skiff/runtime/fake"
 )
@@ -108,7 +108,7 @@ func (w *world) deletePod(a clienttesting.Action) (bool, runtime.Object, error) 
 
 // begin runs a worker, as a new process would, until stop is called.
 func (w *world) begin() {
-	factory := informers.NewSharedInformerFactory(w.client, 0)
+	factory := informer.NewFactory(w.client)
 	w.worker = New(Options{
 		Client: w.client, Factory: factory, Engine: w.engine, Traffic: w.traffic,
 		Addresses: netip.MustParsePrefix("10.9.8.0/29"), HostIP: netip.MustParseAddr("10.9.0.1"),
@@ -124,7 +124,7 @@ func (w *world) begin() {
 		if err := <-ended; err != nil {
 			w.t.Errorf("worker ended with %v", err)
 		}
-		factory.Shutdown()
+		factory.Wait()
 		w.end = func() {}
 	}
 	synctest.Wait()

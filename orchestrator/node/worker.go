@@ -32,7 +32,7 @@ import (
 // Options say whose Pods a Worker runs, and with what. All are needed.
 type Options struct {
 	Client  kubernetes.Interface
-	Factory informer.Informers // started by the caller, after New
+	Factory *informer.Factory // started by the caller, after New
 	Engine  Engine
 	Traffic Traffic
 
@@ -88,7 +88,7 @@ func New(o Options) *Worker {
 			prober:    probe.New(o.Engine.DialContext, o.Engine.Exec),
 			hooks:     hookClient(o.Engine.DialContext),
 		},
-		informer: o.Factory.Core().V1().Pods().Informer(),
+		informer: o.Factory.Pods().Informer(),
 		updates:  make(chan update),
 		ended:    make(chan *pod),
 		listed:   make(chan []container.Status),

@@ -12,9 +12,9 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/informers"
 	"k8s.io/utils/clock"
 
+	"skiff/orchestrator/informer"
 	"skiff/orchestrator/replicaset"
 	"skiff/orchestrator/rollout"
 	"skiff/orchestrator/rollout/fakeapi"
@@ -32,7 +32,7 @@ func start(t *testing.T) *cluster {
 	t.Helper()
 	c := &cluster{t: t, api: fakeapi.New()}
 	ctx, cancel := context.WithCancel(t.Context())
-	factory := informers.NewSharedInformerFactory(c.api.Client, 0)
+	factory := informer.NewFactory(c.api.Client)
 	controller := replicaset.New(c.api.Client, factory, slog.New(slog.DiscardHandler), clock.RealClock{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -44,7 +44,7 @@ func start(t *testing.T) *cluster {
 	t.Cleanup(func() {
 		cancel()
 		wg.Wait()
-		factory.Shutdown()
+		factory.Wait()
 	})
 	c.settle()
 	return c

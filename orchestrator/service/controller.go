@@ -43,15 +43,15 @@ type Controller struct {
 
 // New makes a Controller that reads through factory, which the caller starts
 // afterwards, and writes through client.
-func New(client kubernetes.Interface, factory informer.Informers, log *slog.Logger, api API) *Controller {
+func New(client kubernetes.Interface, factory *informer.Factory, log *slog.Logger, api API) *Controller {
 	c := &Controller{
 		client:   client,
 		log:      log.With("controller", "service"),
 		api:      api,
-		services: factory.Core().V1().Services(),
-		pods:     factory.Core().V1().Pods(),
-		older:    factory.Core().V1().Endpoints(),
-		slices:   factory.Discovery().V1().EndpointSlices(),
+		services: factory.Services(),
+		pods:     factory.Pods(),
+		older:    factory.Endpoints(),
+		slices:   factory.EndpointSlices(),
 	}
 	// Asking for an informer is what makes the factory start it.
 	c.services.Informer()

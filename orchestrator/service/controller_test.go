@@ -12,9 +12,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
+
+	"skiff/orchestrator/informer"
 )
 
 var testAPI = API{ClusterIP: netip.MustParseAddr("10.96.0.1"), Address: netip.MustParseAddr("172.30.0.1"), Port: 7443}
@@ -23,7 +24,7 @@ var testAPI = API{ClusterIP: netip.MustParseAddr("10.96.0.1"), Address: netip.Mu
 func start(t *testing.T, objects ...runtime.Object) kubernetes.Interface {
 	t.Helper()
 	client := fake.NewClientset(objects...)
-	factory := informers.NewSharedInformerFactory(client, 0)
+	factory := informer.NewFactory(client)
 	c := New(client, factory, slog.New(slog.DiscardHandler), testAPI)
 	ctx, cancel := context.WithCancel(context.Background())
 	factory.Start(ctx.Done())
@@ -34,7 +35,7 @@ func start(t *testing.T, objects ...runtime.Object) kubernetes.Interface {
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-		factory.Shutdown()
+		factory.Wait()
 	})
 	return client
 }

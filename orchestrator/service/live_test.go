@@ -11,11 +11,11 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
 	"skiff/orchestrator/apiserver"
+	"skiff/orchestrator/informer"
 	"skiff/orchestrator/resource"
 	"skiff/orchestrator/service/allocation"
 	"skiff/orchestrator/store"
@@ -57,12 +57,12 @@ func live(t *testing.T) (kubernetes.Interface, *counting) {
 			t.Fatal(err)
 		}
 	}
-	factory := informers.NewSharedInformerFactory(clients[0], 0)
+	factory := informer.NewFactory(clients[0])
 	c := New(clients[0], factory, log, API{ClusterIP: ranges.APIServiceIP(), Address: testAPI.Address, Port: testAPI.Port})
 	for _, run := range []func(context.Context) error{db.Run, server.Run, c.Run, func(ctx context.Context) error {
-		factory.StartWithContext(ctx)
+		factory.Start(ctx.Done())
 		<-ctx.Done()
-		factory.Shutdown()
+		factory.Wait()
 		return nil
 	}} {
 		ctx, cancel := context.WithCancel(context.Background())

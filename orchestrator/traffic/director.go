@@ -66,17 +66,16 @@ type Director struct {
 }
 
 // New makes a Director. The factory is to be started after it.
-func New(factory informer.Informers, client kubernetes.Interface, p Proxy, recorder record.EventRecorder, log *slog.Logger) *Director {
-	core, apps := factory.Core().V1(), factory.Apps().V1()
+func New(factory *informer.Factory, client kubernetes.Interface, p Proxy, recorder record.EventRecorder, log *slog.Logger) *Director {
 	d := &Director{
 		client:      client,
 		proxy:       p,
 		recorder:    recorder,
 		log:         log,
-		services:    core.Services().Lister(),
-		pods:        core.Pods().Lister(),
-		deployments: apps.Deployments().Lister(),
-		replicaSets: apps.ReplicaSets().Lister(),
+		services:    factory.Services().Lister(),
+		pods:        factory.Pods().Lister(),
+		deployments: factory.Deployments().Lister(),
+		replicaSets: factory.ReplicaSets().Lister(),
 		queue: workqueue.NewTypedRateLimitingQueue(
 			workqueue.NewTypedItemExponentialFailureRateLimiter[string](firstRetry, longestRetry)),
 		ready:   map[types.UID]*corev1.Pod{},
@@ -84,10 +83,10 @@ func New(factory informer.Informers, client kubernetes.Interface, p Proxy, recor
 		holders: map[string]string{},
 		retired: map[*pool.Pool]string{},
 	}
-	d.watch(core.Services().Informer(), d.enqueue)
-	d.watch(core.Pods().Informer(), d.enqueueNamespace)
-	d.watch(apps.Deployments().Informer(), d.enqueueNamespace)
-	d.watch(apps.ReplicaSets().Informer(), d.enqueueNamespace)
+	d.watch(factory.Services().Informer(), d.enqueue)
+	d.watch(factory.Pods().Informer(), d.enqueueNamespace)
+	d.watch(factory.Deployments().Informer(), d.enqueueNamespace)
+	d.watch(factory.ReplicaSets().Informer(), d.enqueueNamespace)
 	return d
 }
 

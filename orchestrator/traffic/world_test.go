@@ -18,10 +18,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
-	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/tools/record"
 
+	"skiff/orchestrator/informer"
 	"skiff/proxy"
 )
 
@@ -36,7 +36,7 @@ type world struct {
 func newWorld(t *testing.T, objects ...runtime.Object) *world {
 	t.Helper()
 	w := &world{t: t, client: fake.NewClientset(objects...), events: record.NewFakeRecorder(100)}
-	factory := informers.NewSharedInformerFactory(w.client, 0)
+	factory := informer.NewFactory(w.client)
 	p := proxy.New(proxy.Options{Hold: 10 * time.Second, Linger: time.Second})
 	w.Director = New(factory, w.client, p, w.events, slog.New(slog.DiscardHandler))
 	ctx, stop := context.WithCancel(context.Background())
@@ -47,7 +47,7 @@ func newWorld(t *testing.T, objects ...runtime.Object) *world {
 	t.Cleanup(func() {
 		stop()
 		running.Wait()
-		factory.Shutdown()
+		factory.Wait()
 	})
 	return w
 }

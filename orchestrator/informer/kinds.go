@@ -1,0 +1,82 @@
+package informer
+
+import (
+	"context"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+	appsinformers "k8s.io/client-go/informers/apps/v1"
+	coreinformers "k8s.io/client-go/informers/core/v1"
+	discoveryinformers "k8s.io/client-go/informers/discovery/v1"
+	"k8s.io/client-go/kubernetes"
+	appslisters "k8s.io/client-go/listers/apps/v1"
+	corelisters "k8s.io/client-go/listers/core/v1"
+	discoverylisters "k8s.io/client-go/listers/discovery/v1"
+	"k8s.io/client-go/tools/cache"
+)
+
+func (f *Factory) Namespaces() coreinformers.NamespaceInformer {
+	return of(f, &corev1.Namespace{}, f.client.CoreV1().Namespaces(), corelisters.NewNamespaceLister)
+}
+
+func (f *Factory) Pods() coreinformers.PodInformer {
+	return of(f, &corev1.Pod{}, f.client.CoreV1().Pods(metav1.NamespaceAll), corelisters.NewPodLister)
+}
+
+func (f *Factory) Services() coreinformers.ServiceInformer {
+	return of(f, &corev1.Service{}, f.client.CoreV1().Services(metav1.NamespaceAll), corelisters.NewServiceLister)
+}
+
+func (f *Factory) Endpoints() coreinformers.EndpointsInformer {
+	return of(f, &corev1.Endpoints{}, f.client.CoreV1().Endpoints(metav1.NamespaceAll), corelisters.NewEndpointsLister)
+}
+
+func (f *Factory) EndpointSlices() discoveryinformers.EndpointSliceInformer {
+	return of(f, &discoveryv1.EndpointSlice{}, f.client.DiscoveryV1().EndpointSlices(metav1.NamespaceAll), discoverylisters.NewEndpointSliceLister)
+}
+
+func (f *Factory) Deployments() appsinformers.DeploymentInformer {
+	return of(f, &appsv1.Deployment{}, f.client.AppsV1().Deployments(metav1.NamespaceAll), appslisters.NewDeploymentLister)
+}
+
+func (f *Factory) ReplicaSets() appsinformers.ReplicaSetInformer {
+	return of(f, &appsv1.ReplicaSet{}, f.client.AppsV1().ReplicaSets(metav1.NamespaceAll), appslisters.NewReplicaSetLister)
+}
+
+// informer is a shared informer in the shape that client-go gives its own.
+type informer[Lister any] struct {
+	shared cache.SharedIndexInformer
+	lister func(cache.Indexer) Lister
+}
+
+func (i informer[Lister]) Informer() cache.SharedIndexInformer { return i.shared }
+func (i informer[Lister]) Lister() Lister                      { return i.lister(i.shared.GetIndexer()) }
+
+func of[List runtime.Object, Lister any](f *Factory, obj runtime.Object, source Source[List], lister func(cache.Indexer) Lister) informer[Lister] {
+	return informer[Lister]{f.shared(obj, func() cache.SharedIndexInformer { return New(f.client, obj, source) }), lister}
+}
+
+// Source is what an informer asks of a kind's client.
+type Source[List runtime.Object] interface {
+	List(ctx context.Context, opts metav1.ListOptions) (List, error)
+	Watch(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error)
+}
+
+// New makes an informer that nobody shares. The source is one of the client's.
+func New[List runtime.Object](client kubernetes.Interface, obj runtime.Object, source Source[List]) cache.SharedIndexInformer {
+	return cache.NewSharedIndexInformer(
+		cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
+			ListWithContextFunc: func(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
+				return source.List(ctx, opts)
+			},
+			WatchFuncWithContext: source.Watch,
+		}, client),
+		obj,
+		0, // no resync: the watch loses nothing
+		cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc},
+	)
+}
