@@ -6,10 +6,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	"k8s.io/apimachinery/pkg/util/diff"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
@@ -45,7 +45,7 @@ func validatePodUpdate(p, old *corev1.Pod) field.ErrorList {
 	rest := withoutMutable(&p.Spec, &old.Spec)
 	if !apiequality.Semantic.DeepEqual(*rest, old.Spec) {
 		errs = append(errs, field.Forbidden(path, fmt.Sprintf("pod updates may not change fields other than %s\n%v",
-			strings.Join(mutablePodFields, ","), cmp.Diff(old.Spec, *rest))))
+			strings.Join(mutablePodFields, ","), diff.Diff(old.Spec, *rest))))
 	}
 	return errs
 }
