@@ -1,0 +1,101 @@
+package main_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// webManifest is the example's, on whichever node port is free.
+func webManifest(t *testing.T) string {
+	t.Helper()
+	const fixed = "    nodePort: 30080\n"
+	text := read(t, "../../examples/web/web.yaml")
+	if !strings.Contains(text, fixed) {
+		t.Fatalf("the example has no line %q", fixed)
+	}
+	return strings.Replace(text, fixed, "", 1)
+}
+
+// deployWeb applies the example and gives the address that it answers on.
+func (i *instance) deployWeb(t *testing.T) (address string) {
+	t.Helper()
+	file := i.write(t, "web.yaml", webManifest(t))
+	must(t, i.skiff, "apply", "-f", file)
+	must(t, i.skiff, "rollout", "status", "-f", file)
+	address = i.nodePort(t, "web")
+	i.answers(t, address)
+	return address
+}
+
+func (i *instance) nodePort(t *testing.T, service string) string {
+	t.Helper()
+	return "127.0.0.1:" + must(t, i.skiff, "get", "service", service, "-o", "jsonpath={.spec.ports[0].nodePort}")
+}
+
+// answers waits until the address answers and gives the Pod that did.
+func (i *instance) answers(t *testing.T, address string) (pod string) {
+	t.Helper()
+	eventually(t, func() error {
+		text, err := fetch(t.Context(), "http://"+address)
+		if err != nil {
+			return err
+		}
+		if _, err = fmt.Sscanf(text, "version %s on %s", new(string), &pod); err != nil {
+			return fmt.Errorf("answer %q: %w", text, err)
+		}
+		return nil
+	})
+	return pod
+}
+
+// fetch asks on a connection of its own.
+func fetch(ctx context.Context, url string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return "", err
+	}
+	req.Close = true
+	answer, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = answer.Body.Close() }()
+	text, err := io.ReadAll(answer.Body)
+	if err == nil && answer.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", answer.Status, text)
+	}
+	return string(text), err
+}
+
+// webPods waits until the example has n Pods, all of them ready, and gives them
+// by UID.
+func (i *instance) webPods(t *testing.T, n int) map[string]corev1.Pod {
+	t.Helper()
+	found := map[string]corev1.Pod{}
+	pods := i.api(t).WaitPods(t, "app=web", func(pods []corev1.Pod) bool {
+		ready := 0
+		for _, p := range pods {
+			if p.DeletionTimestamp == nil && len(p.Status.ContainerStatuses) > 0 && p.Status.ContainerStatuses[0].Ready {
+				ready++
+			}
+		}
+		return ready == n && len(pods) == n
+	})
+	for _, p := range pods {
+		found[string(p.UID)] = p
+	}
+	return found
+}
+
+// containerID is the ID, as the engine knows it, of a Pod's first container.
+func containerID(p corev1.Pod) string {
+	return strings.TrimPrefix(p.Status.ContainerStatuses[0].ContainerID, "docker://")
+}
