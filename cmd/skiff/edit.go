@@ -53,7 +53,14 @@ type editing struct {
 	infos    []*resource.Info
 	recorder genericclioptions.Recorder
 	original []byte
-	reasons  []string
+	problems []problem
+}
+
+// problem is something that the server, or skiff before it, does not accept in
+// the edited text. Its lines are those of the text without comments.
+type problem struct {
+	head string
+	errs manifest.Errors
 }
 
 func (p *program) runEdit(c *call) error {
@@ -105,7 +112,7 @@ func (e *editing) loop() error {
 	open := editor.NewDefaultEditor([]string{"KUBE_EDITOR", "EDITOR"})
 	text, previous := e.original, []byte(nil)
 	for {
-		edited, file, err := open.LaunchTempFile("skiff-edit-", ".yaml", bytes.NewReader(append(e.header(), text...)))
+		edited, file, err := open.LaunchTempFile("skiff-edit-", ".yaml", bytes.NewReader(append(header(e.problems), text...)))
 		if err != nil {
 			return e.keep(file, err)
 		}
@@ -118,11 +125,11 @@ func (e *editing) loop() error {
 		case bytes.Equal(content, withoutComments(e.original)):
 			return e.cancel(file, "Edit cancelled, no changes made.")
 		}
-		e.reasons = nil
+		e.problems = nil
 		if err := e.save(content); err != nil {
 			return e.keep(file, err)
 		}
-		if len(e.reasons) == 0 {
+		if len(e.problems) == 0 {
 			return os.Remove(file)
 		}
 		if err := os.Remove(file); err != nil {
@@ -132,21 +139,36 @@ func (e *editing) loop() error {
 	}
 }
 
-func (e *editing) header() []byte {
-	var b strings.Builder
-	b.WriteString(`# Please edit the object below. Lines beginning with a '#' will be ignored,
+const editHeader = `# Please edit the object below. Lines beginning with a '#' will be ignored,
 # and an empty file will abort the edit. If an error occurs while saving this file will be
 # reopened with the relevant failures.
 #
-`)
-	for _, reason := range e.reasons {
-		for line := range strings.Lines(reason) {
-			b.WriteString("# " + strings.TrimRight(line, "\n") + "\n")
+`
+
+// header stands above the text in the editor. The lines that it names are those
+// of the file with the header in it.
+func header(problems []problem) []byte {
+	offset := strings.Count(editHeader, "\n")
+	for _, p := range problems {
+		offset += 2 + len(p.errs)
+	}
+	var b strings.Builder
+	b.WriteString(editHeader)
+	for _, p := range problems {
+		fmt.Fprintf(&b, "# %s:\n", oneLine(p.head))
+		for _, err := range p.errs {
+			text := err.Message
+			if err.Path != "" {
+				text = err.Path + ": " + text
+			}
+			fmt.Fprintf(&b, "# * line %d: %s\n", err.Line+offset, oneLine(text))
 		}
 		b.WriteString("#\n")
 	}
 	return []byte(b.String())
 }
+
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 func (e *editing) cancel(file, message string) error {
 	printf(e.ErrOut, "%s\n", message)
@@ -171,24 +193,34 @@ func withoutComments(text []byte) []byte {
 }
 
 // save sends the objects that were changed. What the user can put right goes to
-// reasons; an error ends the edit.
+// problems; an error ends the edit.
 func (e *editing) save(content []byte) error {
-	docs, err := manifest.Parse("line", content)
+	docs, err := manifest.Parse("edited file", content)
 	if err != nil {
-		e.reasons = append(e.reasons, "The edited file is not valid:\n"+err.Error())
-		return nil
+		return e.reopen("The edited file is not valid", err)
 	}
 	for _, doc := range docs {
 		info := e.find(doc)
 		if info == nil {
-			e.reasons = append(e.reasons, fmt.Sprintf("%s %q is not one of the objects that are being edited: kind, name and namespace cannot be changed",
-				doc.Object.GetKind(), doc.Object.GetName()))
+			e.problems = append(e.problems, problem{head: fmt.Sprintf("%s %q is not one of the objects that are being edited; kind, name and namespace cannot be changed",
+				doc.Object.GetKind(), doc.Object.GetName())})
 			return nil
 		}
 		if err := e.saveOne(info, doc); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// reopen has the editor open again if err is about the text; any other ends the
+// edit.
+func (e *editing) reopen(head string, err error) error {
+	var errs manifest.Errors
+	if !errors.As(err, &errs) {
+		return err
+	}
+	e.problems = append(e.problems, problem{head, errs})
 	return nil
 }
 
@@ -220,10 +252,8 @@ func (e *editing) saveOne(info *resource.Info, doc *manifest.Document) error {
 		WithFieldManager("skiff-edit").WithFieldValidation("Strict").
 		Patch(info.Namespace, info.Name, kind, patch, nil)
 	if apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) {
-		reason := fmt.Sprintf("%s %q was not valid:\n%s", info.Mapping.Resource.GroupResource(), info.Name, doc.Explain(err))
-		e.reasons = append(e.reasons, reason)
 		printf(e.ErrOut, "error: %s %q is invalid\n", info.Mapping.Resource.GroupResource(), info.Name)
-		return nil
+		return e.reopen(fmt.Sprintf("%s %q was not valid", info.Mapping.Resource.GroupResource(), info.Name), doc.Explain(err))
 	}
 	if err != nil {
 		return fmt.Errorf("%s %q could not be patched: %w", info.Mapping.Resource.GroupResource(), info.Name, err)

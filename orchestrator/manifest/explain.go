@@ -52,11 +52,8 @@ func (d *Document) cite(path, message string) *Error {
 // Cite appends where it is in the file to a server's warning that begins with a
 // field path, as those about specs do.
 func (d *Document) Cite(warning string) string {
-	path, _, found := strings.Cut(warning, ": ")
-	if !found || strings.ContainsAny(path, " \"") {
-		return warning
-	}
-	if at := d.root.locate(path); at != d.root.at {
+	path, _, _ := strings.Cut(warning, " ")
+	if at := d.root.locate(strings.TrimSuffix(path, ":")); at != d.root.at {
 		return fmt.Sprintf("%s (%s:%d)", warning, d.File, at.Line)
 	}
 	return warning

@@ -53,6 +53,7 @@ func TestCite(t *testing.T) {
 	for warning, want := range map[string]string{
 		"spec.template.spec.containers[0].image: no tag": "spec.template.spec.containers[0].image: no tag (web.yaml:17)",
 		"apps/v1beta1 is deprecated":                     "apps/v1beta1 is deprecated",
+		"spec.template.spec has no effect":               "spec.template.spec has no effect (web.yaml:14)",
 		"nothing: known":                                 "nothing: known",
 	} {
 		if got := docs[0].Cite(warning); got != want {
