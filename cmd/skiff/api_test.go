@@ -185,7 +185,7 @@ func TestCommands(t *testing.T) {
 		got := c.run(t, "", strings.Fields(step.args)...)
 		got.Err = strings.ReplaceAll(got.Err, c.dir+"/", "")
 		if strings.HasPrefix(step.args, "create -f "+warned) {
-			if !strings.Contains(got.Err, "(warned.yaml:10)\n") || !strings.HasPrefix(got.Err, "Warning: spec.template.spec.schedulerName") {
+			if !strings.Contains(got.Err, "(warned.yaml:11)\n") || !strings.HasPrefix(got.Err, "Warning: spec.template.spec.schedulerName") {
 				t.Errorf("%s: the warning has no line: %q", step.args, got.Err)
 			}
 			got.Err = ""

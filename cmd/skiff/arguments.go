@@ -139,9 +139,6 @@ func (a *arguments) add(f cli.Flag, global bool, value string, hasValue bool, re
 // lookup finds a flag among the command's and the global ones; before the
 // command is known, among those of all commands.
 func lookup(app *cli.App, command *cli.Command, name string) (f cli.Flag, global bool) {
-	if name == "help" || name == "h" {
-		return cli.HelpFlag, command == nil
-	}
 	if f := named(app.Flags, name); f != nil && (command == nil || named(command.Flags, name) == nil) {
 		return f, true
 	}

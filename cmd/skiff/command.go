@@ -23,6 +23,7 @@ func (s spec) command() *cli.Command {
 	if s.flags != nil {
 		s.flags(f)
 	}
+	f.add(helpFlag())
 	run := s.run
 	if run == nil {
 		run = func(c *call) error { return c.usage("a command is missing") }
@@ -31,8 +32,9 @@ func (s spec) command() *cli.Command {
 		Name: s.name, ArgsUsage: s.args, Usage: s.short, Description: s.long, UsageText: s.examples,
 		Flags: *f, Subcommands: s.subs,
 		CustomHelpTemplate: commandHelp, // cli takes it for help about one of subs, too
-		// The library's own "help" subcommand would take a Pod called help, or h.
-		HideHelpCommand: true,
+		// The library's own "help" subcommand would take a Pod called help, or h, and
+		// its help flag is one variable for all.
+		HideHelp: true, HideHelpCommand: true,
 		OnUsageError: func(c *cli.Context, err error, _ bool) error {
 			return newCall(c).usage(err.Error())
 		},
@@ -104,7 +106,12 @@ func globalFlags() []cli.Flag {
 		&cli.StringFlag{Name: "kubeconfig", Usage: "act on the cluster of this kubeconfig `FILE` instead of the instance"},
 		&cli.StringFlag{Name: "context", Usage: "act on the cluster of this `CONTEXT` of the kubeconfig"},
 		&cli.BoolFlag{Name: "version", Usage: "print the version"},
+		helpFlag(),
 	}
+}
+
+func helpFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: "show help"}
 }
 
 func fileFlags(f *flags) {

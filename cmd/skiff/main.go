@@ -73,6 +73,7 @@ up" started or, with --kubeconfig or --context, on any Kubernetes cluster.`,
 		EnableBashCompletion:  true,
 		ExitErrHandler:        func(*cli.Context, error) {},
 		CustomAppHelpTemplate: fmt.Sprintf(appHelp, listGroups(groups)),
+		HideHelp:              true,
 		HideHelpCommand:       true,
 		Action: func(c *cli.Context) error {
 			if c.Bool("version") {
