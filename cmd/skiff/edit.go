@@ -121,7 +121,9 @@ func (e *editing) loop() error {
 		case len(bytes.TrimSpace(content)) == 0:
 			return e.cancel(file, "Edit cancelled, saved file was empty.")
 		case previous != nil && bytes.Equal(content, previous):
-			return e.keep(file, errors.New("Edit cancelled, no valid changes were saved."))
+			err := e.keep(file, errReported)
+			printf(e.ErrOut, "error: Edit cancelled, no valid changes were saved.\n")
+			return err
 		case bytes.Equal(content, withoutComments(e.original)):
 			return e.cancel(file, "Edit cancelled, no changes made.")
 		}
@@ -235,7 +237,7 @@ func (e *editing) find(doc *manifest.Document) *resource.Info {
 }
 
 func (e *editing) saveOne(info *resource.Info, doc *manifest.Document) error {
-	patch, kind, err := editPatch(info, doc.Object)
+	patch, _, err := editPatch(info, doc.Object)
 	if err != nil {
 		return err
 	}
@@ -245,7 +247,8 @@ func (e *editing) saveOne(info *resource.Info, doc *manifest.Document) error {
 	if err := e.recorder.Record(doc.Object); err != nil {
 		return err
 	}
-	if patch, kind, err = editPatch(info, doc.Object); err != nil {
+	patch, kind, err := editPatch(info, doc.Object)
+	if err != nil {
 		return err
 	}
 	changed, err := resource.NewHelper(info.Client, info.Mapping).
