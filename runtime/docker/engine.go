@@ -86,6 +86,9 @@ func (e *Engine) Info(ctx context.Context) (container.Info, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	info, err := e.api.Info(ctx)
+	if client.IsErrConnectionFailed(err) {
+		return container.Info{}, unreachable(e.api.DaemonHost(), err)
+	}
 	if err != nil {
 		return container.Info{}, failure("ask the engine about itself", err)
 	}
