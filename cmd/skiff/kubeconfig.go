@@ -56,7 +56,13 @@ func (p *program) merge(at place) error {
 		return fmt.Errorf("read your kubeconfig: %w", err)
 	}
 	name := own.CurrentContext
-	users.Clusters[name], users.AuthInfos[name], users.Contexts[name] = own.Clusters[name], own.AuthInfos[name], own.Contexts[name]
+	cluster, user, entry := own.Clusters[name], own.AuthInfos[name], own.Contexts[name]
+	if cluster == nil || user == nil || entry == nil {
+		return fmt.Errorf("%s does not have what its context %q needs", at.kubeconfig(), name)
+	}
+	// Where it came from is where ModifyConfig would write it to.
+	cluster.LocationOfOrigin, user.LocationOfOrigin, entry.LocationOfOrigin = "", "", ""
+	users.Clusters[name], users.AuthInfos[name], users.Contexts[name] = cluster, user, entry
 	if users.CurrentContext == "" {
 		users.CurrentContext = name
 	}
