@@ -3,6 +3,7 @@ package proxy
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -168,6 +170,31 @@ func TestEarlyAnswer(t *testing.T) {
 		}
 		return true
 	})
+}
+
+// A client that stops sending in the middle of its request is told, and keeps
+// nothing in flight, although no byte of it comes any more.
+func TestDrainDeadlineCutsStalledUploads(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, HTTP, Options{})
+	begun := make(chan struct{})
+	b := newBackend(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		close(begun)
+		io.Copy(io.Discard, r.Body)
+	}))
+	f.add(b)
+	conn := dialRaw(t, f.address)
+	fmt.Fprint(conn, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nbegin")
+	<-begun
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if err := f.pool.Drain(ctx, b.id, 50*time.Millisecond); err != nil {
+		t.Errorf("drain: %v", err)
+	}
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil || res.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("got %v, %v", res, err)
+	}
 }
 
 // Not parallel: it looks at the memory of the whole process.

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -56,7 +57,6 @@ func (l *listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			break
 		}
 		err = x.forward(claim, l)
-		claim.Release()
 		if err == nil || attempt == maxAttempts || !x.mayRetry(err) {
 			break
 		}
@@ -67,12 +67,19 @@ func (l *listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // forward sends the request to the claimed back end and its answer to the
-// client. A *reachError says that no back end has seen the request.
+// client, and ends the claim. A *reachError says that no back end has seen the
+// request.
 func (x *exchange) forward(claim *pool.Claim, l *listener) error {
+	defer claim.Release()
 	ctx, cancel := context.WithCancelCause(x.r.Context())
 	defer cancel(nil)
 	k := &link{cancel: cancel}
 	defer context.AfterFunc(claim.Context(), k.onCut(claim))()
+	if x.body != nil {
+		// The transport ends a request only after a read of its body, and the
+		// client may send nothing more for ever.
+		defer context.AfterFunc(ctx, x.leaveBody)()
+	}
 	up := upstreamOf(claim.Backend(), x.dial)
 
 	interim := newInterim(x)
@@ -88,6 +95,9 @@ func (x *exchange) forward(claim *pool.Claim, l *listener) error {
 	defer res.Body.Close()
 	if res.StatusCode == http.StatusSwitchingProtocols {
 		return x.upgrade(claim, res, l)
+	}
+	if res.StatusCode < 200 { // the server would panic
+		return fmt.Errorf("answer with status %q", res.Status)
 	}
 	return withCause(ctx, x.answer(claim, res, k))
 }

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bufio"
 	"context"
 	"io"
 	"net"
@@ -142,5 +143,34 @@ func TestIdleUpstreamIsClosedFirst(t *testing.T) {
 	eventually(t, "the idle connection is closed", func() bool { return open.Load() == 0 })
 	if d := time.Since(start); d >= 2*time.Second {
 		t.Errorf("it was closed after %s, which leaves a race with the application", d)
+	}
+}
+
+// A status that HTTP does not have must not upset the server, which would leave
+// the claim behind.
+func TestImpossibleStatus(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, HTTP, Options{})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	go func() {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+			io.WriteString(conn, "HTTP/1.1 042 Odd\r\nContent-Length: 0\r\n\r\n")
+		}
+	}()
+	f.pool.Add("odd", listener.Addr().String())
+	if code, body := get(t, newClient(t), f.url("/")); code != http.StatusBadGateway || !strings.Contains(body, "042 Odd") {
+		t.Errorf("got %d %s", code, body)
+	}
+	if n := f.pool.InFlight("odd"); n != 0 {
+		t.Errorf("%d in flight", n)
 	}
 }
