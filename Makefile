@@ -44,11 +44,12 @@ cc: # the race detector needs a C compiler
 images: ## the examples' images, from their sources
 	@examples/images
 
+KUBECTL_VERSION := -X k8s.io/component-base/version
+KUBECTL_LDFLAGS := -s -w $(KUBECTL_VERSION).gitVersion=v1.37.2 $(KUBECTL_VERSION).gitMajor=1 $(KUBECTL_VERSION).gitMinor=37
+
 kubectl: bin/kubectl ## the real kubectl, for the tests
 bin/kubectl: .ci/tools/go.mod .ci/tools/kubectl/main.go
-	cd .ci/tools && $(GO_BUILD) -o $(CURDIR)/bin/kubectl -ldflags '-s -w \
-	  -X k8s.io/component-base/version.gitVersion=v1.37.2 \
-	  -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=37' ./kubectl
+	cd .ci/tools && $(GO_BUILD) -ldflags '$(KUBECTL_LDFLAGS)' -o $(CURDIR)/bin/kubectl ./kubectl
 
 clean: ## what this Makefile built
 	rm -rf bin

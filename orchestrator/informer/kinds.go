@@ -32,6 +32,7 @@ func (f *Factory) Services() coreinformers.ServiceInformer {
 }
 
 func (f *Factory) Endpoints() coreinformers.EndpointsInformer {
+	//lint:ignore SA1019 what is served must be kept up to date
 	return of(f, &corev1.Endpoints{}, f.client.CoreV1().Endpoints(metav1.NamespaceAll), corelisters.NewEndpointsLister)
 }
 
