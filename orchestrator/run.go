@@ -65,14 +65,16 @@ func (o *Orchestrator) work(ctx context.Context, p *parts) error {
 		group.Go(func() error { return run(ctx) })
 	}
 	group.Go(func() error {
-		defer p.factory.Wait()
 		if err := o.becomeReady(ctx, p); err != nil && ctx.Err() == nil {
 			return err
 		}
 		<-ctx.Done()
 		return nil
 	})
-	return group.Wait()
+	err := group.Wait()
+	// Not within the group: only an error that has left it ends the informers.
+	p.factory.Wait()
+	return err
 }
 
 // becomeReady makes what clients expect on every instance, starts the informers

@@ -82,9 +82,7 @@ func Start(t testing.TB, o orchestrator.Options) *Instance {
 	i := &Instance{Options: o}
 	i.stop = func() error {
 		cancel()
-		if i.stop = func() error { return nil }; ended == nil {
-			return nil
-		}
+		i.stop = func() error { return nil }
 		return <-ended
 	}
 	timeout := time.NewTimer(startTimeout)

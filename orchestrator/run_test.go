@@ -1,0 +1,47 @@
+package orchestrator_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"skiff/orchestrator"
+)
+
+// The kubeconfig is the last thing that is made, when every part runs already:
+// where that fails the instance must end and say so, not wait for ever.
+func TestRunEndsWhereItCannotBecomeReady(t *testing.T) {
+	t.Parallel()
+	o := orchestrator.Options{
+		Name:    "test-not-ready",
+		DataDir: t.TempDir(),
+		Listen:  "127.0.0.1:0",
+		Log:     slog.New(slog.NewTextHandler(t.Output(), nil)),
+	}
+	inTheWay := filepath.Join(orchestrator.PathsIn(o.DataDir).Kubeconfig, "directory")
+	if err := os.MkdirAll(inTheWay, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := orchestrator.Purge(context.Background(), o); err != nil {
+			t.Error(err)
+		}
+	})
+	orch, err := orchestrator.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := orch.Run(ctx); !errors.Is(err, syscall.EISDIR) && !errors.Is(err, os.ErrExist) {
+		t.Errorf("Run returned %v, want what is wrong with the kubeconfig", err)
+	}
+	if ctx.Err() != nil {
+		t.Error("Run returned only when it was told to")
+	}
+}
