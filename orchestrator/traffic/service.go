@@ -28,14 +28,14 @@ type service struct {
 	namespace, key string
 	selector       labels.Selector
 	ports          map[int32]*port // by the Service's port number
+	open           map[string]bool // address → whether it is listened to; false: it is taken
 }
 
-// port is one port of a Service: a pool, and the addresses it is reached at.
+// port is one port of a Service and the pool that it leads to.
 type port struct {
 	spec     corev1.ServicePort
 	pool     *pool.Pool
 	protocol protocol
-	open     map[string]bool // address → whether it is listened to; false: it is taken
 }
 
 var errPortTaken = errors.New("a port is not free")
@@ -77,39 +77,40 @@ func (d *Director) sync(ctx context.Context, key string) error {
 func (d *Director) update(ctx context.Context, s *service, svc *corev1.Service, around surroundings) (taken []string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	old := d.served[s.key]
-	if old != nil {
-		s.ports = old.ports
-	}
-	if s.ports == nil {
-		s.ports = map[int32]*port{}
+	s.ports, s.open = map[int32]*port{}, map[string]bool{}
+	if old := d.served[s.key]; old != nil {
+		s.ports, s.open = old.ports, old.open
 	}
 	specs := servedPorts(svc)
+	var gone []*port
 	for number, p := range s.ports {
 		if _, stays := specs[number]; !stays {
-			d.retire(ctx, s, number, p)
+			gone = append(gone, p)
+			delete(s.ports, number)
 		}
-	}
-	d.served[s.key] = s
-	if len(specs) == 0 {
-		delete(d.served, s.key)
-		return nil
 	}
 	for number, spec := range specs {
 		p := s.ports[number]
 		if p == nil {
-			p = &port{pool: d.proxy.NewPool(), open: map[string]bool{}}
+			p = &port{pool: d.proxy.NewPool()}
 			s.ports[number] = p
 		}
 		p.spec = spec
 		p.protocol = protocolOf(spec, p.protocol, around.templates(s.selector))
-		for _, left := range p.pool.Replace(d.members(s, spec)) {
+	}
+	d.expect(s, around) // before a pool is empty, so that it holds
+	for _, p := range s.ports {
+		for _, left := range p.pool.Replace(d.members(s, p.spec)) {
 			d.letGo(ctx, p.pool, left)
 		}
 	}
-	d.expect(s, around)
-	for _, number := range slices.Sorted(maps.Keys(s.ports)) {
-		taken = append(taken, d.listen(s, svc, s.ports[number])...)
+	taken = d.listen(s, svc)
+	for _, p := range gone {
+		d.retire(ctx, s, p)
+	}
+	d.served[s.key] = s
+	if len(specs) == 0 {
+		delete(d.served, s.key)
 	}
 	return taken
 }
@@ -128,37 +129,47 @@ func (d *Director) members(s *service, spec corev1.ServicePort) []pool.Member {
 	return members
 }
 
-// listen opens what should be open for p, and closes what should not.
-func (d *Director) listen(s *service, svc *corev1.Service, p *port) (taken []string) {
-	wanted := addresses(svc, p.spec)
-	for address := range p.open {
-		if !slices.Contains(wanted, address) {
-			d.release(s, p, address)
+// listen opens what should be open for a Service, and then closes what should
+// not: an address that goes from one of its ports to another is never closed.
+func (d *Director) listen(s *service, svc *corev1.Service) (taken []string) {
+	wanted := map[string]bool{}
+	for _, number := range slices.Sorted(maps.Keys(s.ports)) {
+		for _, address := range addresses(svc, s.ports[number].spec) {
+			wanted[address] = true
+			if !d.listenAt(address, s, svc, s.ports[number]) {
+				taken = append(taken, address)
+			}
 		}
 	}
-	for _, address := range wanted {
-		wasOpen, known := p.open[address]
-		err := d.hold(s, address, proxy.Listener{
-			Name:    s.key + ":" + strconv.Itoa(int(p.spec.Port)),
-			Address: address,
-			Mode:    p.protocol.mode,
-			H2C:     p.protocol.h2c,
-			Pool:    p.pool,
-		})
-		p.open[address] = err == nil
-		switch {
-		case err != nil:
-			taken = append(taken, address)
-			if wasOpen || !known {
-				reason, message := explain(address, err)
-				d.recorder.Event(svc, corev1.EventTypeWarning, reason, message)
-				d.log.Warn("listen for service", "service", s.key, "address", address, "error", err)
-			}
-		case known && !wasOpen:
-			d.recorder.Eventf(svc, corev1.EventTypeNormal, "Listening", "%s is free now; the Service is reached there", address)
+	for address := range s.open {
+		if !wanted[address] {
+			d.release(s, address)
 		}
 	}
 	return taken
+}
+
+// listenAt opens an address for a port, or has it lead to that port from now
+// on, and tells when it is taken and when it is free again.
+func (d *Director) listenAt(address string, s *service, svc *corev1.Service, p *port) bool {
+	wasOpen, known := s.open[address]
+	err := d.hold(s, address, proxy.Listener{
+		Name:    s.key + ":" + strconv.Itoa(int(p.spec.Port)),
+		Address: address,
+		Mode:    p.protocol.mode,
+		H2C:     p.protocol.h2c,
+		Pool:    p.pool,
+	})
+	s.open[address] = err == nil
+	switch {
+	case err != nil && (wasOpen || !known):
+		reason, message := explain(address, err)
+		d.recorder.Event(svc, corev1.EventTypeWarning, reason, message)
+		d.log.Warn("listen for service", "service", s.key, "address", address, "error", err)
+	case err == nil && known && !wasOpen:
+		d.recorder.Eventf(svc, corev1.EventTypeNormal, "Listening", "%s is free now; the Service is reached there", address)
+	}
+	return err == nil
 }
 
 // hold opens an address for a Service. The proxy would let a second Service
@@ -192,24 +203,22 @@ func explain(address string, err error) (reason, message string) {
 	return "ListenFailed", fmt.Sprintf("cannot listen on %s: %v", address, err)
 }
 
-// release stops listening on an address if p has it.
-func (d *Director) release(s *service, p *port, address string) {
-	if p.open[address] {
+// release stops listening on an address if the Service has it.
+func (d *Director) release(s *service, address string) {
+	if s.open[address] {
 		d.proxy.Close(address)
 		delete(d.holders, address)
 		d.wakeOthers(s.key)
 	}
-	delete(p.open, address)
+	delete(s.open, address)
 }
 
 // wakeOthers lets Services that wait for a port try at once.
 func (d *Director) wakeOthers(key string) {
 	for _, s := range d.served {
-		for _, p := range s.ports {
-			for _, open := range p.open {
-				if !open && s.key != key {
-					d.queue.Add(s.key)
-				}
+		for _, open := range s.open {
+			if !open && s.key != key {
+				d.queue.Add(s.key)
 			}
 		}
 	}
@@ -217,11 +226,7 @@ func (d *Director) wakeOthers(key string) {
 
 // retire ends a port that is gone from its Service. What is in flight goes on
 // for as long as a drain would let it.
-func (d *Director) retire(ctx context.Context, s *service, number int32, p *port) {
-	delete(s.ports, number)
-	for address := range p.open {
-		d.release(s, p, address)
-	}
+func (d *Director) retire(ctx context.Context, s *service, p *port) {
 	d.retired[p.pool] = s.namespace
 	left := p.pool.Replace(nil)
 	p.pool.Close()
