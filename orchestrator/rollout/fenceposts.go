@@ -7,6 +7,7 @@ package rollout
 
 import (
 	"fmt"
+	"math"
 
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -29,6 +30,9 @@ func Fenceposts(surge, unavailable *intstr.IntOrString, replicas int32) (int32, 
 	if err != nil {
 		return 0, 0, fmt.Errorf("read maxUnavailable: %w", err)
 	}
+	// replicas + surge must not overflow: the sum would be negative, and the
+	// rollout would never start.
+	s, u = min(s, math.MaxInt32-int(replicas)), min(u, math.MaxInt32)
 	if s == 0 && u == 0 {
 		u = 1
 	}

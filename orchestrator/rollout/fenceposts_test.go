@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"math"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -29,6 +30,9 @@ func TestFenceposts(t *testing.T) {
 		{"more than all", 10, "110%", "0%", 11, 0},
 		{"numbers are taken as they are", 10, "3", "2", 3, 2},
 		{"no replicas", 0, "25%", "25%", 0, 1},
+		{"a surge that nothing can count", 4, "2147483647", "0", math.MaxInt32 - 4, 0},
+		{"a share that nothing can count", 4, "99999999999%", "99999999999%", math.MaxInt32 - 4, math.MaxInt32},
+		{"as many replicas as can be counted", math.MaxInt32, "25%", "0", 0, 1},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
