@@ -32,6 +32,12 @@ func TestCoreValidation(t *testing.T) {
 		want string // empty: valid
 	}{
 		{"config map", configMap(), &corev1.ConfigMap{ObjectMeta: named("a"), Data: map[string]string{"k": "v"}}, ""},
+		{"finalizers", configMap(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{
+			Namespace: "default", Name: "a", ResourceVersion: "1", Finalizers: []string{"example.com/mine", metav1.FinalizerDeleteDependents},
+		}}, ""},
+		{"a finalizer of nobody", configMap(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{
+			Namespace: "default", Name: "a", ResourceVersion: "1", Finalizers: []string{"example.com/mine", "mine"},
+		}}, `metadata.finalizers[1]: Invalid value: "mine": name is neither a standard finalizer name nor is it fully qualified`},
 		{"config map's key", configMap(), &corev1.ConfigMap{ObjectMeta: named("a"), Data: map[string]string{"a/b": ""}},
 			`data[a/b]: Invalid value: "a/b": a valid config key must consist of alphanumeric characters`},
 		{"config map, key twice", configMap(), &corev1.ConfigMap{

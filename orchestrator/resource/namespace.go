@@ -2,7 +2,6 @@ package resource
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -67,19 +66,9 @@ func validateNamespace(ns *corev1.Namespace) field.ErrorList {
 	path := field.NewPath("spec", "finalizers")
 	for _, f := range ns.Spec.Finalizers {
 		errs = append(errs, apivalidation.ValidateFinalizerName(string(f), path)...)
-		if !strings.Contains(string(f), "/") && !standardFinalizer(string(f)) {
-			errs = append(errs, field.Invalid(path, f, "name is neither a standard finalizer name nor is it fully qualified"))
-		}
+		errs = append(errs, validateFinalizerOwner(string(f), path)...)
 	}
 	return errs
-}
-
-func standardFinalizer(name string) bool {
-	switch name {
-	case string(corev1.FinalizerKubernetes), metav1.FinalizerOrphanDependents, metav1.FinalizerDeleteDependents:
-		return true
-	}
-	return false
 }
 
 func validateNamespaceStatus(ns, old *corev1.Namespace) field.ErrorList {
