@@ -3,9 +3,7 @@ package main_test
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -115,50 +113,4 @@ func (s stranger) untouched(t *testing.T) {
 	}
 	docker(t, "network", "inspect", s.network)
 	docker(t, "volume", "inspect", s.volume)
-}
-
-// TestUpAndDown: an instance that goes down leaves no container running, and
-// comes back as it was.
-func TestUpAndDown(t *testing.T) {
-	t.Parallel()
-	i := start(t)
-	address := i.deployWeb(t)
-	const identity = `jsonpath={range .items[*]}{.kind}/{.metadata.name} {.metadata.uid} {.spec.clusterIP} {.spec.ports[*].nodePort}{"\n"}{end}`
-	before := must(t, i.skiff, "get", "pods,services,replicasets", "-o", identity)
-
-	want := fmt.Sprintf("error: instance %q is already running: \"skiff status\" tells about it, \"skiff down\" stops it\n", i.name)
-	if r := try(t, i.skiff, "up", "--listen", "127.0.0.1:0"); r.code != 1 || r.err != want {
-		t.Errorf("up while it runs: want %q, got %v", want, r)
-	}
-	said := regexp.MustCompile(`^skiff is already running \(process \d+\)\n$`)
-	if r := try(t, i.skiff, "up", "-d"); r.code != 0 || !said.MatchString(r.out) {
-		t.Errorf("up -d while it runs: %v", r)
-	}
-
-	elsewhere := *i
-	elsewhere.dir += "-2"
-	if r := try(t, elsewhere.skiff, "--data-dir", elsewhere.dir, "up", "-d", "--listen", "127.0.0.1:0"); r.code != 1 || !strings.Contains(r.err, "belongs to another instance of skiff on this engine") {
-		t.Errorf("up of the same name with its data elsewhere: %v", r)
-	}
-	must(t, elsewhere.skiff, "--data-dir", elsewhere.dir, "down", "--purge")
-	i.ownPodsOnly(t, address)
-
-	must(t, i.skiff, "down")
-	for _, c := range i.containers(t) {
-		if c.State == "running" {
-			t.Errorf("container %s of Pod %s runs after down", c.Container, c.Pod)
-		}
-	}
-	if conn, err := net.Dial("tcp", address); err == nil {
-		_ = conn.Close()
-		t.Errorf("%s accepts connections after down", address)
-	}
-
-	i.up(t)
-	i.webPods(t, 3)
-	if after := must(t, i.skiff, "get", "pods,services,replicasets", "-o", identity); after != before {
-		t.Errorf("before down:\n%s\nafter up:\n%s", before, after)
-	}
-	i.answers(t, address)
-	i.ownPodsOnly(t, address)
 }

@@ -1,12 +1,8 @@
 package main_test
 
 import (
-	"bufio"
-	"context"
-	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 )
@@ -130,79 +126,16 @@ func (k *typist) creates() {
 
 // follows has commands that go on while something happens.
 func (k *typist) follows() {
-	log := k.follow("logs -f deployment/web")
+	log := follow(k.T, k.i.kubectl(k.Context(), "logs", "-f", "deployment/web"))
 	log.until("version 1 listens on :8080")
-	pods := k.follow("get pods -l app=web -w --no-headers")
+	pods := follow(k.T, k.i.kubectl(k.Context(), "get", "pods", "-l", "app=web", "-w", "--no-headers"))
 	pods.until("1/1 Running")
 	must(k.T, k.i.kubectl, "delete", "pods", "-l", "app=web", "--wait=false")
 	pods.until("Terminating")
 	pods.until("0/1 Pending")
 	pods.until("1/1 Running")
-	log.end()
+	if err := log.wait(); err != nil {
+		k.Errorf("the end of a log that was followed: %v", err)
+	}
 	k.i.api(k.T).WaitDeployment(k.T, "web", func(d *appsv1.Deployment) bool { return d.Status.ReadyReplicas == *d.Spec.Replicas })
-}
-
-// following is a command that goes on, and its lines.
-type following struct {
-	*testing.T
-	line  string
-	lines chan string
-	cmd   *exec.Cmd
-}
-
-func (k *typist) follow(line string) *following {
-	k.Helper()
-	ctx, cancel := context.WithTimeout(k.Context(), patience)
-	f := &following{k.T, line, make(chan string, 1000), k.i.kubectl(ctx, split(line)...)}
-	out, err := f.cmd.StdoutPipe()
-	if err == nil {
-		err = f.cmd.Start()
-	}
-	if err != nil {
-		k.Fatalf("kubectl %s: %v", line, err)
-	}
-	read := make(chan struct{})
-	go func() {
-		defer close(read)
-		defer close(f.lines)
-		for lines := bufio.NewScanner(out); lines.Scan(); {
-			f.lines <- spaces.ReplaceAllString(lines.Text(), " ")
-		}
-	}()
-	k.Cleanup(func() {
-		cancel()
-		<-read
-		_ = f.cmd.Wait()
-	})
-	return f
-}
-
-// until waits for a line that has this text.
-func (f *following) until(text string) {
-	f.Helper()
-	timeout := time.NewTimer(patience)
-	defer timeout.Stop()
-	for {
-		select {
-		case line, open := <-f.lines:
-			if !open {
-				f.Fatalf("kubectl %s ended without %q", f.line, text)
-			}
-			if strings.Contains(line, text) {
-				return
-			}
-		case <-timeout.C:
-			f.Fatalf("kubectl %s: no line with %q", f.line, text)
-		}
-	}
-}
-
-// end waits for the command to end by itself.
-func (f *following) end() {
-	f.Helper()
-	for range f.lines {
-	}
-	if err := f.cmd.Wait(); err != nil {
-		f.Errorf("kubectl %s: %v", f.line, err)
-	}
 }

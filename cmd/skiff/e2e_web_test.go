@@ -11,15 +11,22 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// webManifest is the example's, on whichever node port is free.
+// webManifest is the example's, on whichever node port is free, and with a
+// volume, so that there is something on disk to clean up.
 func webManifest(t *testing.T) string {
 	t.Helper()
-	const fixed = "    nodePort: 30080\n"
 	text := read(t, "../../examples/web/web.yaml")
-	if !strings.Contains(text, fixed) {
-		t.Fatalf("the example has no line %q", fixed)
+	for _, change := range [][2]string{
+		{"    nodePort: 30080\n", ""},
+		{"        ports:\n", "        volumeMounts: [{name: scratch, mountPath: /scratch}]\n        ports:\n"},
+		{"      containers:\n", "      volumes: [{name: scratch, emptyDir: {}}]\n      containers:\n"},
+	} {
+		if !strings.Contains(text, change[0]) {
+			t.Fatalf("the example has no line %q", change[0])
+		}
+		text = strings.Replace(text, change[0], change[1], 1)
 	}
-	return strings.Replace(text, fixed, "", 1)
+	return text
 }
 
 // deployWeb applies the example and gives the address that it answers on.
@@ -98,4 +105,28 @@ func (i *instance) webPods(t *testing.T, n int) map[string]corev1.Pod {
 // containerID is the ID, as the engine knows it, of a Pod's first container.
 func containerID(p corev1.Pod) string {
 	return strings.TrimPrefix(p.Status.ContainerStatuses[0].ContainerID, "docker://")
+}
+
+// keepInFlight has the address answer a request that does not end: the echo of
+// a body that has no end either. It returns once the answer has begun; broken
+// tells how the request ended.
+func keepInFlight(t *testing.T, address string) (broken <-chan error) {
+	t.Helper()
+	body, more := io.Pipe()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+address+"/echo", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _, _ = more.Write(make([]byte, 256<<10)) }()
+	answer, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() {
+		_, err := io.Copy(io.Discard, answer.Body)
+		_ = answer.Body.Close()
+		ended <- err
+	}()
+	return ended
 }

@@ -1,0 +1,112 @@
+package main_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+)
+
+// running gives the containers that run, by their Pods' UID.
+func (i *instance) running(t *testing.T) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	for _, c := range i.containers(t) {
+		if c.State == "running" {
+			found[c.UID] = c.ID
+		}
+	}
+	return found
+}
+
+// owned waits until everything on the engine belongs to a Pod that exists.
+func (i *instance) owned(t *testing.T) {
+	t.Helper()
+	eventually(t, func() error {
+		pods, err := i.api(t).Client.CoreV1().Pods("").List(t.Context(), metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		for _, c := range i.containers(t) {
+			if !slices.ContainsFunc(pods.Items, func(p corev1.Pod) bool { return string(p.UID) == c.UID }) {
+				return fmt.Errorf("container %s (%s) of Pod %s has no owner", c.Container, c.State, c.Pod)
+			}
+		}
+		return nil
+	})
+	others := slices.DeleteFunc(i.onEngine(t), func(o string) bool { return strings.HasPrefix(o, "container/") })
+	if want := []string{"network/skiff-" + i.name}; !slices.Equal(others, want) {
+		t.Errorf("on the engine besides containers: %v, want %v", others, want)
+	}
+}
+
+// nothingRuns waits until no Pod is left, and neither container nor volume.
+func (i *instance) nothingRuns(t *testing.T) {
+	t.Helper()
+	i.api(t).WaitPods(t, "", func(pods []corev1.Pod) bool { return len(pods) == 0 })
+	eventually(t, func() error {
+		if left := i.containers(t); len(left) > 0 {
+			return fmt.Errorf("left: %v", left)
+		}
+		left, err := os.ReadDir(i.paths().Pods)
+		if err == nil && len(left) > 0 {
+			err = fmt.Errorf("left: %v", left)
+		}
+		return err
+	})
+}
+
+// writer creates one object after the other and remembers which ones it was
+// told are there.
+type writer struct {
+	cancel func()
+	done   chan []string
+}
+
+func (i *instance) startWriter(t *testing.T, round int) writer {
+	ctx, cancel := context.WithCancel(t.Context())
+	w := writer{cancel, make(chan []string, 1)}
+	client := i.api(t).Client
+	go func() { w.done <- write(ctx, client, round) }()
+	return w
+}
+
+func write(ctx context.Context, client kubernetes.Interface, round int) (acknowledged []string) {
+	for n := 0; ; n++ {
+		cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("written-%d-%d", round, n)}}
+		if _, err := client.CoreV1().ConfigMaps("default").Create(ctx, cm, metav1.CreateOptions{}); err != nil {
+			return acknowledged
+		}
+		acknowledged = append(acknowledged, cm.Name)
+	}
+}
+
+func (w writer) stop() []string {
+	w.cancel()
+	return <-w.done
+}
+
+// hasWritten sees that everything is there that a writer was told is.
+func (i *instance) hasWritten(t *testing.T, names []string) {
+	t.Helper()
+	list, err := i.api(t).Client.CoreV1().ConfigMaps("default").List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := map[string]bool{}
+	for _, cm := range list.Items {
+		there[cm.Name] = true
+	}
+	for _, name := range names {
+		if !there[name] {
+			t.Errorf("%s was acknowledged and is lost", name)
+		}
+	}
+	t.Logf("%d objects acknowledged, all there", len(names))
+}

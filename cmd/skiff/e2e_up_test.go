@@ -1,0 +1,181 @@
+package main_test
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestUpAndDown: an instance that goes down leaves no container running, and
+// comes back as it was.
+func TestUpAndDown(t *testing.T) {
+	t.Parallel()
+	i := start(t)
+	address := i.deployWeb(t)
+	const identity = `jsonpath={range .items[*]}{.kind}/{.metadata.name} {.metadata.uid} {.spec.clusterIP} {.spec.ports[*].nodePort}{"\n"}{end}`
+	before := must(t, i.skiff, "get", "pods,services,replicasets", "-o", identity)
+
+	want := fmt.Sprintf("error: instance %q is already running: \"skiff status\" tells about it, \"skiff down\" stops it\n", i.name)
+	if r := try(t, i.skiff, "up", "--listen", "127.0.0.1:0"); r.code != 1 || r.err != want {
+		t.Errorf("up while it runs: want %q, got %v", want, r)
+	}
+	said := regexp.MustCompile(`^skiff is already running \(process \d+\)\n$`)
+	if r := try(t, i.skiff, "up", "-d"); r.code != 0 || !said.MatchString(r.out) {
+		t.Errorf("up -d while it runs: %v", r)
+	}
+
+	elsewhere := *i
+	elsewhere.dir += "-2"
+	if r := try(t, elsewhere.skiff, "--data-dir", elsewhere.dir, "up", "-d", "--listen", "127.0.0.1:0"); r.code != 1 || !strings.Contains(r.err, "belongs to another instance of skiff on this engine") {
+		t.Errorf("up of the same name with its data elsewhere: %v", r)
+	}
+	must(t, elsewhere.skiff, "--data-dir", elsewhere.dir, "down", "--purge")
+	i.ownPodsOnly(t, address)
+
+	must(t, i.skiff, "down")
+	for _, c := range i.containers(t) {
+		if c.State == "running" {
+			t.Errorf("container %s of Pod %s runs after down", c.Container, c.Pod)
+		}
+	}
+	if conn, err := net.Dial("tcp", address); err == nil {
+		_ = conn.Close()
+		t.Errorf("%s accepts connections after down", address)
+	}
+
+	i.up(t)
+	i.webPods(t, 3)
+	if after := must(t, i.skiff, "get", "pods,services,replicasets", "-o", identity); after != before {
+		t.Errorf("before down:\n%s\nafter up:\n%s", before, after)
+	}
+	i.answers(t, address)
+	i.ownPodsOnly(t, address)
+}
+
+// TestForeground ends a daemon as Ctrl-C does.
+func TestForeground(t *testing.T) {
+	t.Parallel()
+	i := newInstance(t)
+	daemon := i.upHere(t)
+	i.deployWeb(t)
+	daemon.interrupt()
+	if err := daemon.wait(); err != nil {
+		t.Errorf("the daemon ended with %v", err)
+	}
+	if running := i.running(t); len(running) > 0 {
+		t.Errorf("after Ctrl-C run %v", running)
+	}
+
+	// A second Ctrl-C does not wait for a request that does not end. What runs
+	// then, runs on.
+	daemon = i.upHere(t)
+	must(t, i.skiff, "scale", "deployment/web", "--replicas=1")
+	before := i.webPods(t, 1)
+	broken := keepInFlight(t, i.nodePort(t, "web"))
+	daemon.interrupt()
+	daemon.until("stopping the containers")
+	daemon.interrupt()
+	_ = daemon.wait()
+	<-broken
+	if running := i.running(t); len(running) != 1 {
+		t.Errorf("after a second Ctrl-C run %v", running)
+	}
+	i.up(t)
+	for uid, p := range i.webPods(t, 1) {
+		if containerID(before[uid]) != containerID(p) {
+			t.Errorf("Pod %s was not adopted", p.Name)
+		}
+	}
+}
+
+// upHere starts the daemon in the foreground and returns once it is ready.
+func (i *instance) upHere(t *testing.T) *following {
+	t.Helper()
+	daemon := follow(t, i.skiff(t.Context(), "up", "--listen", "127.0.0.1:0"))
+	daemon.until("API ready in ")
+	return daemon
+}
+
+func (f *following) interrupt() {
+	f.Helper()
+	if err := f.cmd.Process.Signal(os.Interrupt); err != nil {
+		f.Fatalf("interrupt %v: %v", f.cmd.Args, err)
+	}
+}
+
+// TestChangesWhileDown has the engine's containers changed while nobody looks.
+func TestChangesWhileDown(t *testing.T) {
+	t.Parallel()
+	i := start(t)
+	address := i.deployWeb(t)
+	before := i.webPods(t, 3)
+	uids := slices.Sorted(maps.Keys(before))
+	i.crash(t)
+	docker(t, "rm", "--force", containerID(before[uids[0]]))
+	docker(t, "kill", containerID(before[uids[1]]))
+	i.up(t)
+	after := i.webPods(t, 3)
+	for n, uid := range uids {
+		if same := containerID(before[uid]) == containerID(after[uid]); same != (n == 2) {
+			t.Errorf("Pod %d has the container that it had: %t", n, same)
+		}
+	}
+	i.owned(t)
+
+	i.crash(t)
+	for _, c := range i.containers(t) {
+		docker(t, "rm", "--force", c.ID)
+	}
+	docker(t, "network", "rm", "skiff-"+i.name)
+	i.up(t)
+	if again := i.webPods(t, 3); !slices.Equal(slices.Sorted(maps.Keys(again)), uids) {
+		t.Errorf("other Pods than before: %v", again)
+	}
+	i.owned(t)
+	i.ownPodsOnly(t, address)
+}
+
+// TestCannotStart: the reason is told, with what to do, in the foreground and in
+// the background.
+func TestCannotStart(t *testing.T) {
+	t.Parallel()
+	damaged := start(t)
+	must(t, damaged.skiff, "down")
+	state := damaged.paths().State
+	if err := os.WriteFile(state, []byte("not a database"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	lost := newInstance(t)
+	lost.env = append(slices.Clip(lost.env), "DOCKER_HOST=unix:///nowhere/docker.sock")
+	t.Cleanup(func() { lost.env = lost.env[:len(lost.env)-1] })
+	taken := newInstance(t)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	for _, c := range []struct {
+		i            *instance
+		listen, want string
+	}{
+		{damaged, "127.0.0.1:0", "error: open store " + state + ": damaged (invalid database): move the file away to start empty, or put a backup in its place\n"},
+		{lost, "127.0.0.1:0", "error: no container engine answers at unix:///nowhere/docker.sock: start Docker, or set DOCKER_HOST to where it listens: "},
+		{taken, listener.Addr().String(), "error: open the API's address: listen tcp " + listener.Addr().String() + ": bind: address already in use (\"--listen 127.0.0.1:0\" picks a free port)\n"},
+	} {
+		if r := try(t, c.i.skiff, "up", "--listen", c.listen); r.code != 1 || r.out != "" || !strings.HasPrefix(r.err, c.want) {
+			t.Errorf("up: want %q, got %v", c.want, r)
+		}
+		want := "error: skiff did not start; its log (" + c.i.paths().Log + ") says:\n" + c.want
+		if r := try(t, c.i.skiff, "up", "-d", "--listen", c.listen); r.code != 1 || r.out != "" || !strings.HasPrefix(r.err, want) {
+			t.Errorf("up -d: want %q, got %v", want, r)
+		}
+	}
+	if got := read(t, state); got != "not a database" {
+		t.Errorf("the damaged file was replaced: %q", got)
+	}
+}
