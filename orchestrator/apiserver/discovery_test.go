@@ -10,7 +10,9 @@ import (
 
 	apidiscovery "k8s.io/api/apidiscovery/v2"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/dynamic"
 )
 
 // Both kinds of discovery must tell the same.
@@ -92,5 +94,20 @@ func TestVersionAndHealth(t *testing.T) {
 	}
 	if res, _ := api.do(t, "GET", "/livez", ""); res.StatusCode != 200 {
 		t.Errorf("livez: %d", res.StatusCode)
+	}
+}
+
+// kubectl asks for custom kinds when it meets one that it does not know.
+func TestNoCustomKinds(t *testing.T) {
+	t.Parallel()
+	api := newTestAPI(t, false)
+	client := dynamic.NewForConfigOrDie(api.config)
+	gvr := schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
+	list, err := client.Resource(gvr).List(t.Context(), metav1.ListOptions{})
+	if err != nil || len(list.Items) != 0 || list.GetKind() != "CustomResourceDefinitionList" {
+		t.Errorf("list %v, error %v", list, err)
+	}
+	if _, err := client.Resource(gvr).Watch(t.Context(), metav1.ListOptions{}); err == nil {
+		t.Error("a watch was accepted")
 	}
 }

@@ -28,6 +28,9 @@ type request struct {
 }
 
 func (s *Server) serve(r *request) error {
+	if r.URL.Path == customKinds {
+		return s.serveCustomKinds(r)
+	}
 	switch parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/"); parts[0] {
 	case "api":
 		return s.serveGroup(r, "", parts[1:])
