@@ -22,7 +22,11 @@ func Purge(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	engine, err := docker.New(docker.Options{Instance: o.Name, UID: storedUID(paths.State), Log: o.Log})
+	uid, err := o.storedUID(paths.State)
+	if err != nil {
+		return errors.Join(err, release())
+	}
+	engine, err := docker.New(docker.Options{Instance: o.Name, UID: uid, Log: o.Log})
 	if err != nil {
 		return errors.Join(err, release())
 	}
@@ -39,17 +43,21 @@ func Purge(ctx context.Context, o Options) (err error) {
 
 // storedUID reads the instance's UID. Where there is none to be read, also
 // because the file is damaged, the instance's name must do.
-func storedUID(path string) string {
+func (o Options) storedUID(path string) (uid string, err error) {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return ""
+		return "", nil
 	}
 	st, err := store.Open(path)
 	if err != nil {
-		return ""
+		return "", nil
 	}
-	uid, err := st.Meta(metaUID)
-	if err := errors.Join(err, st.Close()); err != nil {
-		return ""
+	defer func() { err = errors.Join(err, st.Close()) }()
+	if _, err := o.checkOwner(st); errors.Is(err, ErrOtherInstance) {
+		return "", err
 	}
-	return string(uid)
+	known, err := st.Meta(metaUID)
+	if err != nil {
+		return "", nil
+	}
+	return string(known), nil
 }

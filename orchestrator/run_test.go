@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"skiff/orchestrator"
+	"skiff/orchestrator/skifftest"
 )
 
 // The kubeconfig is the last thing that is made, when every part runs already:
@@ -43,5 +44,34 @@ func TestRunEndsWhereItCannotBecomeReady(t *testing.T) {
 	}
 	if ctx.Err() != nil {
 		t.Error("Run returned only when it was told to")
+	}
+}
+
+// Under another name an instance would neither find nor remove the containers
+// that the state in its data directory speaks of.
+func TestDataDirectoryHasOneInstance(t *testing.T) {
+	t.Parallel()
+	first := skifftest.New(t)
+	if err := first.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	other := first.Options
+	other.Name += "-other"
+	orch, err := orchestrator.New(other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := orch.Run(t.Context()); !errors.Is(err, orchestrator.ErrOtherInstance) {
+		t.Errorf("Run returned %v", err)
+	}
+	if err := orchestrator.Purge(t.Context(), other); !errors.Is(err, orchestrator.ErrOtherInstance) {
+		t.Errorf("Purge returned %v", err)
+	}
+	if _, err := os.Stat(orchestrator.PathsIn(other.DataDir).State); err != nil {
+		t.Errorf("the state is gone: %v", err)
+	}
+	again := skifftest.Start(t, first.Options)
+	if err := again.Stop(); err != nil {
+		t.Error(err)
 	}
 }
