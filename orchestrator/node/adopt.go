@@ -136,16 +136,7 @@ func (w *Worker) event(ctx context.Context, e container.Event) {
 		for _, p := range w.pods {
 			p.send(p.recheck)
 		}
-		w.tasks.Go(func() {
-			list, err := w.list(ctx)
-			if err != nil {
-				return
-			}
-			select {
-			case w.listed <- list:
-			case <-ctx.Done():
-			}
-		})
+		w.lookForOrphans(ctx)
 		return
 	}
 	p := w.pods[types.UID(e.Pod.UID)]
@@ -156,6 +147,20 @@ func (w *Worker) event(ctx context.Context, e container.Event) {
 		// A creation that was cut short has come through after all.
 		w.removeOrphan(ctx, e.ContainerID)
 	}
+}
+
+// lookForOrphans has the loop remove what the engine has of no Pod.
+func (w *Worker) lookForOrphans(ctx context.Context) {
+	w.tasks.Go(func() {
+		list, err := w.list(ctx)
+		if err != nil {
+			return
+		}
+		select {
+		case w.listed <- list:
+		case <-ctx.Done():
+		}
+	})
 }
 
 // happened takes note of an event of one of the Pod's containers.

@@ -24,6 +24,7 @@ type state struct {
 	serving   bool       // Traffic.Add has returned: the Pod may be called Ready
 	drained   bool       // Traffic.Drain has returned: no request reaches it again
 	stray     bool       // a creation was cut short: the engine may have what we do not know
+	swept     bool       // it was asked for what we do not know
 	removed   bool       // no container is left
 	unmounted bool       // no volume is left
 	released  bool       // the address may be another's

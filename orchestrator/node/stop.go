@@ -72,7 +72,7 @@ func (p *pod) sweep() task {
 			return nil, err
 		}
 		return func() {
-			p.s.stray = false
+			p.s.stray, p.s.swept = false, true
 			p.s.add(list)
 		}, nil
 	}

@@ -126,6 +126,29 @@ func TestDeletedWhileStarting(t *testing.T) {
 	}
 }
 
+// The engine finishes a creation although nobody waits for it any more, and may
+// do so after it was asked what it has of the Pod, while the rest of it goes.
+func TestCreationComesThroughWhileThePodGoes(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		w.engine.Delay("Create", 10*time.Second)
+		pod := newPodObject("a", "web:1")
+		pod.Finalizers = []string{"example.com/slow"} // so that it goes slowly
+		w.create(pod)
+		time.Sleep(time.Second)
+		w.remove("a", -1)
+		time.Sleep(time.Second)
+		w.engine.Delay("Create", 0)
+		if _, err := w.engine.Engine.Create(t.Context(), container.Spec{Pod: identity(pod), Name: "web", ImageID: "web:1"}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		if err := w.client.Tracker().Delete(pods, pod.Namespace, pod.Name); err != nil {
+			t.Fatal(err)
+		}
+		w.until(time.Second, "nothing is left", func() bool { return len(w.containers()) == 0 })
+	})
+}
+
 func TestFinalizersSeeTheEnd(t *testing.T) {
 	play(t, func(t *testing.T, w *world) {
 		w.create(newPodObject("a", "web:1", func(p *corev1.Pod) { p.Finalizers = []string{"example.com/wait"} }))

@@ -146,7 +146,7 @@ func (w *Worker) loop(ctx context.Context, events <-chan container.Event) {
 		case list := <-w.listed:
 			w.removeOrphans(ctx, list)
 		case p := <-w.ended:
-			w.forget(p)
+			w.forget(ctx, p)
 		case answer := <-w.shutdown:
 			answer <- w.halt()
 		case <-ctx.Done():
@@ -255,8 +255,15 @@ func (w *Worker) start(ctx context.Context, s *state) {
 	})
 }
 
-// forget takes note that nothing is left of a Pod.
-func (w *Worker) forget(p *pod) { delete(w.pods, p.uid) }
+// forget takes note that nothing is left of a Pod. A creation that was cut short
+// may have come through since it was looked for; what comes later still is an
+// orphan when its event arrives.
+func (w *Worker) forget(ctx context.Context, p *pod) {
+	delete(w.pods, p.uid)
+	if p.s.swept {
+		w.lookForOrphans(ctx)
+	}
+}
 
 // podDir is where a Pod's volumes are.
 func (w *shared) podDir(uid types.UID) string {
