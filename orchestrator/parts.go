@@ -83,11 +83,17 @@ func (o *Orchestrator) assemble(ctx context.Context, st *store.Store) (_ *parts,
 		return nil, err
 	}
 	gateway := subnet.Addr().Next()
-	if p.pki, err = apiserver.LoadPKI(o.paths.PKI, time.Now()); err != nil {
-		return nil, err
-	}
 	if p.listener, err = net.Listen("tcp", o.options.Listen); err != nil {
 		return nil, fmt.Errorf("open the API's address: %w (\"--listen 127.0.0.1:0\" picks a free port)", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.listener.Close())
+		}
+	}()
+	address := p.listener.Addr().(*net.TCPAddr)
+	if p.pki, err = apiserver.LoadPKI(o.paths.PKI, address.IP, time.Now()); err != nil {
+		return nil, err
 	}
 	addresses := allocation.Ranges{ClusterIPs: ranges.Services}
 	kinds := resource.All(resource.Options{Services: addresses})
@@ -120,7 +126,7 @@ func (o *Orchestrator) assemble(ctx context.Context, st *store.Store) (_ *parts,
 	p.deployments = deployment.New(client, p.factory, p.log, clock.RealClock{})
 	p.replicaSets = replicaset.New(client, p.factory, p.log, clock.RealClock{})
 	p.services = service.New(client, p.factory, p.log, service.API{
-		ClusterIP: addresses.APIServiceIP(), Address: gateway, Port: int32(p.listener.Addr().(*net.TCPAddr).Port),
+		ClusterIP: addresses.APIServiceIP(), Address: gateway, Port: int32(address.Port),
 	})
 	p.garbage, err = gc.New(gc.Options{
 		Client: client, Metadata: anyKind, Informers: p.factory,

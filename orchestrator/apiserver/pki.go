@@ -39,9 +39,10 @@ type keyPair struct {
 	certPEM, keyPEM []byte
 }
 
-// LoadPKI reads the certificates in dir. It makes those that are not there or
-// are about to expire; with a new authority all are made anew.
-func LoadPKI(dir string, now time.Time) (*PKI, error) {
+// LoadPKI reads the certificates in dir, for an API that listens on host. It
+// makes those that are not there, are about to expire or are for another host;
+// with a new authority all are made anew.
+func LoadPKI(dir string, host net.IP, now time.Time) (*PKI, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make certificate directory: %w", err)
 	}
@@ -50,7 +51,7 @@ func LoadPKI(dir string, now time.Time) (*PKI, error) {
 	if pki.ca, err = loadOrIssue(dir, "ca", authority(now), nil, now); err != nil {
 		return nil, err
 	}
-	if pki.server, err = loadOrIssue(dir, "server", serverTemplate(now), &pki.ca, now); err != nil {
+	if pki.server, err = loadOrIssue(dir, "server", serverTemplate(host, now), &pki.ca, now); err != nil {
 		return nil, err
 	}
 	if pki.client, err = loadOrIssue(dir, "client", clientTemplate(now), &pki.ca, now); err != nil {
@@ -87,7 +88,7 @@ func authority(now time.Time) *x509.Certificate {
 	}
 }
 
-func serverTemplate(now time.Time) *x509.Certificate {
+func serverTemplate(host net.IP, now time.Time) *x509.Certificate {
 	return &x509.Certificate{
 		Subject:     pkix.Name{CommonName: "skiff-apiserver"},
 		NotBefore:   now.Add(-backdate),
@@ -95,7 +96,7 @@ func serverTemplate(now time.Time) *x509.Certificate {
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		DNSNames:    []string{"localhost"},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback, host},
 	}
 }
 
@@ -115,7 +116,7 @@ func loadOrIssue(dir, name string, template *x509.Certificate, issuer *keyPair, 
 	path := filepath.Join(dir, name)
 	pair, err := loadPair(path)
 	switch {
-	case err == nil && pair.usable(issuer, now):
+	case err == nil && pair.usable(template, issuer, now):
 		return pair, nil
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return keyPair{}, fmt.Errorf("read certificate %s: %w", path, err)
@@ -131,7 +132,12 @@ func loadOrIssue(dir, name string, template *x509.Certificate, issuer *keyPair, 
 	return pair, nil
 }
 
-func (p keyPair) usable(issuer *keyPair, now time.Time) bool {
+func (p keyPair) usable(wanted *x509.Certificate, issuer *keyPair, now time.Time) bool {
+	for _, ip := range wanted.IPAddresses {
+		if p.certificate.VerifyHostname(ip.String()) != nil {
+			return false
+		}
+	}
 	if issuer == nil {
 		issuer = &p
 	}

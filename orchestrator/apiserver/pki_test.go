@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -15,9 +16,11 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
+var loopback = net.IPv4(127, 0, 0, 1)
+
 func mustLoadPKI(t *testing.T, dir string, now time.Time) *PKI {
 	t.Helper()
-	pki, err := LoadPKI(dir, now)
+	pki, err := LoadPKI(dir, loopback, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +51,7 @@ func TestPKIIsKept(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "ca.pem"), []byte("garbage"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := LoadPKI(dir, now); err == nil {
+	if _, err := LoadPKI(dir, loopback, now); err == nil {
 		t.Error("a damaged certificate was replaced in silence")
 	}
 }
@@ -111,5 +114,24 @@ func TestWriteKubeconfig(t *testing.T) {
 	}
 	if entries, err := os.ReadDir(filepath.Dir(path)); err != nil || len(entries) != 1 {
 		t.Errorf("left behind: %v, %v", entries, err)
+	}
+}
+
+// An instance may listen on any loopback address, and on another one next time.
+func TestPKIForItsAddress(t *testing.T) {
+	t.Parallel()
+	dir, now := t.TempDir(), time.Now()
+	before := mustLoadPKI(t, dir, now)
+	pki, err := LoadPKI(dir, net.IPv4(127, 0, 0, 2), now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, address := range []string{"127.0.0.1", "127.0.0.2", "::1", "localhost"} {
+		if err := pki.server.certificate.VerifyHostname(address); err != nil {
+			t.Error(err)
+		}
+	}
+	if !bytes.Equal(before.CA(), pki.CA()) || !bytes.Equal(before.client.certPEM, pki.client.certPEM) {
+		t.Error("what users hold became worthless")
 	}
 }
