@@ -25,7 +25,7 @@ func (p *Proxy) serveTCP(ctx context.Context, client net.Conn, what *Listener) {
 			why = pool.ClientGone
 		}
 		what.Pool.Failed(why)
-		p.options.Log.Info("closed a connection", "listener", what.Name, "reason", err)
+		p.options.Log.Debug("closed a connection", "listener", what.Name, "reason", err)
 		return
 	}
 	defer claim.Release()

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -11,6 +12,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/util/retry"
 
 	served "skiff/orchestrator/resource"
@@ -19,30 +22,62 @@ import (
 // mostPods is what the node says it can run, the kubelet's default.
 const mostPods = 110
 
-// keepNode makes the Node object, or brings it up to date, and tries until that
-// has worked.
+// keepNode makes the Node object, or brings it up to date, and does so again
+// when somebody deletes it: clients expect it on every instance.
 func (w *Worker) keepNode(ctx context.Context) {
-	for failures := 1; ; failures++ {
-		err := w.writeNode(ctx)
-		if err == nil || ctx.Err() != nil {
-			return
+	for failures := 1; ctx.Err() == nil; failures++ {
+		node, err := w.writeNode(ctx)
+		if err == nil {
+			failures = 0
+			err = w.awaitDeletion(ctx, node)
 		}
-		w.Log.Warn("the Node object is not written; trying again", "error", err)
-		if !pause(ctx, retryDelay(failures)) {
+		if err == nil || ctx.Err() != nil {
+			continue
+		}
+		w.Log.Warn("the Node object is not kept; trying again", "error", err)
+		if !pause(ctx, retryDelay(max(failures, 1))) {
 			return
 		}
 	}
 }
 
-func (w *Worker) writeNode(ctx context.Context) error {
+// awaitDeletion returns once the Node has been deleted. An error may mean that
+// it has: what happened is no longer known.
+func (w *Worker) awaitDeletion(ctx context.Context, node *corev1.Node) error {
+	changes, err := w.Client.CoreV1().Nodes().Watch(ctx, metav1.ListOptions{
+		FieldSelector:   fields.OneTermEqualSelector(metav1.ObjectNameField, node.Name).String(),
+		ResourceVersion: node.ResourceVersion,
+	})
+	if err != nil {
+		return fmt.Errorf("watch Node: %w", err)
+	}
+	defer changes.Stop()
+	for {
+		select {
+		case change, open := <-changes.ResultChan():
+			switch {
+			case !open:
+				return errors.New("watch Node: it ended")
+			case change.Type == watch.Deleted:
+				return nil
+			case change.Type == watch.Error:
+				return fmt.Errorf("watch Node: %w", apierrors.FromObject(change.Object))
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (w *Worker) writeNode(ctx context.Context) (*corev1.Node, error) {
 	nodes := w.Client.CoreV1().Nodes()
 	want := w.node(diskSize(w.DataDir), time.Now())
 	have, err := nodes.Create(ctx, want, metav1.CreateOptions{})
 	if err != nil && !apierrors.IsAlreadyExists(err) {
-		return fmt.Errorf("create Node: %w", err)
+		return nil, fmt.Errorf("create Node: %w", err)
 	}
 	fresh := err == nil // else what was sent is not what is stored
-	return retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+	err = retry.RetryOnConflict(retry.DefaultBackoff, func() error {
 		if !fresh {
 			if have, err = nodes.Get(ctx, want.Name, metav1.GetOptions{}); err != nil {
 				return fmt.Errorf("get Node: %w", err)
@@ -59,11 +94,12 @@ func (w *Worker) writeNode(ctx context.Context) error {
 		if equality.Semantic.DeepEqual(next.Status, have.Status) {
 			return nil
 		}
-		if _, err := nodes.UpdateStatus(ctx, next, metav1.UpdateOptions{}); err != nil {
+		if have, err = nodes.UpdateStatus(ctx, next, metav1.UpdateOptions{}); err != nil {
 			return fmt.Errorf("update status of Node: %w", err)
 		}
 		return nil
 	})
+	return have, err
 }
 
 // withLabels is the node with labels set, the same object if it has them.

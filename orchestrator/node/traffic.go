@@ -2,19 +2,10 @@ package node
 
 import (
 	"context"
-	"strconv"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
-)
 
-// drainAnnotation is the longest time, in seconds, that the connections and
-// streams of a leaving Pod live on.
-const drainAnnotation = "skiff.dev/drain-seconds"
-
-const (
-	defaultDrain = 5 * time.Second
-	longestDrain = time.Hour
+	served "skiff/orchestrator/resource"
 )
 
 // add makes the Pod a back end. Only then is it called ready.
@@ -48,18 +39,10 @@ func (p *pod) drain() task {
 	return func(ctx context.Context) (func(), error) {
 		ctx, cancel := context.WithDeadline(ctx, deadline)
 		defer cancel()
-		if err := p.Traffic.Drain(ctx, pod, drainTime(pod)); err != nil {
+		if err := p.Traffic.Drain(ctx, pod, served.DrainTime(pod)); err != nil {
 			// What was left is cut. That is the user's limit, not a failure.
 			p.log.Info("drain ended early", "error", err)
 		}
 		return func() { p.s.drained, p.s.admitted = true, false }, nil
 	}
-}
-
-func drainTime(pod *corev1.Pod) time.Duration {
-	seconds, err := strconv.ParseFloat(pod.Annotations[drainAnnotation], 64)
-	if err != nil || !(seconds >= 0 && seconds <= longestDrain.Seconds()) { // NaN is neither
-		return defaultDrain
-	}
-	return time.Duration(seconds * float64(time.Second))
 }

@@ -92,5 +92,12 @@ func TestMakesTheNode(t *testing.T) {
 		if cpu := node.Status.Capacity[corev1.ResourceCPU]; cpu.Value() != 2 {
 			t.Errorf("capacity is %v", node.Status.Capacity)
 		}
+		if err := w.client.CoreV1().Nodes().Delete(context.Background(), "skiff", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		w.until(time.Second, "the Node to come back", func() bool {
+			_, err := w.client.CoreV1().Nodes().Get(context.Background(), "skiff", metav1.GetOptions{})
+			return err == nil
+		})
 	})
 }

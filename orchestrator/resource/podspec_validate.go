@@ -1,7 +1,6 @@
 package resource
 
 import (
-	"fmt"
 	"math"
 	"strconv"
 
@@ -73,13 +72,6 @@ func validatePodTemplate(template *corev1.PodTemplateSpec, path *field.Path) fie
 	return errs
 }
 
-// drainSeconds is the annotation of a Pod that says for how many seconds, at
-// most, the long-lived connections of a leaving Pod are let live.
-const (
-	drainSeconds = "skiff.dev/drain-seconds"
-	longestDrain = 60 * 60
-)
-
 // validatePodAnnotations checks the annotations of a Pod that are read as
 // settings.
 func validatePodAnnotations(annotations map[string]string, path *field.Path) field.ErrorList {
@@ -89,10 +81,5 @@ func validatePodAnnotations(annotations map[string]string, path *field.Path) fie
 			errs = append(errs, field.Invalid(path.Key(corev1.PodDeletionCost), cost, "must be a 32bit integer"))
 		}
 	}
-	if drain, ok := annotations[drainSeconds]; ok {
-		if n, err := strconv.Atoi(drain); err != nil || n < 0 || n > longestDrain {
-			errs = append(errs, field.Invalid(path.Key(drainSeconds), drain, fmt.Sprintf("must be a whole number of seconds between 0 and %d", longestDrain)))
-		}
-	}
-	return errs
+	return append(errs, validateDrain(annotations, path)...)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"sync"
 	"time"
 
@@ -12,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 
+	"skiff/orchestrator/resource"
 	"skiff/proxy/pool"
 )
 
@@ -81,9 +81,9 @@ func (d *Director) Drain(ctx context.Context, pod *corev1.Pod, streams time.Dura
 // letGo drains a Pod that left one pool but is not stopped: the selector
 // changed, or the port is gone.
 func (d *Director) letGo(ctx context.Context, p *pool.Pool, uid string) {
-	streams, requests := defaultStreams, defaultRequests
+	streams, requests := resource.DefaultDrain, defaultRequests
 	if pod := d.ready[types.UID(uid)]; pod != nil {
-		streams = streamTime(pod)
+		streams = resource.DrainTime(pod)
 		if grace := pod.Spec.TerminationGracePeriodSeconds; grace != nil {
 			requests = time.Duration(*grace) * time.Second
 		}
@@ -97,21 +97,7 @@ func (d *Director) letGo(ctx context.Context, p *pool.Pool, uid string) {
 	})
 }
 
-const (
-	// drainAnnotation says how many seconds the streams of a Pod that leaves
-	// may live.
-	drainAnnotation = "skiff.dev/drain-seconds"
-	defaultStreams  = 5 * time.Second
-	defaultRequests = 30 * time.Second
-)
-
-func streamTime(pod *corev1.Pod) time.Duration {
-	seconds, err := strconv.ParseFloat(pod.Annotations[drainAnnotation], 64)
-	if err != nil || !(seconds >= 0 && seconds <= 3600) { // NaN is neither
-		return defaultStreams
-	}
-	return time.Duration(seconds * float64(time.Second))
-}
+const defaultRequests = 30 * time.Second
 
 // Below: mu is held.
 

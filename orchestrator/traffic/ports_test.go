@@ -3,10 +3,8 @@ package traffic
 import (
 	"slices"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
@@ -117,18 +115,5 @@ func TestServedPorts(t *testing.T) {
 	}
 	if got := servedPorts(&corev1.Service{Spec: corev1.ServiceSpec{Ports: spec.Ports}}); got != nil {
 		t.Errorf("no selector: %v", got)
-	}
-}
-
-func TestStreamTime(t *testing.T) {
-	t.Parallel()
-	for value, want := range map[string]time.Duration{
-		"": 5 * time.Second, "0": 0, "30": 30 * time.Second, "0.5": 500 * time.Millisecond,
-		"-1": 5 * time.Second, "long": 5 * time.Second, "NaN": 5 * time.Second,
-	} {
-		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{drainAnnotation: value}}}
-		if got := streamTime(pod); got != want {
-			t.Errorf("%q: got %s, want %s", value, got, want)
-		}
 	}
 }
