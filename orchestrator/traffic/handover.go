@@ -135,13 +135,13 @@ func (d *Director) expectIn(namespace string) {
 			d.log.Error("look for pods to come", "error", err)
 			return
 		}
-		d.expect(s, around)
+		expected := d.expectation(s, around)
+		for _, p := range s.ports {
+			p.pool.Expect(expected)
+		}
 	}
 }
 
-func (d *Director) expect(s *service, around surroundings) {
-	e := expectation(s.selector, around, func(uid types.UID) bool { return d.ready[uid] != nil })
-	for _, p := range s.ports {
-		p.pool.Expect(e)
-	}
+func (d *Director) expectation(s *service, around surroundings) pool.Expectation {
+	return expectation(s.selector, around, func(uid types.UID) bool { return d.ready[uid] != nil })
 }

@@ -98,9 +98,9 @@ func (d *Director) update(ctx context.Context, s *service, svc *corev1.Service, 
 		p.spec = spec
 		p.protocol = protocolOf(spec, p.protocol, around.templates(s.selector))
 	}
-	d.expect(s, around) // before a pool is empty, so that it holds
+	expected := d.expectation(s, around)
 	for _, p := range s.ports {
-		for _, left := range p.pool.Replace(d.members(s, p.spec)) {
+		for _, left := range p.pool.Replace(d.members(s, p.spec), expected) {
 			d.letGo(ctx, p.pool, left)
 		}
 	}
@@ -228,7 +228,7 @@ func (d *Director) wakeOthers(key string) {
 // for as long as a drain would let it.
 func (d *Director) retire(ctx context.Context, s *service, p *port) {
 	d.retired[p.pool] = s.namespace
-	left := p.pool.Replace(nil)
+	left := p.pool.Replace(nil, pool.Expectation{Reason: "the Service is gone"})
 	p.pool.Close()
 	for _, uid := range left {
 		d.letGo(ctx, p.pool, uid)

@@ -87,7 +87,7 @@ func TestDrainedNeverComesBackRemovedDoes(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.Add("a", "a:1")
-	p.Replace([]Member{{"a", "a:1"}})
+	p.Replace([]Member{{"a", "a:1"}}, Expectation{})
 	if _, err := p.Claim(t.Context(), nil); err == nil {
 		t.Error("a drained back end was claimed")
 	}

@@ -98,15 +98,16 @@ func (p *Pool) Remove(id string) {
 	p.failHopeless()
 }
 
-// Replace makes members the back ends, all in one step: no claim sees a mixture
-// of before and after. It returns the IDs it took out.
-func (p *Pool) Replace(members []Member) (removed []string) {
+// Replace makes members the back ends and e what is expected, all in one step:
+// no claim sees a mixture of before and after. It returns the IDs it took out.
+func (p *Pool) Replace(members []Member, e Expectation) (removed []string) {
 	wanted := make(map[string]string, len(members))
 	for _, m := range members {
 		wanted[m.ID] = m.Address
 	}
 	p.mu.Lock()
 	defer p.unlock()
+	p.expected = e
 	for id, b := range p.members {
 		if address, keep := wanted[id]; !keep || address != b.address {
 			p.takeOut(id)

@@ -85,7 +85,7 @@ func TestReplaceIsOneStep(t *testing.T) {
 	p := New(Options{Dial: refused})
 	p.Add("blue", "blue:1")
 	c := claim(t, p)
-	removed := p.Replace([]Member{{"green", "green:1"}})
+	removed := p.Replace([]Member{{"green", "green:1"}}, Expectation{})
 	if len(removed) != 1 || removed[0] != "blue" {
 		t.Errorf("removed %v", removed)
 	}
@@ -98,7 +98,7 @@ func TestReplaceIsOneStep(t *testing.T) {
 	}
 	// Blue comes back before its claim has ended, and a drain of its first
 	// stay does not touch the second.
-	p.Replace([]Member{{"blue", "blue:1"}})
+	p.Replace([]Member{{"blue", "blue:1"}}, Expectation{})
 	second := claim(t, p)
 	go c.Release()
 	if err := p.Empty(t.Context(), "blue", time.Minute); err != nil {
