@@ -65,7 +65,7 @@ func badInputs() []badInput {
 			`spec.replicas: Invalid value: -1: must be greater than or equal to 0`},
 		{"unknown kind", spoil("kind: Deployment", "kind: Deploymint"),
 			`FILE:2: kind: no kind "Deploymint" in apps/v1 (did you mean "Deployment"?)`,
-			`error validating "unknown-kind.yaml"`},
+			`no matches for kind "Deploymint" in version "apps/v1"`},
 		{"unknown version", spoil("apps/v1", "apps/v9"),
 			`FILE:1: apiVersion: no version "apps/v9" (known are apps/v1, apps/v1beta1, apps/v1beta2)`,
 			`no matches for kind "Deployment" in version "apps/v9"`},

@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -13,16 +14,16 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// running gives the containers that run, by their Pods' UID.
-func (i *instance) running(t *testing.T) map[string]string {
+// running gives the containers that run, by ID, with their Pods' UID.
+func (i *instance) running(t *testing.T) (uids map[string]string) {
 	t.Helper()
-	found := map[string]string{}
+	uids = map[string]string{}
 	for _, c := range i.containers(t) {
 		if c.State == "running" {
-			found[c.UID] = c.ID
+			uids[c.ID] = c.UID
 		}
 	}
-	return found
+	return uids
 }
 
 // owned waits until everything on the engine belongs to a Pod that exists.
@@ -38,12 +39,30 @@ func (i *instance) owned(t *testing.T) {
 				return fmt.Errorf("container %s (%s) of Pod %s has no owner", c.Container, c.State, c.Pod)
 			}
 		}
+		for _, uid := range i.volumes(t) {
+			if !slices.ContainsFunc(pods.Items, func(p corev1.Pod) bool { return string(p.UID) == uid }) {
+				return fmt.Errorf("the volumes of Pod %s have no owner", uid)
+			}
+		}
 		return nil
 	})
 	others := slices.DeleteFunc(i.onEngine(t), func(o string) bool { return strings.HasPrefix(o, "container/") })
 	if want := []string{"network/skiff-" + i.name}; !slices.Equal(others, want) {
 		t.Errorf("on the engine besides containers: %v, want %v", others, want)
 	}
+}
+
+// volumes gives the UIDs of the Pods that have volumes on disk.
+func (i *instance) volumes(t testing.TB) (uids []string) {
+	t.Helper()
+	entries, err := os.ReadDir(i.paths().Pods)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		uids = append(uids, e.Name())
+	}
+	return uids
 }
 
 // nothingRuns waits until no Pod is left, and neither container nor volume.
@@ -54,11 +73,10 @@ func (i *instance) nothingRuns(t *testing.T) {
 		if left := i.containers(t); len(left) > 0 {
 			return fmt.Errorf("left: %v", left)
 		}
-		left, err := os.ReadDir(i.paths().Pods)
-		if err == nil && len(left) > 0 {
-			err = fmt.Errorf("left: %v", left)
+		if left := i.volumes(t); len(left) > 0 {
+			return fmt.Errorf("left: the volumes of %v", left)
 		}
-		return err
+		return nil
 	})
 }
 

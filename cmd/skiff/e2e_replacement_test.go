@@ -98,11 +98,13 @@ func TestSandboxReplaced(t *testing.T) {
 			docker(t, "rm", "--force", c.ID)
 		}
 	}
-	for _, name := range []string{"web", "db"} {
-		await(t, events, name+"'s start", func(e engineEvent) bool {
-			return e.Action == "start" && e.Actor.Attributes["io.kubernetes.container.name"] == name
-		})
-	}
+	missing := map[string]bool{"web": true, "db": true} // they start side by side
+	await(t, events, "the start of both containers", func(e engineEvent) bool {
+		if e.Action == "start" {
+			delete(missing, e.Actor.Attributes["io.kubernetes.container.name"])
+		}
+		return len(missing) == 0
+	})
 	i.webPods(t, 1)
 	i.owned(t)
 	for _, c := range i.containers(t) {

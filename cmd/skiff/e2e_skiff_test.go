@@ -72,7 +72,8 @@ func environment(home string, i *instance) []string {
 	if os.Getenv("DOCKER_CONFIG") == "" {
 		env = append(env, "DOCKER_CONFIG="+filepath.Join(os.Getenv("HOME"), ".docker"))
 	}
-	return append(env, "HOME="+home, "SKIFF_TEST_ACT_AS_SKIFF=1",
+	// The race detector would have every process wait a second before it exits.
+	return append(env, "HOME="+home, "SKIFF_TEST_ACT_AS_SKIFF=1", "GORACE=atexit_sleep_ms=0",
 		"SKIFF_NAME="+i.name, "SKIFF_DATA_DIR="+i.dir,
 		"KUBECONFIG="+i.paths().Kubeconfig, "KUBECACHEDIR="+filepath.Join(home, "cache"))
 }

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -118,6 +119,7 @@ func TestChangesWhileDown(t *testing.T) {
 	i.crash(t)
 	docker(t, "rm", "--force", containerID(before[uids[0]]))
 	docker(t, "kill", containerID(before[uids[1]]))
+	i.leaveOrphan(t, containerID(before[uids[2]]))
 	i.up(t)
 	after := i.webPods(t, 3)
 	for n, uid := range uids {
@@ -138,6 +140,23 @@ func TestChangesWhileDown(t *testing.T) {
 	}
 	i.owned(t)
 	i.ownPodsOnly(t, address)
+}
+
+// leaveOrphan makes a container and a volume of a Pod that does not exist, as a
+// state file put back from a backup leaves them.
+func (i *instance) leaveOrphan(t *testing.T, like string) {
+	t.Helper()
+	const uid = "00000000-0000-0000-0000-000000000000"
+	run := []string{"run", "--detach"}
+	for line := range strings.Lines(docker(t, "inspect", like, "--format", `{{range $k, $v := .Config.Labels}}{{$k}}={{$v}}{{"\n"}}{{end}}`)) {
+		if label := strings.TrimSpace(line); label != "" && !strings.HasPrefix(label, "io.kubernetes.pod.uid=") {
+			run = append(run, "--label", label)
+		}
+	}
+	docker(t, append(run, "--label", "io.kubernetes.pod.uid="+uid, "skiff-example/web:1")...)
+	if err := os.MkdirAll(filepath.Join(i.paths().Pods, uid, "volumes"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // TestCannotStart: the reason is told, with what to do, in the foreground and in

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -83,23 +84,30 @@ func fetch(ctx context.Context, url string) (string, error) {
 }
 
 // webPods waits until the example has n Pods, all of them ready, and gives them
-// by UID.
+// by UID. A daemon that has just started knows what its predecessor knew, so
+// each Pod's container must be one that the engine runs.
 func (i *instance) webPods(t *testing.T, n int) map[string]corev1.Pod {
 	t.Helper()
-	found := map[string]corev1.Pod{}
-	pods := i.api(t).WaitPods(t, "app=web", func(pods []corev1.Pod) bool {
-		ready := 0
-		for _, p := range pods {
-			if p.DeletionTimestamp == nil && len(p.Status.ContainerStatuses) > 0 && p.Status.ContainerStatuses[0].Ready {
-				ready++
+	api := i.api(t)
+	var found map[string]corev1.Pod
+	eventually(t, func() error {
+		found = map[string]corev1.Pod{}
+		for _, p := range api.WaitPods(t, "app=web", func(pods []corev1.Pod) bool { return len(pods) == n && !slices.ContainsFunc(pods, notReady) }) {
+			found[string(p.UID)] = p
+		}
+		running := i.running(t)
+		for uid, p := range found {
+			if _, runs := running[containerID(p)]; !runs {
+				return fmt.Errorf("Pod %s (%s) is ready without its container", p.Name, uid)
 			}
 		}
-		return ready == n && len(pods) == n
+		return nil
 	})
-	for _, p := range pods {
-		found[string(p.UID)] = p
-	}
 	return found
+}
+
+func notReady(p corev1.Pod) bool {
+	return p.DeletionTimestamp != nil || len(p.Status.ContainerStatuses) == 0 || !p.Status.ContainerStatuses[0].Ready
 }
 
 // containerID is the ID, as the engine knows it, of a Pod's first container.
