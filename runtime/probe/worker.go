@@ -6,12 +6,14 @@ import (
 	"time"
 )
 
-// How long after a try that failed the next early one is made. Running a
-// command costs the engine about as much as half a container's start, so those
-// keep more distance.
+// How long after a try that failed the next early one is made: the first very
+// soon, for a small server is up within milliseconds of its start, and then at
+// growing distance up to the longest. Running a command costs the engine about
+// as much as half a container's start, so those keep more distance.
 const (
-	earlyPause     = 25 * time.Millisecond
-	earlyExecPause = 250 * time.Millisecond
+	shortestEarlyPause = 5 * time.Millisecond
+	longestEarlyPause  = 25 * time.Millisecond
+	earlyExecPause     = 250 * time.Millisecond
 )
 
 // Reasons of the events that tries give rise to, as the kubelet's.
@@ -100,11 +102,11 @@ func (w *worker) stopTimer() {
 
 // early makes tries until one succeeds, which counts, or the deadline.
 func (w *worker) early(ctx context.Context, deadline time.Time) bool {
-	pause := earlyPause
+	pause, longest := shortestEarlyPause, longestEarlyPause
 	if w.target.Probe.Exec != nil {
-		pause = earlyExecPause
+		pause, longest = earlyExecPause, earlyExecPause
 	}
-	for {
+	for ; ; pause = min(2*pause, longest) {
 		result, text := w.prober.Try(ctx, w.target)
 		if ctx.Err() != nil {
 			return false
