@@ -77,8 +77,8 @@ func TestRun(t *testing.T) {
 			want: []told{{0, true, true, ""}},
 		},
 		"ready as soon as it is, and early failures are not told": {
-			kind: Readiness, up: []span{{1010 * time.Millisecond, time.Hour}}, length: 60 * second,
-			want: []told{{1025 * time.Millisecond, true, true, ""}},
+			kind: Readiness, up: []span{{1015 * time.Millisecond, time.Hour}}, length: 60 * second,
+			want: []told{{1035 * time.Millisecond, true, true, ""}},
 		},
 		"early tries end with the first period": {
 			kind: Readiness, up: []span{{21 * second, time.Hour}}, length: 60 * second,
@@ -128,7 +128,7 @@ func TestRun(t *testing.T) {
 		},
 		"started": {
 			kind: Startup, up: []span{{40 * time.Millisecond, time.Hour}}, length: time.Hour,
-			want: []told{{50 * time.Millisecond, true, true, ""}},
+			want: []told{{60 * time.Millisecond, true, true, ""}},
 		},
 		"never started": {
 			kind: Startup, set: func(p *corev1.Probe) { p.FailureThreshold = 2 }, length: time.Hour,
@@ -171,7 +171,7 @@ func TestRhythm(t *testing.T) {
 		defer cancel()
 		New(s.dial, nil).Run(ctx, Target{Kind: Readiness, Probe: probeOf(nil), StartedAt: s.began}, func(Report) {})
 		ms := time.Millisecond
-		if want := []time.Duration{0, 25 * ms, 50 * ms, 75 * ms, 10075 * ms, 20075 * ms}; !slices.Equal(s.tries, want) {
+		if want := []time.Duration{0, 5 * ms, 15 * ms, 35 * ms, 60 * ms, 10060 * ms, 20060 * ms}; !slices.Equal(s.tries, want) {
 			t.Errorf("tries at %v, want %v", s.tries, want)
 		}
 	})
