@@ -28,6 +28,9 @@ func (o Options) check() error {
 	if o.Log == nil {
 		return errors.New("a logger is needed")
 	}
+	if o.CPUs.Sign() < 0 || o.Memory.Sign() < 0 {
+		return fmt.Errorf("the node cannot have %s processors and %s of memory: neither may be negative", &o.CPUs, &o.Memory)
+	}
 	host, _, err := net.SplitHostPort(o.Listen)
 	if err != nil {
 		return fmt.Errorf("listen address %q: %w", o.Listen, err)

@@ -8,6 +8,9 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	apiresource "k8s.io/apimachinery/pkg/api/resource"
 )
 
 // DefaultName is the instance that is meant where none is named.
@@ -20,6 +23,20 @@ type Options struct {
 	Listen  string // address of the API, on loopback; port 0 picks a free one
 	Version string // of skiff, as the API reports it
 	Log     *slog.Logger
+
+	// What Pods may request together; zero: as much as the machine has.
+	CPUs, Memory apiresource.Quantity
+}
+
+// capacity is what the options say that the node has.
+func (o Options) capacity() corev1.ResourceList {
+	list := corev1.ResourceList{}
+	for name, quantity := range map[corev1.ResourceName]apiresource.Quantity{corev1.ResourceCPU: o.CPUs, corev1.ResourceMemory: o.Memory} {
+		if !quantity.IsZero() {
+			list[name] = quantity
+		}
+	}
+	return list
 }
 
 // Orchestrator is one instance of skiff. Its methods may be called from any

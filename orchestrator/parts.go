@@ -120,7 +120,7 @@ func (o *Orchestrator) assemble(ctx context.Context, st *store.Store) (_ *parts,
 	p.director = traffic.New(p.factory, client, p.proxy, p.events.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "skiff-proxy"}), p.log)
 	p.worker = node.New(node.Options{
 		Client: client, Factory: p.factory, Engine: p.engine, Traffic: p.director,
-		Addresses: ranges.Pods, HostIP: gateway, Machine: machine,
+		Addresses: ranges.Pods, HostIP: gateway, Machine: machine, Capacity: o.options.capacity(),
 		Version: o.options.Version, DataDir: o.paths.Dir, Log: p.log,
 	})
 	p.deployments = deployment.New(client, p.factory, p.log, clock.RealClock{})

@@ -13,6 +13,9 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"skiff/orchestrator"
 )
 
 const (
@@ -37,23 +40,47 @@ again with the next "skiff up".`,
 		flags: func(f *flags) {
 			f.Bool("detach", "d", false, "in the background; return once the API is ready")
 			f.String("listen", "", defaultListen, "loopback `ADDRESS` of the API; port 0 takes a free one")
+			f.String("cpus", "", "", "processors that Pods may request together, as a `QUANTITY` such as 4 or 1500m (default: those of the engine's machine)")
+			f.String("memory", "", "", "memory that Pods may request together, as a `QUANTITY` such as 8Gi (default: that of the engine's machine)")
 		},
 		run: func(c *call) error {
 			at, err := locate(c)
 			if err != nil {
 				return err
 			}
+			options, err := upOptions(c, at, p.ErrOut)
+			if err != nil {
+				return err
+			}
 			if c.Bool("detach") {
 				return p.upDetached(c, at)
 			}
-			return p.upHere(c, at)
+			return p.upHere(c, at, options)
 		},
 	}.command()
 }
 
-func (p *program) upHere(c *call, at place) error {
+// upOptions reads the flags, also for a daemon in the background, so that a
+// mistake is told where it was made.
+func upOptions(c *call, at place, log io.Writer) (orchestrator.Options, error) {
+	o := at.options(c.String("listen"), log)
+	for flag, to := range map[string]*resource.Quantity{"cpus": &o.CPUs, "memory": &o.Memory} {
+		text := c.String(flag)
+		if text == "" {
+			continue
+		}
+		quantity, err := resource.ParseQuantity(text)
+		if err != nil || quantity.Sign() <= 0 {
+			return o, c.usage(fmt.Sprintf("--%s %s: not a quantity above zero such as 4, 1500m or 8Gi", flag, text))
+		}
+		*to = quantity
+	}
+	return o, nil
+}
+
+func (p *program) upHere(c *call, at place, options orchestrator.Options) error {
 	start := time.Now()
-	err := at.serve(c.ctx, at.options(c.String("listen"), p.ErrOut), func(address string) {
+	err := at.serve(c.ctx, options, func(address string) {
 		if os.Getenv(readyFDEnv) != "" {
 			tell := os.NewFile(readyFD, "ready")
 			defer tell.Close()
@@ -99,7 +126,8 @@ func (p *program) upDetached(c *call, at place) error {
 	if err != nil {
 		return fmt.Errorf("start skiff: %w", err)
 	}
-	daemon := exec.Command(self, "--name="+at.name, "--data-dir="+at.dir, "up", "--listen="+c.String("listen"))
+	daemon := exec.Command(self, "--name="+at.name, "--data-dir="+at.dir, "up",
+		"--listen="+c.String("listen"), "--cpus="+c.String("cpus"), "--memory="+c.String("memory"))
 	daemon.Env = append(os.Environ(), fmt.Sprintf("%s=%d", readyFDEnv, readyFD))
 	daemon.Dir = at.dir
 	daemon.Stdout, daemon.Stderr = log, log

@@ -27,6 +27,10 @@ func (f *Factory) Pods() coreinformers.PodInformer {
 	return of(f, &corev1.Pod{}, f.client.CoreV1().Pods(metav1.NamespaceAll), corelisters.NewPodLister)
 }
 
+func (f *Factory) Nodes() coreinformers.NodeInformer {
+	return of(f, &corev1.Node{}, f.client.CoreV1().Nodes(), corelisters.NewNodeLister)
+}
+
 func (f *Factory) Services() coreinformers.ServiceInformer {
 	return of(f, &corev1.Service{}, f.client.CoreV1().Services(metav1.NamespaceAll), corelisters.NewServiceLister)
 }

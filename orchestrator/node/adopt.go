@@ -53,12 +53,27 @@ func (w *Worker) adopt(ctx context.Context) error {
 		}
 		states = append(states, s)
 	}
-	// Only when all addresses are claimed may a Pod lease one.
+	// Only when all addresses are claimed may a Pod lease one, and only when all
+	// that run have their places may another get one.
+	slices.SortFunc(states, func(a, b *state) int { return before(a.pod, b.pod) })
 	for _, s := range states {
+		if s.settled() {
+			w.places.held[s.pod.UID] = s.pod
+		}
+	}
+	for _, s := range states {
+		if !s.settled() {
+			w.place(ctx, s)
+		}
 		w.start(ctx, s)
 	}
 	w.removeOrphans(ctx, found)
 	return nil
+}
+
+// settled says whether the Pod was on the node in an earlier run.
+func (s *state) settled() bool {
+	return !over(s.pod.Status.Phase) && (s.bound || len(s.containers()) > 0)
 }
 
 // list asks until the engine answers or ctx ends.

@@ -33,15 +33,20 @@ func conditions(s *state, st corev1.PodStatus, now time.Time) []corev1.PodCondit
 		containers,
 		{Type: corev1.PodScheduled, Status: corev1.ConditionTrue},
 	}
-	for i := range out {
-		c := &out[i]
+	return s.dated(out, now)
+}
+
+// dated gives conditions their times: those that have not changed keep theirs.
+func (s *state) dated(list []corev1.PodCondition, now time.Time) []corev1.PodCondition {
+	for i := range list {
+		c := &list[i]
 		c.ObservedGeneration = s.pod.Generation
 		c.LastTransitionTime = second(now)
 		if before := condition(s.reported.Conditions, c.Type); before != nil && before.Status == c.Status {
 			c.LastTransitionTime = before.LastTransitionTime
 		}
 	}
-	return out
+	return list
 }
 
 func containersReady(st corev1.PodStatus) corev1.PodCondition {

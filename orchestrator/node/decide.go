@@ -67,6 +67,9 @@ func (p *plan) wakeAt(t time.Time) {
 // live keeps a Pod running.
 func (p *plan) live() {
 	s := p.s
+	if s.hold != nil {
+		return
+	}
 	if !s.bound {
 		p.want(opBind, "")
 	}

@@ -16,6 +16,8 @@ import (
 // The kubelet's reasons, of events and of states.
 const (
 	reasonScheduled         = "Scheduled"
+	reasonFailedScheduling  = "FailedScheduling"
+	reasonEviction          = "TaintManagerEviction"
 	reasonPulling           = "Pulling"
 	reasonPulled            = "Pulled"
 	reasonFailed            = "Failed"
@@ -52,6 +54,7 @@ type recorder struct {
 	broadcaster record.EventBroadcaster
 	kubelet     record.EventRecorder
 	scheduler   record.EventRecorder
+	evictor     record.EventRecorder
 }
 
 // newRecorder makes one that works until it is closed: what ends after ctx may
@@ -63,6 +66,7 @@ func newRecorder(ctx context.Context, client kubernetes.Interface) *recorder {
 		broadcaster: b,
 		kubelet:     b.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "kubelet", Host: resource.NodeName}),
 		scheduler:   b.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "default-scheduler"}),
+		evictor:     b.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "taint-eviction-controller"}),
 	}
 }
 
@@ -81,6 +85,14 @@ func (r *recorder) warn(pod *corev1.Pod, name, reason, format string, args ...an
 func (r *recorder) scheduled(pod *corev1.Pod) {
 	r.scheduler.Eventf(objectRef(pod, ""), corev1.EventTypeNormal, reasonScheduled,
 		"Successfully assigned %s/%s to %s", pod.Namespace, pod.Name, resource.NodeName)
+}
+
+func (r *recorder) unschedulable(pod *corev1.Pod, message string) {
+	r.scheduler.Event(objectRef(pod, ""), corev1.EventTypeWarning, reasonFailedScheduling, message)
+}
+
+func (r *recorder) evicted(pod *corev1.Pod) {
+	r.evictor.Eventf(objectRef(pod, ""), corev1.EventTypeNormal, reasonEviction, "Marking for deletion Pod %s/%s", pod.Namespace, pod.Name)
 }
 
 func objectRef(pod *corev1.Pod, name string) *corev1.ObjectReference {

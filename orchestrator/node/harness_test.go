@@ -35,6 +35,8 @@ type world struct {
 	traffic *road
 	dir     string
 
+	capacity corev1.ResourceList // of the node; empty: the machine's
+
 	worker *Worker
 	end    func()
 }
@@ -112,8 +114,8 @@ func (w *world) begin() {
 	w.worker = New(Options{
 		Client: w.client, Factory: factory, Engine: w.engine, Traffic: w.traffic,
 		Addresses: netip.MustParsePrefix("10.9.8.0/29"), HostIP: netip.MustParseAddr("10.9.0.1"),
-		Machine: container.Info{Version: "20.10.24", OS: "linux", Arch: "amd64", CPUs: 2, Memory: 4 << 30},
-		Version: "v1.37.2", DataDir: w.dir, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Machine:  container.Info{Version: "20.10.24", OS: "linux", Arch: "amd64", CPUs: 2, Memory: 4 << 30},
+		Capacity: w.capacity, Version: "v1.37.2", DataDir: w.dir, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

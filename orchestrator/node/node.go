@@ -19,8 +19,9 @@ import (
 	served "skiff/orchestrator/resource"
 )
 
-// mostPods is what the node says it can run, the kubelet's default.
-const mostPods = 110
+// mostPods is what the node says it can run: more than a kubelet's 110, which
+// is about sharing a cluster's addresses among its nodes.
+const mostPods = 250
 
 // keepNode makes the Node object, or brings it up to date, and does so again
 // when somebody deletes it: clients expect it on every instance.
@@ -132,12 +133,13 @@ func carryTimes(want, have corev1.NodeStatus) corev1.NodeStatus {
 // node describes the engine's machine as a kubelet would.
 func (w *Worker) node(disk int64, now time.Time) *corev1.Node {
 	m := w.Machine
-	capacity := corev1.ResourceList{
+	capacity := corev1.ResourceList{ // of the machine
 		corev1.ResourceCPU:              *resource.NewQuantity(int64(m.CPUs), resource.DecimalSI),
 		corev1.ResourceMemory:           *resource.NewQuantity(m.Memory, resource.BinarySI),
 		corev1.ResourceEphemeralStorage: *resource.NewQuantity(disk, resource.BinarySI),
 		corev1.ResourcePods:             *resource.NewQuantity(mostPods, resource.DecimalSI),
 	}
+	maps.Copy(capacity, w.Capacity)
 	addresses := []corev1.NodeAddress{{Type: corev1.NodeHostName, Address: served.NodeName}}
 	if w.HostIP.IsValid() {
 		addresses = append([]corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: w.HostIP.String()}}, addresses...)

@@ -126,6 +126,8 @@ func ownStatus(st corev1.PodStatus) corev1.PodStatus {
 	own := corev1.PodStatus{
 		ObservedGeneration: st.ObservedGeneration,
 		Phase:              st.Phase,
+		Reason:             st.Reason,
+		Message:            st.Message,
 		QOSClass:           st.QOSClass,
 		StartTime:          st.StartTime,
 		HostIP:             st.HostIP,

@@ -41,11 +41,12 @@ func containerSpec(s *state, u *unit) container.Spec {
 
 func sandboxSpec(s *state) container.Spec {
 	return container.Spec{
-		Pod:      identity(s.pod),
-		Name:     container.SandboxName,
-		Attempt:  s.sandbox.next,
-		Hostname: hostname(s.pod),
-		Network:  container.Network{Address: s.address},
+		Pod:       identity(s.pod),
+		Name:      container.SandboxName,
+		Attempt:   s.sandbox.next,
+		Hostname:  hostname(s.pod),
+		Network:   container.Network{Address: s.address},
+		Resources: sandboxLimits(),
 	}
 }
 

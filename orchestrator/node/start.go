@@ -29,6 +29,7 @@ func (p *pod) start(u *unit) task {
 		return p.startSandbox(u)
 	}
 	pod, c, spec := p.s.pod, p.s.spec(u.name), containerSpec(p.s, u)
+	spec.Resources = limits(pod, c, p.memory())
 	return func(ctx context.Context) (func(), error) {
 		var err error
 		if spec.Mounts, err = p.mounts(pod, c); err != nil {

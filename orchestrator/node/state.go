@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"skiff/orchestrator/scheduling"
 	"skiff/runtime/container"
 )
 
@@ -17,18 +18,20 @@ type state struct {
 	halting  bool      // skiff goes down: the containers end, the Pod stays
 	deadline time.Time // end of the grace period of a Pod that is leaving
 
-	bound     bool       // spec.nodeName is set in the API
-	address   netip.Addr // leased for as long as the Pod exists
-	mounted   bool       // the volumes are there
-	admitted  bool       // requests may reach the Pod
-	serving   bool       // Traffic.Add has returned: the Pod may be called Ready
-	drained   bool       // Traffic.Drain has returned: no request reaches it again
-	stray     bool       // a creation was cut short: the engine may have what we do not know
-	swept     bool       // it was asked for what we do not know
-	removed   bool       // no container is left
-	unmounted bool       // no volume is left
-	released  bool       // the address may be another's
-	deleted   bool       // the API was told that the Pod is gone
+	hold      *hold                 // why the Pod has no place on the node yet
+	rejected  *scheduling.Rejection // why the node did not take it
+	bound     bool                  // spec.nodeName is set in the API
+	address   netip.Addr            // leased for as long as the Pod exists
+	mounted   bool                  // the volumes are there
+	admitted  bool                  // requests may reach the Pod
+	serving   bool                  // Traffic.Add has returned: the Pod may be called Ready
+	drained   bool                  // Traffic.Drain has returned: no request reaches it again
+	stray     bool                  // a creation was cut short: the engine may have what we do not know
+	swept     bool                  // it was asked for what we do not know
+	removed   bool                  // no container is left
+	unmounted bool                  // no volume is left
+	released  bool                  // the address may be another's
+	deleted   bool                  // the API was told that the Pod is gone
 
 	sandbox *unit // nil where the one container owns the namespace
 	units   []*unit
@@ -136,6 +139,9 @@ func newState(pod *corev1.Pod) *state {
 	if pod.DeletionTimestamp != nil {
 		s.deadline = pod.DeletionTimestamp.Time
 	}
+	if over(pod.Status.Phase) && len(pod.Status.ContainerStatuses) == 0 {
+		s.rejected = &scheduling.Rejection{Reason: pod.Status.Reason, Message: pod.Status.Message}
+	}
 	for _, c := range pod.Spec.Containers {
 		s.units = append(s.units, &unit{name: c.Name})
 	}
@@ -238,8 +244,12 @@ func (s *state) restarts(u *unit) bool {
 	return true
 }
 
-// finished says whether every container has ended for good.
+// finished says whether every container has ended for good, or none will ever
+// begin.
 func (s *state) finished() bool {
+	if s.rejected != nil {
+		return true
+	}
 	for _, u := range s.units {
 		if !u.ended() || u.suspect || s.restarts(u) {
 			return false

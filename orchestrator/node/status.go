@@ -22,6 +22,9 @@ func podStatus(s *state, host netip.Addr, now time.Time) corev1.PodStatus {
 	if st.QOSClass == "" {
 		st.QOSClass = qos.GetPodQOS(s.pod)
 	}
+	if s.hold != nil {
+		return heldStatus(s, st, now)
+	}
 	if st.StartTime == nil {
 		start := second(now)
 		st.StartTime = &start
@@ -33,6 +36,9 @@ func podStatus(s *state, host netip.Addr, now time.Time) corev1.PodStatus {
 	if s.networked() {
 		st.PodIP = s.address.String()
 		st.PodIPs = []corev1.PodIP{{IP: st.PodIP}}
+	}
+	if s.rejected != nil {
+		return rejectedStatus(s, st, now)
 	}
 	for _, u := range s.units {
 		st.ContainerStatuses = append(st.ContainerStatuses, containerStatus(s, u, now))

@@ -29,18 +29,19 @@ import (
 	"skiff/runtime/probe"
 )
 
-// Options say whose Pods a Worker runs, and with what. All are needed.
+// Options say whose Pods a Worker runs, and with what. All but Capacity are needed.
 type Options struct {
 	Client  kubernetes.Interface
 	Factory *informer.Factory // started by the caller, after New
 	Engine  Engine
 	Traffic Traffic
 
-	Addresses netip.Prefix   // what Pods get theirs from
-	HostIP    netip.Addr     // the node's address, as Pods see it
-	Machine   container.Info // what the node says of itself
-	Version   string         // skiff's own, as the node's kubelet version
-	DataDir   string         // volumes that live as long as their Pod are kept below it
+	Addresses netip.Prefix        // what Pods get theirs from
+	HostIP    netip.Addr          // the node's address, as Pods see it
+	Machine   container.Info      // what the node says of itself
+	Capacity  corev1.ResourceList // what it has instead of what the machine has; may be empty
+	Version   string              // skiff's own, as the node's kubelet version
+	DataDir   string              // volumes that live as long as their Pod are kept below it
 
 	Log *slog.Logger
 }
@@ -58,18 +59,22 @@ type shared struct {
 // Worker runs the Pods of the one node.
 type Worker struct {
 	shared
-	informer cache.SharedIndexInformer
+	informer     cache.SharedIndexInformer
+	nodeInformer cache.SharedIndexInformer
 
 	updates  chan update
+	nodes    chan *corev1.Node
 	ended    chan *pod
 	listed   chan []container.Status
 	shutdown chan chan []*pod
 	stopped  chan struct{}
 
 	// Owned by Run's goroutine.
-	pods    map[types.UID]*pod
-	halting bool
-	tasks   sync.WaitGroup
+	pods      map[types.UID]*pod
+	places    places
+	evictions map[types.UID]eviction
+	halting   bool
+	tasks     sync.WaitGroup
 }
 
 // update is what the API says of a Pod: what it is now, or that it is gone.
@@ -88,13 +93,17 @@ func New(o Options) *Worker {
 			prober:    probe.New(o.Engine.DialContext, o.Engine.Exec),
 			hooks:     hookClient(o.Engine.DialContext),
 		},
-		informer: o.Factory.Pods().Informer(),
-		updates:  make(chan update),
-		ended:    make(chan *pod),
-		listed:   make(chan []container.Status),
-		shutdown: make(chan chan []*pod),
-		stopped:  make(chan struct{}),
-		pods:     map[types.UID]*pod{},
+		informer:     o.Factory.Pods().Informer(),
+		nodeInformer: o.Factory.Nodes().Informer(),
+		updates:      make(chan update),
+		nodes:        make(chan *corev1.Node),
+		ended:        make(chan *pod),
+		listed:       make(chan []container.Status),
+		shutdown:     make(chan chan []*pod),
+		stopped:      make(chan struct{}),
+		pods:         map[types.UID]*pod{},
+		places:       newPlaces(),
+		evictions:    map[types.UID]eviction{},
 	}
 }
 
@@ -111,15 +120,11 @@ func (w *Worker) Run(ctx context.Context) error {
 
 	// Subscribed before anything is listed, so that nothing is missed between.
 	events := w.Engine.Events(ctx)
-	registration, err := w.informer.AddEventHandler(w.handler(ctx))
+	stopWatching, err := w.watch(ctx)
 	if err != nil {
-		return fmt.Errorf("watch Pods: %w", err)
+		return err
 	}
-	defer func() {
-		if err := w.informer.RemoveEventHandler(registration); err != nil {
-			w.Log.Debug("handler was not removed", "error", err)
-		}
-	}()
+	defer stopWatching()
 	w.tasks.Go(func() { w.keepNode(ctx) })
 	if !cache.WaitFor(ctx, "", w.informer.HasSyncedChecker()) {
 		return nil
@@ -131,12 +136,38 @@ func (w *Worker) Run(ctx context.Context) error {
 	return nil
 }
 
+// watch has the loop told of what the API says, until stop is called.
+func (w *Worker) watch(ctx context.Context) (stop func(), err error) {
+	var registered []func() error
+	stop = func() {
+		for _, remove := range registered {
+			if err := remove(); err != nil {
+				w.Log.Debug("handler was not removed", "error", err)
+			}
+		}
+	}
+	for _, of := range []struct {
+		informer cache.SharedIndexInformer
+		handler  cache.ResourceEventHandler
+	}{{w.informer, w.handler(ctx)}, {w.nodeInformer, w.nodeHandler(ctx)}} {
+		registration, err := of.informer.AddEventHandler(of.handler)
+		if err != nil {
+			stop()
+			return nil, fmt.Errorf("watch the API: %w", err)
+		}
+		registered = append(registered, func() error { return of.informer.RemoveEventHandler(registration) })
+	}
+	return stop, nil
+}
+
 // loop passes on what happens to the Pods that it concerns.
 func (w *Worker) loop(ctx context.Context, events <-chan container.Event) {
 	for {
 		select {
 		case u := <-w.updates:
 			w.update(ctx, u)
+		case node := <-w.nodes:
+			w.nodeChanged(ctx, node)
 		case e, ok := <-events:
 			if !ok {
 				events = nil // ctx has ended, or is about to
@@ -219,9 +250,12 @@ func (w *Worker) update(ctx context.Context, u update) {
 		p.send(p.vanish)
 	case p != nil:
 		p.send(func() { p.update(u.pod) })
+		w.keepPlace(ctx, p, u.pod)
 	case !u.gone && !w.halting && w.exists(u.pod):
 		w.replace(u.pod)
-		w.start(ctx, newState(u.pod))
+		s := newState(u.pod)
+		w.place(ctx, s)
+		w.start(ctx, s)
 	}
 }
 
@@ -260,6 +294,7 @@ func (w *Worker) start(ctx context.Context, s *state) {
 // orphan when its event arrives.
 func (w *Worker) forget(ctx context.Context, p *pod) {
 	delete(w.pods, p.uid)
+	w.release(ctx, p.uid)
 	if p.s.swept {
 		w.lookForOrphans(ctx)
 	}

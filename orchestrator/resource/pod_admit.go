@@ -58,9 +58,6 @@ func troubleToleration(taint string) corev1.Toleration {
 func asWritten(spec *corev1.PodSpec) *corev1.PodSpec {
 	written := spec.DeepCopy()
 	written.EnableServiceLinks = nil
-	written.Tolerations = slices.DeleteFunc(written.Tolerations, func(t corev1.Toleration) bool {
-		return slices.Contains(nodeTroubles, t.Key)
-	})
 	if written.PriorityClassName != "" {
 		written.Priority = nil
 	}

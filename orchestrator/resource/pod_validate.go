@@ -42,6 +42,7 @@ func validatePodUpdate(p, old *corev1.Pod) field.ErrorList {
 	}
 	errs = append(errs, validateDeadlineUpdate(p.Spec.ActiveDeadlineSeconds, old.Spec.ActiveDeadlineSeconds, path.Child("activeDeadlineSeconds"))...)
 	errs = append(errs, validateTolerationsUpdate(p.Spec.Tolerations, old.Spec.Tolerations, path.Child("tolerations"))...)
+	errs = append(errs, validateGatesUpdate(p.Spec.SchedulingGates, old.Spec.SchedulingGates, path.Child("schedulingGates"))...)
 	rest := withoutMutable(&p.Spec, &old.Spec)
 	if !apiequality.Semantic.DeepEqual(*rest, old.Spec) {
 		errs = append(errs, field.Forbidden(path, fmt.Sprintf("pod updates may not change fields other than %s\n%v",
@@ -62,6 +63,7 @@ func withoutMutable(spec, old *corev1.PodSpec) *corev1.PodSpec {
 	}
 	rest.ActiveDeadlineSeconds = old.ActiveDeadlineSeconds
 	rest.Tolerations = old.Tolerations
+	rest.SchedulingGates = old.SchedulingGates
 	was, is := old.TerminationGracePeriodSeconds, rest.TerminationGracePeriodSeconds
 	if was != nil && *was < 0 && is != nil && *is == 1 {
 		rest.TerminationGracePeriodSeconds = was

@@ -68,14 +68,13 @@ func TestWarnings(t *testing.T) {
 	tests := []refusal{
 		{"", nil},
 		{template("schedulerName: default-scheduler, dnsPolicy: ClusterFirst, priority: 0, preemptionPolicy: PreemptLowerPriority, enableServiceLinks: false"), nil},
-		{template("serviceAccountName: default, automountServiceAccountToken: false, nodeSelector: {kubernetes.io/os: linux}"), nil},
-		{template("affinity: {podAntiAffinity: {}}"), []string{"spec.template.spec.affinity has no effect: there is one node"}},
-		{template("nodeSelector: {disk: ssd, kubernetes.io/os: linux, kubernetes.io/hostname: other}"), []string{
-			"spec.template.spec.nodeSelector[disk] has no effect: there is one node",
-			"spec.template.spec.nodeSelector[kubernetes.io/hostname] has no effect: there is one node, skiff",
+		{template("serviceAccountName: default, automountServiceAccountToken: false, nodeSelector: {disk: ssd}, tolerations: [{operator: Exists}]"), nil},
+		{template("affinity: {podAffinity: {}, podAntiAffinity: {}, nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {}, preferredDuringSchedulingIgnoredDuringExecution: [{weight: 1}]}}"), []string{
+			"spec.template.spec.affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution has no effect: there is one node",
+			"spec.template.spec.affinity.podAffinity has no effect: there is one node",
+			"spec.template.spec.affinity.podAntiAffinity has no effect: there is one node",
 		}},
-		{template("tolerations: [{operator: Exists}], topologySpreadConstraints: [{maxSkew: 1, topologyKey: a, whenUnsatisfiable: DoNotSchedule}]"), []string{
-			"spec.template.spec.tolerations has no effect: there is one node",
+		{template("topologySpreadConstraints: [{maxSkew: 1, topologyKey: a, whenUnsatisfiable: DoNotSchedule}]"), []string{
 			"spec.template.spec.topologySpreadConstraints has no effect: there is one node",
 		}},
 		{template("serviceAccount: builder"), []string{"spec.template.spec.serviceAccountName has no effect: Pods get no API token yet"}},
@@ -88,8 +87,9 @@ func TestWarnings(t *testing.T) {
 			"spec.template.spec.schedulerName has no effect: there is one node",
 			"spec.template.spec.enableServiceLinks has no effect: the environment variables of Services are not set yet",
 		}},
-		{template("containers: [{name: c, image: nginx, resources: {requests: {ephemeral-storage: 1Gi}}, terminationMessagePolicy: FallbackToLogsOnError}]"), []string{
-			"spec.template.spec.containers[0].resources.requests[ephemeral-storage] has no effect: the local storage that containers use is not counted",
+		{template("containers: [{name: c, image: nginx, resources: {limits: {cpu: 1, memory: 1Gi, ephemeral-storage: 2Gi}, requests: {ephemeral-storage: 1Gi}}, resizePolicy: [{resourceName: cpu, restartPolicy: NotRequired}], terminationMessagePolicy: FallbackToLogsOnError}]"), []string{
+			"spec.template.spec.containers[0].resources.limits[ephemeral-storage] has no effect: the local storage that containers use is not limited",
+			"spec.template.spec.containers[0].resizePolicy has no effect: Pods are not resized in place",
 			"spec.template.spec.containers[0].terminationMessagePolicy has no effect: termination messages are not read yet",
 		}},
 		{template("containers: [{name: a, image: nginx, ports: [{containerPort: 80}]}, {name: b, image: nginx, ports: [{containerPort: 80}, {containerPort: 80, protocol: UDP}]}]"), []string{
@@ -135,7 +135,6 @@ func TestWarningsOfPods(t *testing.T) {
 	p := buildPod(t, "spec: {priorityClassName: system-node-critical, tolerations: [{key: gpu, operator: Exists}]}")
 	def.PrepareCreate(p)
 	want := []string{
-		"spec.tolerations has no effect: there is one node",
 		"spec.priorityClassName has no effect: Pods do not compete for the node, none is preempted",
 	}
 	if diff := cmp.Diff(want, def.Warnings(p, nil)); diff != "" {

@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -9,19 +10,48 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// validateScheduling checks the fields that choose a node. They have no effect
-// where there is one, but a manifest that a cluster would refuse is refused
-// here too.
+// validateScheduling checks the fields that choose a node. Some of them have no
+// effect where there is one, but a manifest that a cluster would refuse is
+// refused here too.
 func validateScheduling(spec *corev1.PodSpec, path *field.Path) field.ErrorList {
 	errs := metav1validation.ValidateLabels(spec.NodeSelector, path.Child("nodeSelector"))
 	errs = append(errs, validateTolerations(spec.Tolerations, path.Child("tolerations"))...)
 	errs = append(errs, validateSpread(spec.TopologySpreadConstraints, path.Child("topologySpreadConstraints"))...)
 	errs = append(errs, validateAffinity(spec.Affinity, path.Child("affinity"))...)
+	errs = append(errs, validateGates(spec, path)...)
 	if spec.PreemptionPolicy != nil {
 		errs = append(errs, validateOneOf(*spec.PreemptionPolicy, path.Child("preemptionPolicy"),
 			corev1.PreemptLowerPriority, corev1.PreemptNever)...)
 	}
 	return errs
+}
+
+// validateGates checks what keeps a Pod from being scheduled.
+func validateGates(spec *corev1.PodSpec, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	seen := map[string]bool{}
+	for i, gate := range spec.SchedulingGates {
+		at := path.Child("schedulingGates").Index(i)
+		errs = append(errs, metav1validation.ValidateLabelName(gate.Name, at.Child("name"))...)
+		if seen[gate.Name] {
+			errs = append(errs, field.Duplicate(at.Child("name"), gate.Name))
+		}
+		seen[gate.Name] = true
+	}
+	if spec.NodeName != "" && len(seen) > 0 {
+		errs = append(errs, field.Forbidden(path.Child("nodeName"), "cannot be set until all schedulingGates have been cleared"))
+	}
+	return errs
+}
+
+// validateGatesUpdate lets gates be opened, never closed again.
+func validateGatesUpdate(gates, old []corev1.PodSchedulingGate, path *field.Path) field.ErrorList {
+	for _, gate := range gates {
+		if !slices.Contains(old, gate) {
+			return field.ErrorList{field.Forbidden(path, "only deletion is allowed, but found new scheduling gate '"+gate.Name+"'")}
+		}
+	}
+	return nil
 }
 
 func validateTolerations(tolerations []corev1.Toleration, path *field.Path) field.ErrorList {

@@ -74,7 +74,12 @@ func podTests() []refusal {
 		refuse("imagePullSecrets", "[{name: s}]"),
 		refuse("activeDeadlineSeconds", "5"),
 		refuse("readinessGates", "[{conditionType: a/b}]"),
-		refuse("schedulingGates", "[{name: a/b}]"),
+		{"spec: {schedulingGates: [{name: a/b}]}", nil},
+		{"spec: {nodeName: skiff, schedulingGates: [{name: a/b}, {name: a/b}, {name: -}]}", []string{
+			`spec.schedulingGates[1].name: Duplicate value: "a/b"`,
+			`spec.schedulingGates[2].name: Invalid value: "-": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')`,
+			`spec.nodeName: Forbidden: cannot be set until all schedulingGates have been cleared`,
+		}},
 		refuse("runtimeClassName", "gvisor"),
 		refuse("overhead", "{cpu: 1}"),
 		refuse("resources", "{limits: {cpu: 1}}"),

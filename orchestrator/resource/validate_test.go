@@ -173,11 +173,21 @@ func containerTests(c string) []refusal {
 		{container("envFrom: [{configMapRef: {name: c}}]"), []string{c + `.envFrom: Forbidden: not supported by skiff yet`}},
 
 		{container("resources: {}, securityContext: {}"), nil},
-		{container("resources: {limits: {cpu: 1, memory: 1Gi, ephemeral-storage: 1Gi}}"), []string{
-			c + `.resources.limits[cpu]: Forbidden: not supported by skiff yet`,
-			c + `.resources.limits[memory]: Forbidden: not supported by skiff yet`,
-			c + `.resources.requests[cpu]: Forbidden: not supported by skiff yet`,
-			c + `.resources.requests[memory]: Forbidden: not supported by skiff yet`,
+		{container("resources: {limits: {cpu: 1, memory: 1Gi, ephemeral-storage: 1Gi}}"), nil},
+		{container("resources: {limits: {cpu: 1, memory: -1, disk: 1}, requests: {cpu: 1001m, memory: -1}}, resizePolicy: [{resourceName: cpu, restartPolicy: NotRequired}, {resourceName: cpu, restartPolicy: Maybe}]"), []string{
+			c + `.resources.limits[disk]: Invalid value: "disk": must be a standard resource for containers`,
+			c + `.resources.limits[memory]: Invalid value: "-1": must be greater than or equal to 0`,
+			c + `.resources.requests[disk]: Invalid value: "disk": must be a standard resource for containers`,
+			c + `.resources.requests[memory]: Invalid value: "-1": must be greater than or equal to 0`,
+			c + `.resources.requests: Invalid value: "1001m": must be less than or equal to cpu limit of 1`,
+			c + `.resizePolicy[1]: Duplicate value: "cpu"`,
+			c + `.resizePolicy[1].restartPolicy: Unsupported value: "Maybe": supported values: "NotRequired", "RestartContainer"`,
+			c + `.resources.limits[disk]: Forbidden: not supported by skiff yet`,
+			c + `.resources.requests[disk]: Forbidden: not supported by skiff yet`,
+		}},
+		{container("resources: {limits: {hugepages-2Mi: 1Gi}}"), []string{
+			c + `.resources.limits[hugepages-2Mi]: Forbidden: not supported by skiff yet`,
+			c + `.resources.requests[hugepages-2Mi]: Forbidden: not supported by skiff yet`,
 		}},
 		{container("securityContext: {runAsUser: 0, privileged: false}"), []string{
 			c + `.securityContext.privileged: Forbidden: not supported by skiff yet`,

@@ -60,6 +60,7 @@ type Spec struct {
 	Network    Network
 	TTY        bool
 	Stdin      bool
+	Resources  Resources
 }
 
 // Mount is a bind mount of a path on the engine's machine.

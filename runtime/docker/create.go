@@ -89,6 +89,7 @@ func (e *Engine) translate(spec container.Spec) (*dockercontainer.Config, *docke
 			Config: map[string]string{"max-size": "10m", "max-file": "3"},
 		},
 	}
+	bound(host, spec.Resources)
 	for _, m := range spec.Mounts {
 		host.Mounts = append(host.Mounts, mount.Mount{
 			Type:        mount.TypeBind,

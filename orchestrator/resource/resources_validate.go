@@ -1,0 +1,84 @@
+package resource
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// validateResources checks what the containers of a Pod request and are limited
+// to.
+func validateResources(spec *corev1.PodSpec, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for _, list := range []struct {
+		name       string
+		containers []corev1.Container
+	}{{"initContainers", spec.InitContainers}, {"containers", spec.Containers}} {
+		for i := range list.containers {
+			c, at := &list.containers[i], path.Child(list.name).Index(i)
+			errs = append(errs, validateRequirements(&c.Resources, at.Child("resources"))...)
+			errs = append(errs, validateResizePolicy(c.ResizePolicy, at.Child("resizePolicy"))...)
+		}
+	}
+	return errs
+}
+
+func validateRequirements(r *corev1.ResourceRequirements, path *field.Path) field.ErrorList {
+	errs := validateQuantities(r.Limits, path.Child("limits"))
+	errs = append(errs, validateQuantities(r.Requests, path.Child("requests"))...)
+	for _, name := range slices.Sorted(maps.Keys(r.Requests)) {
+		request := r.Requests[name]
+		if limit, limited := r.Limits[name]; limited && request.Cmp(limit) > 0 {
+			errs = append(errs, field.Invalid(path.Child("requests"), request.String(),
+				fmt.Sprintf("must be less than or equal to %s limit of %s", name, limit.String())))
+		}
+	}
+	return errs
+}
+
+func validateQuantities(list corev1.ResourceList, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for _, name := range slices.Sorted(maps.Keys(list)) {
+		quantity, at := list[name], path.Key(string(name))
+		errs = append(errs, validateResourceName(string(name), at)...)
+		if quantity.Sign() < 0 {
+			errs = append(errs, field.Invalid(at, quantity.String(), apivalidation.IsNegativeErrorMsg))
+		}
+	}
+	return errs
+}
+
+// standardResources may be named without a domain.
+var standardResources = []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourceEphemeralStorage}
+
+func validateResourceName(name string, path *field.Path) field.ErrorList {
+	if msgs := validation.IsQualifiedName(name); len(msgs) > 0 {
+		return invalid(path, name, msgs)
+	}
+	standard := slices.Contains(standardResources, corev1.ResourceName(name)) || strings.HasPrefix(name, corev1.ResourceHugePagesPrefix)
+	if !standard && !strings.Contains(name, "/") {
+		return field.ErrorList{field.Invalid(path, name, "must be a standard resource for containers")}
+	}
+	return nil
+}
+
+func validateResizePolicy(policies []corev1.ContainerResizePolicy, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	seen := map[corev1.ResourceName]bool{}
+	for i, p := range policies {
+		at := path.Index(i)
+		if seen[p.ResourceName] {
+			errs = append(errs, field.Duplicate(at, p.ResourceName))
+		}
+		seen[p.ResourceName] = true
+		errs = append(errs, validateOneOf(p.ResourceName, at.Child("resourceName"), corev1.ResourceCPU, corev1.ResourceMemory)...)
+		errs = append(errs, validateOneOf(p.RestartPolicy, at.Child("restartPolicy"), corev1.NotRequired, corev1.RestartContainer)...)
+	}
+	return errs
+}
