@@ -118,7 +118,7 @@ func (x *exchange) copyBody(claim *pool.Claim, res *http.Response, k *link, flus
 // fail tells the client what went wrong, as far as that is still possible, and
 // counts it.
 func (x *exchange) fail(err error) {
-	code, why, text := x.verdict(err)
+	code, why, text := verdict(err, x.r.Context().Err() != nil)
 	x.pool.Failed(why)
 	if x.answered || why == pool.ClientGone {
 		panic(http.ErrAbortHandler) // the only way to an answer that is seen to be cut off
@@ -136,7 +136,7 @@ func (x *exchange) fail(err error) {
 }
 
 // verdict says whose fault an error is.
-func (x *exchange) verdict(err error) (code int, why pool.Cause, text string) {
+func verdict(err error, clientGone bool) (code int, why pool.Cause, text string) {
 	var unavailable *pool.UnavailableError
 	var reach *reachError
 	var gone *clientError
@@ -146,7 +146,7 @@ func (x *exchange) verdict(err error) (code int, why pool.Cause, text string) {
 		return http.StatusServiceUnavailable, pool.Cut, errShutdown.Error()
 	case errors.Is(err, pool.ErrRequestCut), errors.Is(err, pool.ErrStreamCut):
 		return http.StatusServiceUnavailable, pool.Cut, "the application took longer than its grace period allows; it is being stopped"
-	case x.r.Context().Err() != nil, errors.As(err, &gone):
+	case clientGone, errors.As(err, &gone):
 		return 0, pool.ClientGone, ""
 	case errors.As(err, &unavailable):
 		return http.StatusServiceUnavailable, pool.Unavailable, unavailable.Reason

@@ -43,9 +43,15 @@ func (s *eventStream) copy(w http.ResponseWriter, body io.Reader) error {
 	flush := http.NewResponseController(w).Flush
 	buffer := buffers.Get().(*[]byte)
 	defer buffers.Put(buffer)
+	write := func(chunk []byte) error {
+		if _, err := w.Write(chunk); err != nil {
+			return err
+		}
+		return flush()
+	}
 	for {
 		n, err := body.Read(*buffer)
-		ended, werr := s.pass(w, flush, (*buffer)[:n])
+		ended, werr := s.pass(write, (*buffer)[:n])
 		if werr != nil {
 			return &clientError{werr}
 		}
@@ -58,7 +64,8 @@ func (s *eventStream) copy(w http.ResponseWriter, body io.Reader) error {
 	}
 }
 
-func (s *eventStream) pass(w io.Writer, flush func() error, chunk []byte) (ended bool, err error) {
+// pass has write send a chunk at once, or as much of it as may still go.
+func (s *eventStream) pass(write func([]byte) error, chunk []byte) (ended bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ending && s.tracker.boundary() {
@@ -70,10 +77,7 @@ func (s *eventStream) pass(w io.Writer, flush func() error, chunk []byte) (ended
 	if first := s.tracker.advance(chunk); s.ending && first > 0 {
 		chunk, ended = chunk[:first], true
 	}
-	if _, err := w.Write(chunk); err != nil {
-		return ended, err
-	}
-	return ended, flush()
+	return ended, write(chunk)
 }
 
 // link is the connection between a claim and the request that was made for it:

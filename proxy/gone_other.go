@@ -5,8 +5,11 @@ package proxy
 import (
 	"context"
 	"net"
+	"syscall"
 )
 
 // watchParked cannot look at a connection without reading from it here; the
 // limits of the pool's waiting have to do.
 func watchParked(net.Conn, context.CancelCauseFunc) (stop func()) { return func() {} }
+
+func ended(syscall.RawConn) bool { return false }

@@ -25,16 +25,7 @@ func watchParked(client net.Conn, gone context.CancelCauseFunc) (stop func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		ended := false
-		err := raw.Read(func(fd uintptr) bool {
-			n, _, err := syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK)
-			if err == syscall.EAGAIN || err == syscall.EINTR {
-				return false // wait for the next sign
-			}
-			ended = err != nil || n == 0
-			return true
-		})
-		if err == nil && ended {
+		if ended(raw) {
 			gone(errClientGone)
 		}
 	}()
@@ -43,4 +34,20 @@ func watchParked(client net.Conn, gone context.CancelCauseFunc) (stop func()) {
 		<-done
 		tcp.SetReadDeadline(time.Time{})
 	}
+}
+
+// ended waits until the peer sends something or ends the connection, and says
+// whether it was the end. It takes nothing. The deadline for reading ends it
+// with false.
+func ended(raw syscall.RawConn) bool {
+	over := false
+	err := raw.Read(func(fd uintptr) bool {
+		n, _, err := syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK)
+		if err == syscall.EAGAIN || err == syscall.EINTR {
+			return false // wait for the next sign
+		}
+		over = err != nil || n == 0
+		return true
+	})
+	return err == nil && over
 }

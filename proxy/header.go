@@ -107,11 +107,7 @@ func forwardedFor(h http.Header, r *http.Request) {
 	if _, set := h["X-Forwarded-Proto"]; !set {
 		h["X-Forwarded-Proto"] = []string{"http"}
 	}
-	node := client
-	if strings.Contains(client, ":") {
-		node = `"[` + client + `]"`
-	}
-	element := "for=" + node + ";host=" + quoted(r.Host) + ";proto=http"
+	element := string(appendElement(nil, client, r.Host))
 	h["Forwarded"] = []string{appendTo(h["Forwarded"], element)}
 }
 
@@ -122,15 +118,34 @@ func appendTo(list []string, value string) string {
 	return strings.Join(list, ", ") + ", " + value
 }
 
-// quoted is s as a token where RFC 7239 allows that, else as a quoted string.
-func quoted(s string) string {
+// appendElement says the same as one element of a Forwarded field (RFC 7239).
+func appendElement(out []byte, client, host string) []byte {
+	out = append(out, "for="...)
+	if strings.Contains(client, ":") {
+		out = append(append(append(out, `"[`...), client...), `]"`...)
+	} else {
+		out = append(out, client...)
+	}
+	out = append(appendQuoted(append(out, ";host="...), host), ";proto=http"...)
+	return out
+}
+
+// appendQuoted is s as a token where RFC 7239 allows that, else as a quoted
+// string.
+func appendQuoted(out []byte, s string) []byte {
+	token := s != ""
 	for i := range len(s) {
-		if !httpguts.IsTokenRune(rune(s[i])) {
-			return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+		token = token && httpguts.IsTokenRune(rune(s[i]))
+	}
+	if token {
+		return append(out, s...)
+	}
+	out = append(out, '"')
+	for i := range len(s) {
+		if s[i] == '\\' || s[i] == '"' {
+			out = append(out, '\\')
 		}
+		out = append(out, s[i])
 	}
-	if s == "" {
-		return `""`
-	}
-	return s
+	return append(out, '"')
 }

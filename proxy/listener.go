@@ -2,9 +2,12 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,24 +17,27 @@ const (
 	headTimeout  = 30 * time.Second
 	idleTimeout  = 2 * time.Minute
 	maxHeadBytes = 256 << 10
+	acceptPause  = 10 * time.Millisecond
 )
 
-// listener is one open address. It hands TCP connections to the relay and is,
-// as a net.Listener, the source of the HTTP server's connections.
+// listener is one open address. It hands TCP connections to the relay, HTTP
+// ones to the lean path, and those of them that are rare to an HTTP server.
 type listener struct {
-	proxy  *Proxy
-	inner  net.Listener
-	serves atomic.Pointer[Listener]
-	server *http.Server
-	base   context.Context // of connections; set before the first is accepted
-	conns  sync.WaitGroup
+	proxy   *Proxy
+	inner   net.Listener
+	serves  atomic.Pointer[Listener]
+	server  *http.Server
+	rare    *rareListener
+	base    context.Context // of connections; set before the first is accepted
+	closing atomic.Bool
+	conns   sync.WaitGroup
 
-	mu     sync.Mutex
-	unused map[net.Conn]struct{} // HTTP connections that have not sent a byte
+	mu      sync.Mutex
+	clients map[*client]struct{}
 }
 
 func newListener(p *Proxy, inner net.Listener, what Listener) *listener {
-	l := &listener{proxy: p, inner: inner, unused: map[net.Conn]struct{}{}}
+	l := &listener{proxy: p, inner: inner, rare: newRareListener(inner.Addr()), clients: map[*client]struct{}{}}
 	l.serves.Store(&what)
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
@@ -54,8 +60,24 @@ func newListener(p *Proxy, inner net.Listener, what Listener) *listener {
 // is. When base ends, connections are cut.
 func (l *listener) run(base context.Context) {
 	l.base = base
-	l.server.Serve(l) // ends with the error of Accept on a closed listener
-	l.closeUnused()
+	var serving sync.WaitGroup
+	serving.Go(func() { l.server.Serve(l.rare) })
+	defer serving.Wait()
+	var clients sync.WaitGroup
+	l.accept(&clients)
+
+	l.closing.Store(true)
+	l.server.SetKeepAlivesEnabled(false)
+	for _, c := range l.all() {
+		c.dismiss()
+	}
+	stop := context.AfterFunc(base, func() {
+		for _, c := range l.all() {
+			c.trip.cut(errShutdown)
+		}
+	})
+	defer stop()
+	clients.Wait()
 	if l.server.Shutdown(base) != nil {
 		// The requests that were cut still get to say so.
 		last, cancel := context.WithTimeout(context.WithoutCancel(base), goodbyePatience)
@@ -67,44 +89,50 @@ func (l *listener) run(base context.Context) {
 	l.conns.Wait()
 }
 
-// Accept returns the next HTTP connection; TCP ones it deals with.
-func (l *listener) Accept() (net.Conn, error) {
+// accept returns when the listener is closed.
+func (l *listener) accept(clients *sync.WaitGroup) {
 	for {
 		conn, err := l.inner.Accept()
-		if err != nil {
-			return nil, err
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil { // no more descriptors: let some go
+			l.proxy.options.Log.Warn("accept a connection", "listener", l.serves.Load().Name, "error", err)
+			time.Sleep(acceptPause)
+			continue
 		}
 		what := l.serves.Load()
-		if what.Mode == HTTP {
-			return conn, nil
+		if what.Mode == TCP {
+			l.conns.Go(func() { l.proxy.serveTCP(l.base, conn, what) })
+			continue
 		}
-		l.conns.Go(func() { l.proxy.serveTCP(l.base, conn, what) })
+		c := clientOf(l, conn)
+		l.mu.Lock()
+		l.clients[c] = struct{}{}
+		l.mu.Unlock()
+		clients.Go(c.serve)
 	}
 }
 
-func (l *listener) Close() error   { return l.inner.Close() }
-func (l *listener) Addr() net.Addr { return l.inner.Addr() }
-
-// track counts the server's connections, so that run can join them, and knows
-// those that never carried a request: the server's Shutdown would wait 5 s for
-// each of them. A hijacked connection ends with its handler, which counts it.
-func (l *listener) track(conn net.Conn, state http.ConnState) {
+func (l *listener) all() []*client {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.unused, conn)
+	return slices.Collect(maps.Keys(l.clients))
+}
+
+func (l *listener) forget(c *client) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.clients, c)
+}
+
+// track counts the server's connections, so that run can join them. A hijacked
+// connection ends with its handler, which counts it.
+func (l *listener) track(_ net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
 		l.conns.Add(1)
-		l.unused[conn] = struct{}{}
 	case http.StateHijacked, http.StateClosed:
 		l.conns.Done()
-	}
-}
-
-func (l *listener) closeUnused() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for conn := range l.unused {
-		conn.Close()
 	}
 }

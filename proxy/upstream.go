@@ -29,15 +29,20 @@ const (
 
 type dialer func(ctx context.Context, network, address string) (net.Conn, error)
 
-// upstream is the way to one back end: a transport for HTTP/1.1, one for
-// HTTP/2, and every connection that either has open.
+// upstream is the way to one back end: connections of the lean path that rest,
+// a transport for HTTP/1.1 and one for HTTP/2 for what is rare, and every
+// connection that one of them has open.
 type upstream struct {
 	dial     dialer
 	one, two *http.Transport
 
-	mu     sync.Mutex
-	conns  map[*upstreamConn]struct{}
-	closed bool
+	mu       sync.Mutex
+	conns    map[*upstreamConn]struct{}
+	idle     []*backConn // the one that rested last comes last
+	leaving  bool        // nothing comes to rest any more
+	closed   bool
+	sweeper  *time.Timer
+	sweeping bool // it is set
 }
 
 func upstreamOf(b *pool.Backend, dial dialer) *upstream {
@@ -73,6 +78,7 @@ func (u *upstream) transport(http2 bool) *http.Transport {
 
 // CloseIdle closes what carries no request.
 func (u *upstream) CloseIdle() {
+	u.dropIdle()
 	u.one.CloseIdleConnections()
 	u.two.CloseIdleConnections()
 }
@@ -99,10 +105,19 @@ func (e *reachError) Unwrap() error { return e.err }
 
 var errUpstreamClosed = errors.New("the back end has left")
 
-func (u *upstream) connect(ctx context.Context, network, address string) (net.Conn, error) {
+// connect is open for the transports.
+func (u *upstream) connect(ctx context.Context, _, address string) (net.Conn, error) {
+	c, err := u.open(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func (u *upstream) open(ctx context.Context, address string) (*upstreamConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	conn, err := u.dial(ctx, network, address)
+	conn, err := u.dial(ctx, "tcp", address)
 	if err != nil {
 		return nil, &reachError{err}
 	}

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"iter"
 	"sync"
 	"time"
 )
@@ -37,7 +38,8 @@ type Backend struct {
 	upstream   Upstream
 
 	// Guarded by pool.mu.
-	claims       map[*Claim]struct{}
+	first        *Claim // of a list, so that a claim allocates nothing else
+	inFlight     int    // how many are on it
 	ejected      bool
 	refusedSince time.Time
 	stopRedial   context.CancelFunc
@@ -73,7 +75,7 @@ func (b *Backend) opened() Upstream {
 // depart closes what a back end that was taken out does not need any more.
 func (b *Backend) depart() {
 	b.pool.mu.Lock()
-	unclaimed := len(b.claims) == 0
+	unclaimed := b.inFlight == 0
 	b.pool.mu.Unlock()
 	if unclaimed {
 		b.finish.Do(b.end)
@@ -155,7 +157,9 @@ func (p *Pool) answers(ctx context.Context, address string) bool {
 	return true
 }
 
-// restore makes an ejected back end usable again; mu is held.
+// Below: mu is held.
+
+// restore makes an ejected back end usable again.
 func (p *Pool) restore(b *Backend) {
 	if b.left || !b.ejected {
 		return
@@ -164,4 +168,35 @@ func (p *Pool) restore(b *Backend) {
 	b.stopRedial = nil
 	b.ejected = false
 	p.usable = append(p.usable, b)
+}
+
+func (b *Backend) link(c *Claim) {
+	if c.next = b.first; c.next != nil {
+		c.next.previous = c
+	}
+	b.first = c
+	b.inFlight++
+}
+
+func (b *Backend) unlink(c *Claim) {
+	if c.next != nil {
+		c.next.previous = c.previous
+	}
+	if c.previous != nil {
+		c.previous.next = c.next
+	} else {
+		b.first = c.next
+	}
+	c.next, c.previous = nil, nil
+	b.inFlight--
+}
+
+func (b *Backend) claims() iter.Seq[*Claim] {
+	return func(yield func(*Claim) bool) {
+		for c := b.first; c != nil; c = c.next {
+			if !yield(c) {
+				return
+			}
+		}
+	}
 }

@@ -11,14 +11,18 @@ import (
 // with Release.
 type Claim struct {
 	backend *Backend
-	since   time.Time // when the claim was first asked for, retries included
-	ctx     context.Context
-	cancel  context.CancelCauseFunc
+	since   time.Time       // when the claim was first asked for, retries included
+	asked   context.Context // of whoever asked
 
 	// Guarded by backend.pool.mu.
-	stream   bool
-	resting  Resting
-	released bool
+	next, previous *Claim // on the same back end
+	stream         bool
+	resting        Resting
+	released       bool
+	cause          error // why it was cut, or nil
+	onCut          func(cause error)
+	ctx            context.Context // made when it is first asked for
+	cancel         context.CancelCauseFunc
 }
 
 type waiter struct {
@@ -34,7 +38,7 @@ type waiter struct {
 // attempt of the same request that failed, or nil: its back end is passed over
 // if there is another, and its time of waiting counts.
 func (p *Pool) Claim(ctx context.Context, previous *Claim) (*Claim, error) {
-	c := &Claim{since: time.Now()}
+	c := &Claim{since: time.Now(), asked: ctx}
 	var avoid *Backend
 	if previous != nil {
 		c.since, avoid = previous.since, previous.backend
@@ -42,7 +46,6 @@ func (p *Pool) Claim(ctx context.Context, previous *Claim) (*Claim, error) {
 	} else {
 		p.counters.requests.Add(1)
 	}
-	c.ctx, c.cancel = context.WithCancelCause(ctx)
 
 	p.mu.Lock()
 	if b := p.pick(avoid); b != nil {
@@ -57,7 +60,6 @@ func (p *Pool) Claim(ctx context.Context, previous *Claim) (*Claim, error) {
 		err = p.wait(w, element)
 	}
 	if err != nil {
-		c.cancel(nil)
 		return nil, err
 	}
 	return c, nil
@@ -71,8 +73,8 @@ func (p *Pool) wait(w *waiter, element *list.Element) error {
 	var gaveUp error
 	select {
 	case <-w.settled:
-	case <-c.ctx.Done():
-		gaveUp = context.Cause(c.ctx)
+	case <-c.asked.Done():
+		gaveUp = context.Cause(c.asked)
 	case <-timer.C:
 		gaveUp = &UnavailableError{Coming: true}
 	}
@@ -85,7 +87,7 @@ func (p *Pool) wait(w *waiter, element *list.Element) error {
 	select {
 	case <-w.settled: // at the same moment
 		p.mu.Unlock()
-		if w.err == nil && c.ctx.Err() != nil {
+		if w.err == nil && c.asked.Err() != nil {
 			c.Release()
 			return gaveUp
 		}
@@ -117,7 +119,7 @@ func (p *Pool) queue(w *waiter) (*list.Element, error) {
 
 func (p *Pool) grant(b *Backend, c *Claim) {
 	c.backend = b
-	b.claims[c] = struct{}{}
+	b.link(c)
 }
 
 // serveWaiting gives every waiter a back end, if there is any.
@@ -150,7 +152,31 @@ func (c *Claim) Backend() *Backend { return c.backend }
 
 // Context ends with the request's own, with Release, and, with ErrStreamCut or
 // ErrRequestCut as its cause, when a drain's deadline has come.
-func (c *Claim) Context() context.Context { return c.ctx }
+func (c *Claim) Context() context.Context {
+	p := c.backend.pool
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c.ctx == nil {
+		c.ctx, c.cancel = context.WithCancelCause(c.asked)
+		if c.cause != nil || c.released {
+			c.cancel(c.cause)
+		}
+	}
+	return c.ctx
+}
+
+// OnCut is for those who need no context: act is called once a drain's deadline
+// has come, and never after Release has returned. The pool is locked meanwhile,
+// so it must not wait for anything.
+func (c *Claim) OnCut(act func(cause error)) {
+	p := c.backend.pool
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c.onCut = act
+	if c.cause != nil {
+		act(c.cause)
+	}
+}
 
 // Stream says that the claim is no request that ends by itself: a drain lets
 // it live until the deadline for streams. resting, which may be nil, lets a
@@ -161,20 +187,18 @@ func (c *Claim) Stream(resting Resting) {
 	defer p.mu.Unlock()
 	c.stream, c.resting = true, resting
 	if c.backend.streamsOver {
-		p.counters.cut.Add(1)
-		c.cancel(ErrStreamCut)
+		c.cut(ErrStreamCut)
 	}
 }
 
 // Unreachable says that the back end could not be connected to: it is not
 // picked again until it takes connections or is added again.
 func (c *Claim) Unreachable() {
-	c.backend.pool.eject(c.ctx, c.backend)
+	c.backend.pool.eject(c.asked, c.backend)
 }
 
 // Release ends the claim. Releasing it again does nothing.
 func (c *Claim) Release() {
-	c.cancel(nil)
 	b := c.backend
 	p := b.pool
 	p.mu.Lock()
@@ -183,10 +207,29 @@ func (c *Claim) Release() {
 		return
 	}
 	c.released = true
-	delete(b.claims, c)
-	last := b.left && len(b.claims) == 0
+	cancel := c.cancel
+	b.unlink(c)
+	last := b.left && b.inFlight == 0
 	p.mu.Unlock()
+	if cancel != nil {
+		cancel(nil)
+	}
 	if last {
 		b.finish.Do(b.end)
+	}
+}
+
+// cut ends the claim at a drain's deadline; mu is held.
+func (c *Claim) cut(cause error) {
+	if c.cause != nil || c.asked.Err() != nil {
+		return
+	}
+	c.backend.pool.counters.cut.Add(1)
+	c.cause = cause
+	if c.cancel != nil {
+		c.cancel(cause)
+	}
+	if c.onCut != nil {
+		c.onCut(cause)
 	}
 }

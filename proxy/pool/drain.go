@@ -3,6 +3,7 @@ package pool
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -50,7 +51,7 @@ func (p *Pool) InFlight(id string) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if b := p.members[id]; b != nil {
-		n += len(b.claims)
+		n += b.inFlight
 	}
 	return n
 }
@@ -97,11 +98,7 @@ func (p *Pool) settle(ctx context.Context, b *Backend, streams time.Duration) er
 func (p *Pool) claims(b *Backend) []*Claim {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	claims := make([]*Claim, 0, len(b.claims))
-	for c := range b.claims {
-		claims = append(claims, c)
-	}
-	return claims
+	return slices.Collect(b.claims())
 }
 
 // endStreams cuts the streams, and those that claims may still turn into.
@@ -115,10 +112,9 @@ func (p *Pool) endStreams(b *Backend) {
 func (p *Pool) cut(b *Backend, cause error, which func(*Claim) bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for c := range b.claims {
-		if which(c) && c.ctx.Err() == nil {
-			p.counters.cut.Add(1)
-			c.cancel(cause)
+	for c := range b.claims() {
+		if which(c) {
+			c.cut(cause)
 		}
 	}
 }

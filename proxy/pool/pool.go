@@ -174,7 +174,7 @@ func (p *Pool) add(m Member) {
 		return
 	}
 	p.takeOut(m.ID)
-	b := &Backend{id: m.ID, address: m.Address, pool: p, claims: map[*Claim]struct{}{}}
+	b := &Backend{id: m.ID, address: m.Address, pool: p}
 	p.members[m.ID] = b
 	p.usable = append(p.usable, b)
 }
@@ -212,7 +212,7 @@ func (p *Pool) pick(avoid *Backend) *Backend {
 		j++
 	}
 	a, b := p.usable[i], p.usable[j]
-	if a == avoid || b != avoid && len(b.claims) < len(a.claims) {
+	if a == avoid || b != avoid && b.inFlight < a.inFlight {
 		return b
 	}
 	return a

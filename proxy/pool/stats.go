@@ -99,5 +99,5 @@ func (p *Pool) Snapshot() Snapshot {
 }
 
 func (b *Backend) snapshot(state string) BackendSnapshot {
-	return BackendSnapshot{Member{b.id, b.address}, state, len(b.claims)}
+	return BackendSnapshot{Member{b.id, b.address}, state, b.inFlight}
 }

@@ -1,0 +1,297 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+
+	"skiff/proxy/http1"
+)
+
+// maxInterim bounds the 1xx answers to one request.
+const maxInterim = 100
+
+// answer passes on what the back end says, of which n bytes have come. It says
+// whether the back end's connection can carry another request.
+func (t *trip) answer(conn *backConn, n int) (reusable bool, err error) {
+	d := &download{conn: conn, buf: t.out.in, w: n}
+	res := &t.out.res
+	for interim := 0; ; interim++ {
+		if err := d.head(res); err != nil {
+			return false, err
+		}
+		t.out.in = d.buf
+		switch {
+		case res.Status < 100, res.Status == http.StatusSwitchingProtocols, interim == maxInterim:
+			return false, statusError(res)
+		case res.Status >= 200:
+			return t.final(d)
+		}
+		if err := t.interim(); err != nil {
+			return false, err
+		}
+	}
+}
+
+func statusError(res *http1.Response) error {
+	return fmt.Errorf("answer with status \"%03d %s\"", res.Status, res.Reason)
+}
+
+// interim passes a 1xx answer on to a client that knows of such.
+func (t *trip) interim() error {
+	if t.in.req.Minor == 0 {
+		return nil
+	}
+	t.begun = true
+	_, err := t.Write(t.appendAnswer(nil, noBody))
+	return toClient(err)
+}
+
+func toClient(err error) error {
+	if err != nil {
+		return &clientError{err}
+	}
+	return nil
+}
+
+// final passes on the answer that the request was made for.
+func (t *trip) final(d *download) (reusable bool, err error) {
+	res, r := &t.out.res, &t.in.req
+	how := byChunks
+	switch {
+	case res.Bodiless(r.Method), !res.Chunked && res.Length == 0:
+		how = noBody
+	case res.Length > 0:
+		how = byLength
+	case r.Minor == 0:
+		how = byClose
+	}
+	d.of(res, how)
+	t.keep = t.keep && how != byClose && !t.listener.closing.Load()
+	t.begun, t.answered = true, true
+	t.out.out = t.appendAnswer(t.out.out[:0], how)
+	switch {
+	case how != noBody && res.Events:
+		err = t.passEvents(d, how)
+	default:
+		err = t.pass(d, how)
+	}
+	return err == nil && !res.Close && d.over && d.r == d.w && (d.coded || d.left >= 0), err
+}
+
+// pass sends the answer: all of a small one in one write, and of others each
+// part as soon as it has come.
+func (t *trip) pass(d *download, how framing) error {
+	for out := t.out.out; ; out = out[:0] {
+		for cap(out)-len(out) >= minRead {
+			at := len(out)
+			if how == byChunks {
+				at += chunkHeadBytes
+			}
+			n, err := d.read(out[at:cap(out)-chunkTailBytes], len(out) == 0)
+			waited := len(out) == 0
+			out = out[:at+n]
+			if how == byChunks {
+				out = closeChunk(out, at-chunkHeadBytes)
+			}
+			if err == io.EOF {
+				if how == byChunks {
+					if out, err = appendLastChunk(out, &d.chunks); err != nil && err != io.EOF {
+						return err
+					}
+				}
+				_, err := t.Write(out)
+				return toClient(err)
+			}
+			if err != nil {
+				t.Write(out)
+				return err
+			}
+			if n == 0 || waited {
+				break
+			}
+		}
+		if _, err := t.Write(out); err != nil {
+			return toClient(err)
+		}
+		if how == byLength && d.left >= bulk {
+			if err := t.move(d); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+const (
+	minRead        = 4 << 10
+	chunkTailBytes = 2
+)
+
+// move lets the kernel move a large body from socket to socket.
+func (t *trip) move(d *download) error {
+	from, ok := d.conn.socket()
+	to, ok2 := t.Conn.(*net.TCPConn)
+	if !ok || !ok2 {
+		return nil
+	}
+	n, err := io.CopyN(to, from, d.left)
+	d.left -= n
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// passEvents sends server-sent events as they come, and can end between two.
+func (t *trip) passEvents(d *download, how framing) error {
+	if _, err := t.Write(t.out.out); err != nil {
+		return toClient(err)
+	}
+	events := &eventStream{cancel: func(error) { d.conn.Close() }}
+	t.mu.Lock()
+	t.events = events
+	t.mu.Unlock()
+	t.claim.Stream(nil)
+	write := func(chunk []byte) error {
+		if how == byChunks {
+			out := append(t.out.out[:0], "0000\r\n"...)
+			chunk = closeChunk(append(out, chunk...), 0)
+		}
+		_, err := t.Write(chunk)
+		return err
+	}
+	buffer := getBuffer()
+	defer putBuffer(buffer)
+	for {
+		n, err := d.read((*buffer)[:answerBytes], true)
+		ended, werr := events.pass(write, (*buffer)[:n])
+		switch {
+		case werr != nil:
+			return toClient(werr)
+		case ended, err == io.EOF:
+			if how != byChunks {
+				return nil
+			}
+			out, _ := appendLastChunk(t.out.out[:0], &d.chunks)
+			_, err := t.Write(out)
+			return toClient(err)
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// download is an answer on its way from the back end.
+type download struct {
+	conn   *backConn
+	buf    []byte
+	r, w   int // buf[r:w] has come and is unused
+	how    framing
+	left   int64 // of a body of known length
+	coded  bool  // it comes in chunks
+	chunks http1.Chunks
+	over   bool // its end has been seen
+}
+
+// head reads a head, whose parts then lie in buf.
+func (d *download) head(res *http1.Response) error {
+	scan := http1.Scan{Lax: true}
+	for {
+		n, err := scan.End(d.buf[d.r:d.w])
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			head := d.buf[d.r : d.r+n]
+			d.r += n
+			return res.Parse(head)
+		}
+		if d.w == len(d.buf) && d.r > 0 {
+			d.r, d.w = 0, copy(d.buf, d.buf[d.r:d.w])
+		}
+		if d.w == len(d.buf) {
+			if len(d.buf) >= maxUpstreamHead {
+				return errors.New("the answer's headers are too large")
+			}
+			d.buf = append(d.buf, make([]byte, len(d.buf))...)
+		}
+		n, err = d.conn.read(d.buf[d.w:])
+		if err != nil {
+			return err
+		}
+		d.w += n
+	}
+}
+
+func (d *download) of(res *http1.Response, how framing) {
+	d.how, d.coded, d.left = how, res.Chunked, res.Length
+	if how == noBody {
+		d.coded, d.left = false, 0
+	}
+}
+
+// read puts a part of the body into p. Where none is there yet it waits, or
+// returns nothing. The error is io.EOF at the end, with the last part.
+func (d *download) read(p []byte, wait bool) (n int, err error) {
+	switch {
+	case d.coded:
+		n, err = d.readChunks(p, wait)
+	case d.left >= 0:
+		if int64(len(p)) > d.left {
+			p = p[:d.left]
+		}
+		if n, err = d.readRaw(p, wait); err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		if d.left -= int64(n); d.left == 0 {
+			err = io.EOF
+		}
+	default:
+		n, err = d.readRaw(p, wait)
+	}
+	d.over = err == io.EOF
+	return n, err
+}
+
+func (d *download) readRaw(p []byte, wait bool) (int, error) {
+	if d.r < d.w || len(p) == 0 {
+		n := copy(p, d.buf[d.r:d.w])
+		d.r += n
+		return n, nil
+	}
+	if wait {
+		return d.conn.read(p)
+	}
+	return d.conn.tryRead(p)
+}
+
+func (d *download) readChunks(p []byte, wait bool) (n int, err error) {
+	for n == 0 {
+		if d.r == d.w {
+			d.r, d.w = 0, 0
+			if wait {
+				d.w, err = d.conn.read(d.buf)
+			} else {
+				d.w, err = d.conn.tryRead(d.buf)
+			}
+			if err == io.EOF {
+				return 0, io.ErrUnexpectedEOF
+			}
+			if err != nil || d.w == 0 {
+				return 0, err
+			}
+		}
+		var used int
+		n, used, err = d.chunks.Decode(p, d.buf[d.r:d.w])
+		d.r += used
+		if err != nil {
+			return n, err
+		}
+		if used == 0 {
+			return n, nil
+		}
+	}
+	return n, nil
+}

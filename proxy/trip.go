@@ -1,0 +1,282 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"skiff/proxy/http1"
+	"skiff/proxy/pool"
+)
+
+// trip is one request on the lean path: claim a back end, send the request,
+// pass on the answer, and if no back end was reached, claim another.
+type trip struct {
+	*client
+	onCut func(error) // cut, bound once
+
+	pool     *pool.Pool
+	claim    *pool.Claim
+	out      *outbound // nil before the first back end is claimed
+	body     upload
+	begun    bool // something went to the client, if only a 1xx
+	answered bool // the head of the final answer did
+	keep     bool // the client's connection carries another request
+
+	mu     sync.Mutex // never held while anything is waited for
+	back   *backConn  // the connection that a cut closes
+	cause  error      // why the trip was cut
+	events *eventStream
+}
+
+// outbound is what a trip needs besides the request.
+type outbound struct {
+	out []byte // composed for either side, the request first
+	in  []byte // what the back end sent
+	res http1.Response
+}
+
+const (
+	composedBytes = 20 << 10
+	answerBytes   = 16 << 10
+)
+
+var outbounds = sync.Pool{New: func() any {
+	return &outbound{out: make([]byte, 0, composedBytes), in: make([]byte, answerBytes)}
+}}
+
+// run says whether the connection can carry another request.
+func (t *trip) run(from *pool.Pool) (again bool) {
+	t.pool, t.begun, t.answered, t.events = from, false, false, nil
+	t.keep = !t.in.req.Close
+	t.body.begin(&t.in.req)
+	t.mu.Lock()
+	t.cause = context.Cause(t.ctx)
+	t.mu.Unlock()
+	if t.body.none() {
+		t.watch.begin()
+	}
+
+	var claim *pool.Claim
+	var err error
+	for attempt := 1; ; attempt++ {
+		claim, err = from.Claim(t.ctx, claim)
+		if err != nil {
+			break
+		}
+		err = t.forward(claim)
+		if err == nil || attempt == maxAttempts || !t.mayRetry(err) {
+			break
+		}
+	}
+	if err != nil {
+		err = t.fail(err)
+	}
+	t.watch.end(nil)
+	t.letGo()
+	return err == nil && t.finish()
+}
+
+func (t *trip) letGo() {
+	if t.out != nil && cap(t.out.out) == composedBytes && len(t.out.in) == answerBytes {
+		outbounds.Put(t.out)
+	}
+	t.out = nil
+}
+
+// finish leaves the client's connection as the next request, or its closing,
+// needs it.
+func (t *trip) finish() (again bool) {
+	if len(t.body.rest) > 0 { // the client's next requests
+		t.in.r, t.in.w = 0, 0
+		for len(t.in.room()) < len(t.body.rest) {
+			t.in.buf = make([]byte, 2*len(t.in.buf))
+		}
+		t.in.w = copy(t.in.buf, t.body.rest)
+	}
+	switch {
+	case !t.body.ended.Load():
+		t.linger()
+		return false
+	case !t.keep, t.listener.closing.Load():
+		return false
+	}
+	return true
+}
+
+// forward sends the request over connections to the claimed back end until one
+// of them is good, and ends the claim. A *reachError says that no back end has
+// seen the request.
+func (t *trip) forward(claim *pool.Claim) error {
+	t.claim = claim
+	defer t.release()
+	claim.OnCut(t.onCut)
+	up := upstreamOf(claim.Backend(), t.listener.proxy.options.Dial)
+	if t.out == nil {
+		t.out = outbounds.Get().(*outbound)
+		if err := t.compose(); err != nil {
+			return err
+		}
+	}
+	for fresh := false; ; {
+		conn, err := t.connection(up, fresh)
+		if err != nil {
+			return t.withCause(err)
+		}
+		err = t.over(conn)
+		if err == nil || !conn.used || t.isCut() {
+			return t.withCause(err)
+		}
+		// A connection that had been used may have met its end meanwhile,
+		// which says nothing about the back end.
+		if fresh = !errors.Is(err, errStale); fresh && !t.mayRepeat(err) {
+			return err
+		}
+	}
+}
+
+// release ends the claim. From then on no cut comes any more.
+func (t *trip) release() {
+	t.claim.Release()
+	if t.isCut() {
+		t.SetWriteDeadline(time.Time{})
+	}
+}
+
+func (t *trip) connection(up *upstream, fresh bool) (*backConn, error) {
+	if !fresh {
+		if conn := up.take(t.in.req.Safe() && t.body.none()); conn != nil {
+			return conn, nil
+		}
+	}
+	ctx := t.claim.Context()
+	conn, err := up.open(ctx, t.claim.Backend().Address())
+	if err != nil {
+		if ctx.Err() == nil {
+			t.claim.Unreachable()
+		}
+		return nil, err
+	}
+	return newBackConn(conn), nil
+}
+
+// over sends the request over one connection and passes on its answer.
+func (t *trip) over(conn *backConn) (err error) {
+	if err := t.attach(conn); err != nil {
+		return err
+	}
+	reusable := false
+	defer func() {
+		t.detach()
+		if reusable && t.body.ended.Load() {
+			conn.rest()
+		} else {
+			conn.Close()
+		}
+	}()
+	whole := t.body.ended.Load()
+	var n int
+	if whole {
+		n, err = conn.ask(t.out.out, t.out.in)
+	} else if _, err = conn.ask(t.out.out, nil); err == nil {
+		t.watch.upload(conn)
+		n, err = conn.read(t.out.in)
+	}
+	if err == nil {
+		reusable, err = t.answer(conn, n)
+	}
+	if !whole {
+		t.watch.end(conn)
+		err = t.body.blame(err)
+	}
+	return err
+}
+
+// mayRetry: what has not been sent may go elsewhere. When a back end ended the
+// connection instead of answering it may have done the work, so only what may
+// be done twice goes on.
+func (t *trip) mayRetry(err error) bool {
+	if t.begun || t.isCut() {
+		return false
+	}
+	var reach *reachError
+	return errors.As(err, &reach) || errors.Is(err, errStale) || t.mayRepeat(err)
+}
+
+func (t *trip) mayRepeat(err error) bool {
+	return !t.begun && t.body.none() && t.in.req.Safe() && connectionEnded(err)
+}
+
+// fail tells the client what went wrong, as far as that is still possible, and
+// counts it.
+func (t *trip) fail(err error) error {
+	code, why, text := verdict(err, errors.Is(context.Cause(t.ctx), errClientGone))
+	var refusal *http1.Refusal
+	if errors.As(err, &refusal) && !t.answered {
+		code, why, text = refusal.Status, pool.ClientGone, refusal.Reason
+	}
+	t.pool.Failed(why)
+	if t.answered || code == 0 {
+		return err // closing the connection shows that the answer was cut off
+	}
+	t.watch.end(nil)
+	t.keep = t.keep && t.body.ended.Load() && t.in.req.Minor == 1
+	p := problem{status: code, text: text, close: !t.keep, headOnly: string(t.in.req.Method) == http.MethodHead}
+	_, werr := t.Write(appendProblem(nil, p))
+	return werr
+}
+
+// attach makes conn the one that a cut closes.
+func (t *trip) attach(conn *backConn) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.cause != nil {
+		conn.Close()
+		return t.cause
+	}
+	t.back = conn
+	return nil
+}
+
+func (t *trip) detach() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.back = nil
+}
+
+// cut ends the trip early: whoever waits for the back end is woken up, and a
+// client that does not read has a moment left. An event stream ends cleanly.
+func (t *trip) cut(cause error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.SetWriteDeadline(time.Now().Add(goodbyePatience))
+	if t.events != nil && (errors.Is(cause, pool.ErrStreamCut) || errors.Is(cause, pool.ErrRequestCut)) {
+		events := t.events
+		go events.end(cause) // which may have to wait for the client
+		return
+	}
+	if t.cause == nil {
+		t.cause = cause
+	}
+	if t.back != nil {
+		t.back.Close()
+	}
+}
+
+func (t *trip) isCut() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.cause != nil
+}
+
+// withCause tells a trip that was cut from one that failed by itself.
+func (t *trip) withCause(err error) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err != nil && t.cause != nil && !errors.Is(err, t.cause) {
+		return &cutError{cause: t.cause, err: err}
+	}
+	return err
+}

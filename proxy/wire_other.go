@@ -1,0 +1,7 @@
+//go:build !unix
+
+package proxy
+
+const rawSockets = false
+
+func (o *operation) step(uintptr) bool { return true }
