@@ -44,7 +44,7 @@ func (w *Worker) adopt(ctx context.Context) error {
 	for _, pod := range pods {
 		s := newState(pod)
 		s.adopt(found)
-		if a := s.knownAddress(); a.IsValid() {
+		if a := s.knownAddress(); a.IsValid() && !pod.Spec.HostNetwork {
 			if err := w.addresses.Claim(string(pod.UID), a); err != nil {
 				w.Log.Warn("a Pod gets another address", "pod", pod.Namespace+"/"+pod.Name, "error", err)
 			} else {
@@ -206,10 +206,11 @@ func (p *pod) recheck() {
 // and from what that run reported.
 func (s *state) adopt(found []container.Status) {
 	s.add(found)
-	for _, u := range s.units {
-		for i := range s.pod.Status.ContainerStatuses {
-			if cs := &s.pod.Status.ContainerStatuses[i]; cs.Name == u.name {
-				u.recall(cs)
+	st := &s.pod.Status
+	for _, statuses := range [][]corev1.ContainerStatus{st.InitContainerStatuses, st.ContainerStatuses, st.EphemeralContainerStatuses} {
+		for i := range statuses {
+			if u := s.unit(statuses[i].Name); u != nil {
+				s.recall(u, &statuses[i])
 			}
 		}
 	}
@@ -248,7 +249,7 @@ func (s *state) add(found []container.Status) {
 
 // recall fills in what only the API remembers: that the container which still
 // runs had passed its probes, and attempts whose containers are gone.
-func (u *unit) recall(cs *corev1.ContainerStatus) {
+func (s *state) recall(u *unit, cs *corev1.ContainerStatus) {
 	switch {
 	case u.running() && u.cur.ID == cs.ContainerID:
 		u.started = u.started || (cs.Started != nil && *cs.Started)
@@ -257,13 +258,28 @@ func (u *unit) recall(cs *corev1.ContainerStatus) {
 		u.last, u.cur = u.cur, lostAttempt(cs)
 		u.gone = true
 		u.next = u.cur.Attempt + 1
+		if s.sandbox != nil && s.sandbox.cur != nil { // nothing tells that it was in another
+			u.cur.Sandbox = s.sandbox.cur.ID
+		}
 	}
-	if u.cur != nil && u.cur.Reason == "" && cs.State.Terminated != nil && cs.State.Terminated.ContainerID == u.cur.ID {
-		u.cur.Reason, u.cur.Message = cs.State.Terminated.Reason, cs.State.Terminated.Message
+	if u.ended() && u.cur.Reason == "" {
+		u.recallEnd(cs)
 	}
 	if t := cs.LastTerminationState.Terminated; t != nil && u.last == nil && u.cur != nil && u.cur.ID != t.ContainerID {
 		u.last = fromTerminated(t, u.cur.Attempt-1)
 	}
+}
+
+// recallEnd takes over what was reported of the container's end. Where nothing
+// was, its last words are still to be read.
+func (u *unit) recallEnd(cs *corev1.ContainerStatus) {
+	for _, t := range []*corev1.ContainerStateTerminated{cs.State.Terminated, cs.LastTerminationState.Terminated} {
+		if t != nil && t.ContainerID == u.cur.ID {
+			u.cur.Reason, u.cur.Message = t.Reason, t.Message
+			return
+		}
+	}
+	u.suspect = true
 }
 
 // lostAttempt is a container that the engine has no more.

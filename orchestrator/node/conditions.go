@@ -2,6 +2,7 @@ package node
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -14,7 +15,7 @@ var ownConditions = []corev1.PodConditionType{
 
 // conditions judges the Pod as a whole. st is its status so far.
 func conditions(s *state, st corev1.PodStatus, now time.Time) []corev1.PodCondition {
-	containers := containersReady(st)
+	containers := containersReady(s, st)
 	ready := containers
 	ready.Type = corev1.PodReady
 	if ready.Status == corev1.ConditionTrue && !s.gatesPass() {
@@ -22,13 +23,9 @@ func conditions(s *state, st corev1.PodStatus, now time.Time) []corev1.PodCondit
 		ready.Reason = "ReadinessGatesNotReady"
 		ready.Message = "a readiness gate's condition is not true"
 	}
-	initialized := corev1.PodCondition{Type: corev1.PodInitialized, Status: corev1.ConditionTrue}
-	if st.Phase == corev1.PodSucceeded {
-		initialized.Reason = "PodCompleted"
-	}
 	out := []corev1.PodCondition{
 		{Type: corev1.PodReadyToStartContainers, Status: truth(s.networked() && !over(st.Phase))},
-		initialized,
+		initializedCondition(s, st),
 		ready,
 		containers,
 		{Type: corev1.PodScheduled, Status: corev1.ConditionTrue},
@@ -49,7 +46,27 @@ func (s *state) dated(list []corev1.PodCondition, now time.Time) []corev1.PodCon
 	return list
 }
 
-func containersReady(st corev1.PodStatus) corev1.PodCondition {
+// initializedCondition says whether the init containers have done their work.
+func initializedCondition(s *state, st corev1.PodStatus) corev1.PodCondition {
+	c := corev1.PodCondition{Type: corev1.PodInitialized, Status: corev1.ConditionTrue}
+	switch {
+	case st.Phase == corev1.PodSucceeded:
+		c.Reason = "PodCompleted"
+	case !s.initialized():
+		var incomplete []string
+		for _, u := range s.inits {
+			if !s.through(u) {
+				incomplete = append(incomplete, u.name)
+			}
+		}
+		c.Status = corev1.ConditionFalse
+		c.Reason = "ContainersNotInitialized"
+		c.Message = fmt.Sprintf("containers with incomplete status: %s", incomplete)
+	}
+	return c
+}
+
+func containersReady(s *state, st corev1.PodStatus) corev1.PodCondition {
 	c := corev1.PodCondition{Type: corev1.ContainersReady, Status: corev1.ConditionFalse}
 	switch st.Phase {
 	case corev1.PodSucceeded:
@@ -60,8 +77,8 @@ func containersReady(st corev1.PodStatus) corev1.PodCondition {
 		return c
 	}
 	var unready []string
-	for _, cs := range st.ContainerStatuses {
-		if !cs.Ready {
+	for _, cs := range slices.Concat(st.InitContainerStatuses, st.ContainerStatuses) {
+		if !cs.Ready && s.unit(cs.Name).role != initial {
 			unready = append(unready, cs.Name)
 		}
 	}

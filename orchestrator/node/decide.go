@@ -4,8 +4,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-
-	"skiff/runtime/container"
 )
 
 // plan is what to do next for a Pod: jobs to begin, running jobs to cut short,
@@ -81,28 +79,50 @@ func (p *plan) live() {
 		p.rest()
 		return
 	}
+	p.watchDeadline()
 	if !s.address.IsValid() {
 		p.want(opLease, "")
 	}
 	if !s.mounted {
 		p.want(opMount, "")
 	}
-	placed := s.mounted && s.address.IsValid() && p.network()
+	placed := p.initialize(s.mounted && s.address.IsValid() && p.network())
 	for _, u := range s.units {
 		p.unit(u, placed)
 		// Containers start in the order of the manifest as far as one has a
 		// postStart hook: what comes after it may rely on what it did.
 		placed = placed && (u.hooked || !hasPostStart(s.spec(u.name)))
 	}
+	for _, u := range s.ephemerals {
+		p.unit(u, s.joinable(u))
+	}
 }
 
-// rest leaves a Pod alone whose containers have all ended for good.
-func (p *plan) rest() {
-	for _, u := range p.s.units {
-		p.stop(opProbe, u.name)
+// watchDeadline fails a Pod that has been active for longer than it may.
+func (p *plan) watchDeadline() {
+	start, limit := p.s.reported.StartTime, p.s.pod.Spec.ActiveDeadlineSeconds
+	if start == nil || limit == nil {
+		return
 	}
-	if p.s.sandbox != nil && p.s.sandbox.running() {
-		p.want(opStop, container.SandboxName)
+	if at := start.Add(time.Duration(*limit) * time.Second); p.now.Before(at) {
+		p.wakeAt(at)
+		return
+	}
+	p.want(opExpire, "")
+}
+
+// rest ends what still runs of a Pod whose work is over. Its containers and its
+// object stay.
+func (p *plan) rest() {
+	s := p.s
+	p.abandon()
+	known := p.inspectAll()
+	switch {
+	case p.starting() || !known || s.admitted:
+	case s.stray:
+		p.want(opSweep, "")
+	default:
+		p.end()
 	}
 }
 
@@ -138,7 +158,7 @@ func (p *plan) network() bool {
 		return true
 	}
 	// Containers that have joined a sandbox cannot join another one.
-	for _, c := range s.units {
+	for _, c := range s.members() {
 		if c.running() || s.busy(opStart, c.name) {
 			return false
 		}
@@ -194,7 +214,7 @@ func (p *plan) restart(u *unit, placed bool) {
 		if !s.restarts(u) {
 			return
 		}
-		if until := u.retryAt(); p.now.Before(until) {
+		if until := s.retryAt(u); p.now.Before(until) {
 			p.wakeAt(until)
 			return
 		}
@@ -224,8 +244,8 @@ func (p *plan) pullBackOff(u *unit) {
 }
 
 // retryAt is when the next attempt may follow the one that has ended.
-func (u *unit) retryAt() time.Time {
-	if u.gone { // nobody's crash
+func (s *state) retryAt(u *unit) time.Time {
+	if u.gone || u.role == initial && s.outlived(u) { // nobody's crash
 		return time.Time{}
 	}
 	return u.crash.until(u.cur.FinishedAt)

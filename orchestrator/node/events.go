@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
@@ -32,7 +33,9 @@ const (
 	reasonPostStartFailed   = "FailedPostStartHook"
 	reasonPreStopFailed     = "FailedPreStopHook"
 	reasonSandboxChanged    = "SandboxChanged"
+	reasonDeadline          = "DeadlineExceeded"
 	reasonContainerCreating = "ContainerCreating"
+	reasonPodInitializing   = "PodInitializing"
 	reasonCrashLoop         = "CrashLoopBackOff"
 	reasonErrImagePull      = "ErrImagePull"
 	reasonImagePullBackOff  = "ImagePullBackOff"
@@ -105,7 +108,18 @@ func objectRef(pod *corev1.Pod, name string) *corev1.ObjectReference {
 		ResourceVersion: pod.ResourceVersion,
 	}
 	if name != "" {
-		ref.FieldPath = "spec.containers{" + name + "}"
+		ref.FieldPath = "spec." + listOf(pod, name) + "{" + name + "}"
 	}
 	return ref
+}
+
+// listOf names the list of a Pod's spec that has a container.
+func listOf(pod *corev1.Pod, name string) string {
+	if slices.ContainsFunc(pod.Spec.InitContainers, func(c corev1.Container) bool { return c.Name == name }) {
+		return "initContainers"
+	}
+	if slices.ContainsFunc(pod.Spec.EphemeralContainers, func(c corev1.EphemeralContainer) bool { return c.Name == name }) {
+		return "ephemeralContainers"
+	}
+	return "containers"
 }

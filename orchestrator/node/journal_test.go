@@ -80,7 +80,11 @@ func (e *writtenEngine) Start(ctx context.Context, id string) error {
 
 func (e *writtenEngine) Stop(ctx context.Context, id string, grace time.Duration) error {
 	e.journal.add("stop %s", grace.Round(100*time.Millisecond))
-	return e.Engine.Stop(ctx, id, grace)
+	err := e.Engine.Stop(ctx, id, grace)
+	if st, notFound := e.Engine.Inspect(ctx, id); notFound == nil {
+		e.journal.add("ended %s", st.Name)
+	}
+	return err
 }
 
 func (e *writtenEngine) Remove(ctx context.Context, id string) error {

@@ -1,5 +1,7 @@
 package node
 
+import "slices"
+
 // leave ends a Pod in good order: out of the pools and drained, containers
 // asked to end, everything removed, and the object last. When skiff goes down,
 // containers and object stay.
@@ -62,12 +64,20 @@ func (p *plan) starting() bool {
 	return p.s.busy(opMount, "")
 }
 
-// end asks the running containers to end, then the sandbox, and says whether
-// that is still going on.
+// end asks the running containers to end, then the sidecars, which may have to
+// serve them to the last, in the reverse of the order in which they began, and
+// then the sandbox. It says whether that is still going on.
 func (p *plan) end() bool {
 	s, going := p.s, false
-	for _, u := range s.units {
-		going = p.endUnit(u) || going
+	for _, u := range s.members() {
+		if u.role != sidecar {
+			going = p.endUnit(u) || going
+		}
+	}
+	for _, u := range slices.Backward(s.inits) {
+		if !going && u.role == sidecar {
+			going = p.endUnit(u)
+		}
 	}
 	if !going && s.sandbox != nil && s.pod.DeletionTimestamp == nil {
 		going = p.endUnit(s.sandbox)
@@ -78,7 +88,7 @@ func (p *plan) end() bool {
 func (p *plan) endUnit(u *unit) bool {
 	j := job{opStop, u.name}
 	if js := p.s.jobs[j]; js != nil && js.busy {
-		if p.s.deadline.Before(js.deadline) {
+		if p.s.leaving() && p.s.deadline.Before(js.deadline) {
 			p.stop(opStop, u.name) // the grace period was cut; once more with what is left
 		}
 		return true
@@ -94,7 +104,7 @@ func (p *plan) endUnit(u *unit) bool {
 // tell, and says whether it is all known.
 func (p *plan) inspectAll() bool {
 	known := true
-	for _, u := range p.s.units {
+	for _, u := range p.s.all() {
 		if u.suspect {
 			known = false
 			p.want(opInspect, u.name)
@@ -148,16 +158,6 @@ func (p *plan) clear() {
 	case !s.deleted:
 		p.want(opDelete, "")
 	}
-}
-
-// stopped says whether no container of the Pod is running.
-func (s *state) stopped() bool {
-	for _, u := range s.units {
-		if u.running() {
-			return false
-		}
-	}
-	return true
 }
 
 // containers lists the IDs of all that the Pod is known to have.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -51,17 +52,19 @@ func (w *Worker) Logs(ctx context.Context, pod *corev1.Pod, opts *corev1.PodLogO
 }
 
 func logContainer(pod *corev1.Pod, name string) (string, error) {
-	if name == "" && len(pod.Spec.Containers) == 1 {
-		return pod.Spec.Containers[0].Name, nil
-	}
 	var names []string
-	for _, c := range pod.Spec.Containers {
-		if c.Name == name {
-			return name, nil
-		}
+	for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
 		names = append(names, c.Name)
 	}
-	if name == "" {
+	for _, c := range pod.Spec.EphemeralContainers {
+		names = append(names, c.Name)
+	}
+	switch {
+	case slices.Contains(names, name):
+		return name, nil
+	case name == "" && len(names) == 1:
+		return names[0], nil
+	case name == "":
 		return "", apierrors.NewBadRequest(fmt.Sprintf("a container name must be specified for pod %s, choose one of: %s", pod.Name, names))
 	}
 	return "", apierrors.NewBadRequest(fmt.Sprintf("container %s is not valid for pod %s", name, pod.Name))
@@ -70,7 +73,7 @@ func logContainer(pod *corev1.Pod, name string) (string, error) {
 // logID finds the container that the kubelet would read.
 func logID(pod *corev1.Pod, name string, previous bool) (string, error) {
 	var cs corev1.ContainerStatus
-	for _, c := range pod.Status.ContainerStatuses {
+	for _, c := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses, pod.Status.EphemeralContainerStatuses) {
 		if c.Name == name {
 			cs = c
 		}
@@ -89,6 +92,9 @@ func logID(pod *corev1.Pod, name string, previous bool) (string, error) {
 		return last.ContainerID, nil
 	}
 	reason := reasonContainerCreating
+	if len(pod.Spec.InitContainers) > 0 {
+		reason = reasonPodInitializing
+	}
 	if w := cs.State.Waiting; w != nil {
 		reason = w.Reason
 	}

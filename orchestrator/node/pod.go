@@ -164,6 +164,8 @@ func (p *pod) task(j job) task {
 	switch u := p.s.unit(j.name); j.op {
 	case opBind:
 		return p.bind()
+	case opExpire:
+		return p.expire()
 	case opLease:
 		return p.lease()
 	case opMount:

@@ -77,7 +77,7 @@ func (s *state) unsettled() bool {
 			return true
 		}
 	}
-	for _, u := range s.units {
+	for _, u := range s.members() {
 		if js := s.jobs[job{opInspect, u.name}]; js != nil && js.busy && js.failures == 0 {
 			return true
 		}
@@ -134,7 +134,10 @@ func ownStatus(st corev1.PodStatus) corev1.PodStatus {
 		HostIPs:            st.HostIPs,
 		PodIP:              st.PodIP,
 		PodIPs:             st.PodIPs,
-		ContainerStatuses:  st.ContainerStatuses,
+
+		InitContainerStatuses:      st.InitContainerStatuses,
+		ContainerStatuses:          st.ContainerStatuses,
+		EphemeralContainerStatuses: st.EphemeralContainerStatuses,
 	}
 	for _, kind := range ownConditions {
 		if c := condition(st.Conditions, kind); c != nil {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"hash/fnv"
 	"strconv"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -29,25 +28,21 @@ func containerSpec(s *state, u *unit) container.Spec {
 		WorkingDir: c.WorkingDir,
 		TTY:        c.TTY,
 		Stdin:      c.Stdin,
+		StdinOnce:  c.StdinOnce,
 	}
-	if s.sandbox != nil {
-		spec.Network.Sandbox = s.sandbox.cur.ID
-		return spec
-	}
-	spec.Network.Address = s.address
-	spec.Hostname = hostname(s.pod)
+	s.share(u, &spec)
 	return spec
 }
 
 func sandboxSpec(s *state) container.Spec {
-	return container.Spec{
+	spec := container.Spec{
 		Pod:       identity(s.pod),
 		Name:      container.SandboxName,
 		Attempt:   s.sandbox.next,
-		Hostname:  hostname(s.pod),
-		Network:   container.Network{Address: s.address},
 		Resources: sandboxLimits(),
 	}
+	s.share(s.sandbox, &spec)
+	return spec
 }
 
 func identity(pod *corev1.Pod) container.Pod {
@@ -60,18 +55,6 @@ func hash(c *corev1.Container) string {
 	h := fnv.New32a()
 	fmt.Fprintf(h, "%s\x00%s", c.Name, c.Image)
 	return strconv.FormatUint(uint64(h.Sum32()), 16)
-}
-
-// hostname is the Pod's name, as far as a host name can be so long.
-func hostname(pod *corev1.Pod) string {
-	name := pod.Name
-	if pod.Spec.Hostname != "" {
-		name = pod.Spec.Hostname
-	}
-	if len(name) > 63 {
-		name = strings.TrimRight(name[:63], "-.")
-	}
-	return name
 }
 
 // grace is how long a container may take to end where nobody says otherwise.

@@ -6,13 +6,19 @@ import (
 	"fmt"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"skiff/runtime/container"
 )
 
-// lease gets the Pod its address, which it keeps until it is gone.
+// lease gets the Pod its address, which it keeps until it is gone. A Pod on the
+// machine's own network has the machine's.
 func (p *pod) lease() task {
 	pod := p.s.pod
 	return func(context.Context) (func(), error) {
+		if pod.Spec.HostNetwork {
+			return func() { p.s.address = p.HostIP }, nil
+		}
 		a, err := p.addresses.Lease(string(p.uid))
 		if err != nil {
 			p.events.warn(pod, "", reasonNoAddress, "Failed to create pod sandbox: %v", err)
@@ -32,7 +38,7 @@ func (p *pod) start(u *unit) task {
 	spec.Resources = limits(pod, c, p.memory())
 	return func(ctx context.Context) (func(), error) {
 		var err error
-		if spec.Mounts, err = p.mounts(pod, c); err != nil {
+		if spec.Mounts, err = p.allMounts(pod, c, spec.Attempt); err != nil {
 			p.events.warn(pod, c.Name, reasonFailed, "Error: %v", err)
 			return func() { u.wait = &waiting{reason: reasonConfigError, message: err.Error()} }, err
 		}
@@ -52,6 +58,19 @@ func (p *pod) start(u *unit) task {
 		p.events.warn(pod, c.Name, reasonFailed, "Error: %v", err)
 		return func() { p.notStarted(u, c.Image, err) }, err
 	}
+}
+
+// allMounts are the container's volumes and the files that skiff adds to them.
+func (p *pod) allMounts(pod *corev1.Pod, c *corev1.Container, number int) ([]container.Mount, error) {
+	volumes, err := p.mounts(pod, c)
+	if err != nil {
+		return nil, err
+	}
+	files, err := p.files(pod, c, number)
+	if err != nil {
+		return nil, err
+	}
+	return append(volumes, files...), nil
 }
 
 func (p *pod) startSandbox(u *unit) task {
@@ -77,7 +96,7 @@ func (p *pod) startSandbox(u *unit) task {
 func (p *pod) launch(ctx context.Context, spec container.Spec) (*attempt, error) {
 	a := &attempt{Status: container.Status{
 		Pod: spec.Pod, Name: spec.Name, Attempt: spec.Attempt, Hash: spec.Hash,
-		Image: spec.Image, ImageID: spec.ImageID, Address: spec.Network.Address,
+		Image: spec.Image, ImageID: spec.ImageID, Address: spec.Network.Address, Sandbox: spec.Network.Sandbox,
 	}}
 	id, err := p.Engine.Create(ctx, spec)
 	if errors.Is(err, container.ErrConflict) {
@@ -187,24 +206,29 @@ func (p *pod) announceBackOff(u *unit) {
 	if u.name == container.SandboxName || p.s.leaving() || !p.s.restarts(u) {
 		return
 	}
-	if time.Now().Before(u.retryAt()) {
+	if time.Now().Before(p.s.retryAt(u)) {
 		p.events.warn(p.s.pod, u.name, reasonBackOff, "Back-off restarting failed container %s in pod %s", u.name, podName(p.s.pod))
 	}
 }
 
-// inspect learns what has become of a container.
+// inspect learns what has become of a container, and its last words if it has
+// ended.
 func (p *pod) inspect(u *unit) task {
-	id := u.cur.ID
+	c, id := p.s.spec(u.name), u.cur.ID
 	return func(ctx context.Context) (func(), error) {
 		st, err := p.Engine.Inspect(ctx, id)
 		if err != nil && !errors.Is(err, container.ErrNotFound) {
 			return nil, err
 		}
-		return func() { p.inspected(u, id, st, err) }, nil
+		message := ""
+		if c != nil && err == nil && st.State == container.Exited {
+			message = p.lastWords(ctx, c, st)
+		}
+		return func() { p.inspected(u, id, st, message, err) }, nil
 	}
 }
 
-func (p *pod) inspected(u *unit, id string, st container.Status, notFound error) {
+func (p *pod) inspected(u *unit, id string, st container.Status, message string, notFound error) {
 	if u.cur == nil || u.cur.ID != id {
 		return
 	}
@@ -221,7 +245,7 @@ func (p *pod) inspected(u *unit, id string, st container.Status, notFound error)
 		u.cur.Reason = reasonStatusUnknown
 		u.cur.Message = "the container was removed from the engine"
 	case st.State == container.Exited:
-		u.cur.Status = st
+		u.cur.Status, u.cur.Message = st, message
 		if st.FinishedAt.After(now) { // the engine's clock is not ours
 			u.cur.FinishedAt = now
 		}

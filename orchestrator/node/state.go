@@ -2,6 +2,7 @@ package node
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -33,9 +34,13 @@ type state struct {
 	released  bool                  // the address may be another's
 	deleted   bool                  // the API was told that the Pod is gone
 
-	sandbox *unit // nil where the one container owns the namespace
-	units   []*unit
-	old     []string // containers that nobody needs any more
+	failure *failure // the Pod may not go on, however its containers are
+
+	sandbox    *unit // nil where the one container owns the namespace
+	inits      []*unit
+	units      []*unit
+	ephemerals []*unit
+	old        []string // containers that nobody needs any more
 
 	jobs map[job]*jobState
 
@@ -43,48 +48,8 @@ type state struct {
 	reportedVersion string
 }
 
-// unit is one container of a Pod through all its attempts.
-type unit struct {
-	name string
-	next int      // number of the next attempt
-	cur  *attempt // newest, running or not
-	last *attempt // the one before
-
-	image *container.Image // for the next attempt, looked up anew for each
-	pull  backoff
-	crash backoff
-	wait  *waiting // why there is no next attempt yet, if that is worth saying
-	kill  *killing // why the running one must end
-	early string   // ID of a container that died before its start was reported
-
-	hooked    bool // postStart is through
-	probed    bool // its probes have been begun
-	announced bool // preStop and its event are through
-	started   bool // startup probe passed, or there is none
-	ready     bool // readiness probe passes, or there is none
-	suspect   bool // something happened to the container: inspect it
-	down      bool // it is said to have ended
-	gone      bool // it was removed behind our back
-}
-
-// attempt is one container. What the engine does not say is added.
-type attempt struct {
-	container.Status
-	Reason  string
-	Message string
-}
-
-// waiting is a reason, as the kubelet calls it, and its explanation.
-type waiting struct {
-	reason, message string
-	since           time.Time
-}
-
-// killing says why a container must end although its Pod stays.
-type killing struct {
-	message string // of the event
-	grace   time.Duration
-}
+// failure is why a Pod has failed as a whole.
+type failure struct{ reason, message string }
 
 // op is a kind of work, job the work on one container (or on the whole Pod
 // where the name is empty). At most one of each job runs at a time.
@@ -97,6 +62,7 @@ type job struct {
 
 const (
 	opBind          op = "bind"
+	opExpire        op = "fail for its deadline"
 	opLease         op = "lease address"
 	opMount         op = "prepare volumes"
 	opImage         op = "provide image"
@@ -142,13 +108,24 @@ func newState(pod *corev1.Pod) *state {
 	if over(pod.Status.Phase) && len(pod.Status.ContainerStatuses) == 0 {
 		s.rejected = &scheduling.Rejection{Reason: pod.Status.Reason, Message: pod.Status.Message}
 	}
-	for _, c := range pod.Spec.Containers {
-		s.units = append(s.units, &unit{name: c.Name})
-	}
-	if len(s.units) > 1 {
+	s.inits, s.units = unitsOf(&pod.Spec)
+	s.meetEphemerals()
+	if share := pod.Spec.ShareProcessNamespace; len(s.inits)+len(s.units) > 1 || share != nil && *share {
 		s.sandbox = &unit{name: container.SandboxName}
 	}
+	if pod.Status.Phase == corev1.PodFailed && pod.Status.Reason != "" {
+		s.failure = &failure{reason: pod.Status.Reason, message: pod.Status.Message}
+	}
 	return s
+}
+
+// meetEphemerals takes note of the ephemeral containers that were added.
+func (s *state) meetEphemerals() {
+	for i := range s.pod.Spec.EphemeralContainers {
+		if name := s.pod.Spec.EphemeralContainers[i].Name; s.unit(name) == nil {
+			s.ephemerals = append(s.ephemerals, &unit{name: name, role: ephemeral})
+		}
+	}
 }
 
 // leaving says whether the Pod's containers must end in good order.
@@ -156,10 +133,7 @@ func (s *state) leaving() bool { return s.halting || s.pod.DeletionTimestamp != 
 
 // unit finds a container, or the sandbox, by name.
 func (s *state) unit(name string) *unit {
-	if s.sandbox != nil && name == container.SandboxName {
-		return s.sandbox
-	}
-	for _, u := range s.units {
+	for _, u := range s.all() {
 		if u.name == name {
 			return u
 		}
@@ -167,19 +141,30 @@ func (s *state) unit(name string) *unit {
 	return nil
 }
 
+// members lists the containers, those first that are started first.
+func (s *state) members() []*unit { return slices.Concat(s.inits, s.units, s.ephemerals) }
+
 // all lists the containers and the sandbox, if there is one.
 func (s *state) all() []*unit {
 	if s.sandbox == nil {
-		return s.units
+		return s.members()
 	}
-	return append([]*unit{s.sandbox}, s.units...)
+	return append([]*unit{s.sandbox}, s.members()...)
 }
 
 // spec is what the Pod says of one of its containers; nil for the sandbox.
 func (s *state) spec(name string) *corev1.Container {
-	for i := range s.pod.Spec.Containers {
-		if s.pod.Spec.Containers[i].Name == name {
-			return &s.pod.Spec.Containers[i]
+	spec := &s.pod.Spec
+	for _, list := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
+		for i := range list {
+			if list[i].Name == name {
+				return &list[i]
+			}
+		}
+	}
+	for i := range spec.EphemeralContainers {
+		if c := &spec.EphemeralContainers[i]; c.Name == name {
+			return (*corev1.Container)(&c.EphemeralContainerCommon)
 		}
 	}
 	return nil
@@ -200,22 +185,13 @@ func (s *state) busy(o op, name string) bool {
 	return js != nil && js.busy
 }
 
-func (u *unit) running() bool { return u.cur != nil && u.cur.State == container.Running }
-
-func (u *unit) ended() bool { return u.cur != nil && u.cur.State == container.Exited }
-
-// serves says whether a container does what its Pod is there for.
-func (u *unit) serves() bool {
-	return u.running() && !u.down && u.kill == nil && u.hooked && u.started && u.ready
-}
-
 // ready says whether the Pod should get traffic.
 func (s *state) ready() bool {
-	if s.vanished || s.leaving() {
+	if s.vanished || s.leaving() || s.failure != nil {
 		return false
 	}
 	for _, u := range s.all() {
-		if !u.serves() {
+		if u.role != initial && u.role != ephemeral && !u.serves() {
 			return false
 		}
 	}
@@ -232,10 +208,18 @@ func (s *state) gatesPass() bool {
 	return true
 }
 
-// restarts says whether the Pod's policy gives a container that has ended
-// another attempt.
+// restarts says whether a container that has ended gets another attempt.
 func (s *state) restarts(u *unit) bool {
-	switch s.pod.Spec.RestartPolicy {
+	policy := s.pod.Spec.RestartPolicy
+	switch u.role {
+	case ephemeral:
+		return false
+	case sidecar:
+		return true
+	case initial:
+		return s.outlived(u) || u.cur.ExitCode != 0 && policy != corev1.RestartPolicyNever
+	}
+	switch policy {
 	case corev1.RestartPolicyNever:
 		return false
 	case corev1.RestartPolicyOnFailure:
@@ -244,14 +228,23 @@ func (s *state) restarts(u *unit) bool {
 	return true
 }
 
-// finished says whether every container has ended for good, or none will ever
-// begin.
+// finished says whether the Pod's work is over, one way or the other.
 func (s *state) finished() bool {
-	if s.rejected != nil {
+	if s.rejected != nil || s.failure != nil || s.initFailed() {
 		return true
 	}
 	for _, u := range s.units {
 		if !u.ended() || u.suspect || s.restarts(u) {
+			return false
+		}
+	}
+	return true
+}
+
+// stopped says whether no container of the Pod is running.
+func (s *state) stopped() bool {
+	for _, u := range s.members() {
+		if u.running() {
 			return false
 		}
 	}

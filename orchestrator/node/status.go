@@ -40,12 +40,33 @@ func podStatus(s *state, host netip.Addr, now time.Time) corev1.PodStatus {
 	if s.rejected != nil {
 		return rejectedStatus(s, st, now)
 	}
+	for _, u := range s.inits {
+		st.InitContainerStatuses = append(st.InitContainerStatuses, initStatus(s, u, now))
+	}
 	for _, u := range s.units {
 		st.ContainerStatuses = append(st.ContainerStatuses, containerStatus(s, u, now))
 	}
+	for _, u := range s.ephemerals {
+		cs := containerStatus(s, u, now)
+		cs.Started = nil
+		st.EphemeralContainerStatuses = append(st.EphemeralContainerStatuses, cs)
+	}
 	st.Phase = phase(s, st.ContainerStatuses)
+	if s.failure != nil {
+		st.Reason, st.Message = s.failure.reason, s.failure.message
+	}
 	st.Conditions = conditions(s, st, now)
 	return st
+}
+
+// initStatus describes an init container. One that does its work and ends is
+// ready when it has.
+func initStatus(s *state, u *unit, now time.Time) corev1.ContainerStatus {
+	cs := containerStatus(s, u, now)
+	if u.role == initial {
+		cs.Ready = s.through(u)
+	}
+	return cs
 }
 
 // networked says whether the Pod's address is in use, or was: it is told from
@@ -74,7 +95,7 @@ func containerStatus(s *state, u *unit, now time.Time) corev1.ContainerStatus {
 		started = u.running() && u.hooked && u.started
 	}
 	cs.Started = &started
-	cs.Ready = started && u.ready && s.serving
+	cs.Ready = started && u.ready && (s.serving || u.role != regular)
 	if u.last != nil {
 		cs.LastTerminationState.Terminated = terminated(u.last)
 	}
@@ -96,6 +117,12 @@ func containerStatus(s *state, u *unit, now time.Time) corev1.ContainerStatus {
 // or has ended and nothing keeps the next attempt.
 func waitingState(s *state, u *unit, now time.Time) *corev1.ContainerStateWaiting {
 	creating := &corev1.ContainerStateWaiting{Reason: reasonContainerCreating}
+	if len(s.inits) > 0 && u.role != ephemeral {
+		creating.Reason = reasonPodInitializing
+	}
+	if u.role == regular && u.cur == nil && !s.initialized() {
+		return creating // what is wrong with its image, say, does not matter yet
+	}
 	if u.running() {
 		if u.hooked {
 			return nil
@@ -111,7 +138,7 @@ func waitingState(s *state, u *unit, now time.Time) *corev1.ContainerStateWaitin
 	if u.cur == nil {
 		return creating
 	}
-	if now.Before(u.retryAt()) {
+	if now.Before(s.retryAt(u)) {
 		return &corev1.ContainerStateWaiting{
 			Reason:  reasonCrashLoop,
 			Message: "back-off " + u.crash.delay.String() + " restarting failed container=" + u.name + " pod=" + podName(s.pod),
@@ -139,39 +166,6 @@ func terminated(a *attempt) *corev1.ContainerStateTerminated {
 		t.Reason = reasonError
 	}
 	return t
-}
-
-// phase sums up the containers as the kubelet does.
-func phase(s *state, containers []corev1.ContainerStatus) corev1.PodPhase {
-	var waiting, running, ended, succeeded int
-	for _, c := range containers {
-		last := c.State.Terminated
-		if c.State.Waiting != nil {
-			last = c.LastTerminationState.Terminated
-		}
-		switch {
-		case c.State.Running != nil:
-			running++
-		case last == nil:
-			waiting++
-		default:
-			ended++
-			if last.ExitCode == 0 {
-				succeeded++
-			}
-		}
-	}
-	forGood := s.finished() || (s.pod.DeletionTimestamp != nil && s.drained)
-	switch {
-	case waiting > 0:
-		return corev1.PodPending
-	case running > 0 || !forGood:
-		return corev1.PodRunning
-	case ended == succeeded:
-		return corev1.PodSucceeded
-	default:
-		return corev1.PodFailed
-	}
 }
 
 // podName is how the kubelet names a Pod in its messages.

@@ -41,13 +41,16 @@ func (p *pod) stop(u *unit) task {
 
 // stopTerms say why a container must end, and by when.
 func (p *pod) stopTerms(u *unit) (message string, deadline time.Time) {
+	after := time.Now().Add(time.Duration(grace(p.s.pod)) * time.Second)
 	switch {
 	case p.s.leaving():
 		return "Stopping container " + u.name, p.s.deadline
 	case u.kill != nil:
 		return u.kill.message, time.Now().Add(u.kill.grace)
+	case p.s.finished():
+		return "Stopping container " + u.name, after
 	}
-	return "Pod sandbox changed, it will be killed and re-created.", time.Now().Add(time.Duration(grace(p.s.pod)) * time.Second)
+	return "Pod sandbox changed, it will be killed and re-created.", after
 }
 
 // stoppedUnit notes that a container has ended. How, is only asked where
@@ -115,5 +118,15 @@ func (p *pod) release() task {
 	return func(context.Context) (func(), error) {
 		p.addresses.Release(string(p.uid))
 		return func() { p.s.released = true }, nil
+	}
+}
+
+// expire fails a Pod that has been active for longer than it may.
+func (p *pod) expire() task {
+	pod := p.s.pod
+	return func(context.Context) (func(), error) {
+		const message = "Pod was active on the node longer than the specified deadline"
+		p.events.normal(pod, "", reasonDeadline, message)
+		return func() { p.s.failure = &failure{reason: reasonDeadline, message: message} }, nil
 	}
 }

@@ -36,14 +36,15 @@ func (p *pod) update(pod *corev1.Pod) {
 			s.deadline = time.Now().Add(time.Duration(*period) * time.Second)
 		}
 	}
+	s.meetEphemerals()
 	s.markStale()
 }
 
 // markStale finds the running containers that are no longer what the Pod asks
 // for.
 func (s *state) markStale() {
-	for _, u := range s.units {
-		if u.running() && u.kill == nil && u.cur.Hash != hash(s.spec(u.name)) {
+	for _, u := range s.members() {
+		if (u.role == regular || u.role == sidecar) && u.running() && u.kill == nil && u.cur.Hash != hash(s.spec(u.name)) {
 			u.kill = &killing{
 				message: "Container " + u.name + " definition changed, will be restarted",
 				grace:   time.Duration(grace(s.pod)) * time.Second,

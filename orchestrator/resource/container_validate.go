@@ -11,13 +11,9 @@ import (
 )
 
 // validateContainers checks the containers of a Pod spec. grace is the Pod's
-// grace period, which bounds its hooks.
-func validateContainers(containers []corev1.Container, volumes sets.Set[string], grace *int64, path *field.Path) field.ErrorList {
-	if len(containers) == 0 {
-		return field.ErrorList{field.Required(path, "")}
-	}
+// grace period, which bounds its hooks; names are those that are taken.
+func validateContainers(containers []corev1.Container, volumes, names sets.Set[string], grace *int64, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
-	names := sets.New[string]()
 	for i := range containers {
 		c, at := &containers[i], path.Index(i)
 		errs = append(errs, validateContainer(c, volumes, at)...)
@@ -29,6 +25,33 @@ func validateContainers(containers []corev1.Container, volumes sets.Set[string],
 		errs = append(errs, validateLivenessProbe(c.LivenessProbe, at.Child("livenessProbe"))...)
 		errs = append(errs, validateReadinessProbe(c.ReadinessProbe, at.Child("readinessProbe"))...)
 		errs = append(errs, validateLivenessProbe(c.StartupProbe, at.Child("startupProbe"))...)
+	}
+	return errs
+}
+
+// validateInitContainers refuses hooks and probes where a container does its
+// work and ends.
+func validateInitContainers(containers []corev1.Container, path *field.Path) field.ErrorList {
+	const onlySidecars = "may not be set for init containers without restartPolicy=Always"
+	var errs field.ErrorList
+	for i := range containers {
+		c, at := &containers[i], path.Index(i)
+		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
+			continue
+		}
+		for _, f := range []struct {
+			name string
+			set  bool
+		}{
+			{"lifecycle", c.Lifecycle != nil},
+			{"livenessProbe", c.LivenessProbe != nil},
+			{"readinessProbe", c.ReadinessProbe != nil},
+			{"startupProbe", c.StartupProbe != nil},
+		} {
+			if f.set {
+				errs = append(errs, field.Forbidden(at.Child(f.name), onlySidecars))
+			}
+		}
 	}
 	return errs
 }

@@ -99,7 +99,7 @@ func (w *fieldWalk) value(v reflect.Value, pattern string, path *field.Path) {
 	if v.IsZero() || isContainer(v) && v.Len() == 0 {
 		return
 	}
-	rule := podFields[pattern]
+	rule, _ := lineOf(pattern)
 	switch {
 	case rule.support == honoured, slices.Contains(rule.neutral, plain(v)):
 	case rule.support == mixed:
@@ -107,6 +107,21 @@ func (w *fieldWalk) value(v reflect.Value, pattern string, path *field.Path) {
 	default:
 		w.found = append(w.found, fieldUse{path: path, podField: rule})
 	}
+}
+
+// lineOf finds the line of podFields for a field. What is said of the regular
+// containers holds for the others, too, unless they have a line of their own.
+func lineOf(pattern string) (podField, bool) {
+	if line, ok := podFields[pattern]; ok {
+		return line, true
+	}
+	for _, list := range []string{"initContainers[].", "ephemeralContainers[]."} {
+		if rest, ok := strings.CutPrefix(pattern, list); ok {
+			line, ok := podFields["containers[]."+rest]
+			return line, ok
+		}
+	}
+	return podField{}, false
 }
 
 // inside goes on with the parts of v, each under its own line of podFields.
@@ -132,9 +147,9 @@ func (w *fieldWalk) inside(v reflect.Value, pattern string, path *field.Path) {
 // entry looks at one value of a map: under a line of its own key, or under the
 // one for any key.
 func (w *fieldWalk) entry(v reflect.Value, pattern, key string, path *field.Path) {
-	rule, ok := podFields[pattern+"["+key+"]"]
+	rule, ok := lineOf(pattern + "[" + key + "]")
 	if !ok {
-		rule = podFields[pattern+"[*]"]
+		rule, _ = lineOf(pattern + "[*]")
 	}
 	if rule.support == honoured || slices.Contains(rule.neutral, plain(v)) {
 		return

@@ -2,13 +2,11 @@ package resource
 
 // Why a field has no effect, where several share the reason.
 const (
-	oneNode     = "there is one node"
-	noPriority  = "Pods do not compete for the node, none is preempted"
-	noStorage   = "the local storage that containers use is not limited"
-	noResize    = "Pods are not resized in place"
-	noToken     = "Pods get no API token yet"
-	noMessage   = "termination messages are not read yet"
-	noDNSPolicy = "Pods use the name servers of the engine's network"
+	oneNode    = "there is one node"
+	noPriority = "Pods do not compete for the node, none is preempted"
+	noStorage  = "the local storage that containers use is not limited"
+	noResize   = "Pods are not resized in place"
+	noToken    = "Pods get no API token yet"
 )
 
 // podFields says for each field of a Pod spec, Pods and templates alike,
@@ -16,10 +14,19 @@ const (
 // element of a list, "[key]" for one entry of a map and "[*]" for its others.
 var podFields = withHandlers(map[string]podField{
 	"containers":                    {support: mixed},
+	"initContainers":                {support: mixed},
 	"restartPolicy":                 {support: honoured},
 	"terminationGracePeriodSeconds": {support: honoured},
 	"nodeName":                      {support: honoured},
 	"hostname":                      {support: honoured},
+	"subdomain":                     {support: honoured},
+	"setHostnameAsFQDN":             {support: honoured},
+	"hostAliases":                   {support: honoured},
+	"activeDeadlineSeconds":         {support: honoured},
+	"shareProcessNamespace":         {support: honoured},
+	"hostNetwork":                   {support: honoured},
+	"hostPID":                       {support: honoured},
+	"hostIPC":                       {support: honoured},
 	"serviceAccount":                {support: honoured}, // serviceAccountName's other name, always equal to it
 
 	"serviceAccountName":           {support: ignored, why: noToken, neutral: []string{"default"}},
@@ -38,17 +45,16 @@ var podFields = withHandlers(map[string]podField{
 	"priorityClassName":         {support: ignored, why: noPriority},
 	"priority":                  {support: ignored, why: noPriority, neutral: []string{"0"}},
 	"preemptionPolicy":          {support: ignored, why: noPriority, neutral: []string{"PreemptLowerPriority"}},
-	"dnsPolicy":                 {support: ignored, why: noDNSPolicy, neutral: []string{"ClusterFirst"}},
+	"dnsPolicy":                 {support: honoured},
+	"dnsConfig":                 {support: honoured},
 	"enableServiceLinks": {
 		support: ignored, why: "the environment variables of Services are not set yet", neutral: []string{"false"},
 	},
 
-	"hostUsers":             {neutral: []string{"true"}},
-	"shareProcessNamespace": {neutral: []string{"false"}},
-	"setHostnameAsFQDN":     {neutral: []string{"false"}},
-	"os":                    {support: mixed},
-	"os.name":               {neutral: []string{"linux"}},
-	"securityContext":       {support: mixed},
+	"hostUsers":       {neutral: []string{"true"}},
+	"os":              {support: mixed},
+	"os.name":         {neutral: []string{"linux"}},
+	"securityContext": {support: mixed},
 
 	"containers[].name":                                  {support: honoured},
 	"containers[].image":                                 {support: honoured},
@@ -57,6 +63,7 @@ var podFields = withHandlers(map[string]podField{
 	"containers[].args":                                  {support: honoured},
 	"containers[].workingDir":                            {support: honoured},
 	"containers[].stdin":                                 {support: honoured},
+	"containers[].stdinOnce":                             {support: honoured},
 	"containers[].tty":                                   {support: honoured},
 	"containers[].ports":                                 {support: mixed},
 	"containers[].ports[].name":                          {support: honoured},
@@ -87,10 +94,10 @@ var podFields = withHandlers(map[string]podField{
 	"containers[].securityContext":                       {support: mixed},
 
 	"containers[].resources.limits[ephemeral-storage]": {support: ignored, why: noStorage},
-	"containers[].terminationMessagePath": {
-		support: ignored, why: noMessage, neutral: []string{"/dev/termination-log"},
-	},
-	"containers[].terminationMessagePolicy": {support: ignored, why: noMessage, neutral: []string{"File"}},
+	"containers[].terminationMessagePath":              {support: honoured},
+	"containers[].terminationMessagePolicy":            {support: honoured},
+
+	"initContainers[].restartPolicy": {neutral: []string{"Always"}},
 
 	"volumes":                      {support: mixed},
 	"volumes[].name":               {support: honoured},

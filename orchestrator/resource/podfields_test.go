@@ -82,15 +82,13 @@ func TestWarnings(t *testing.T) {
 			"spec.template.spec.priorityClassName has no effect: Pods do not compete for the node, none is preempted",
 			"spec.template.spec.preemptionPolicy has no effect: Pods do not compete for the node, none is preempted",
 		}},
-		{template("schedulerName: mine, dnsPolicy: Default, enableServiceLinks: true"), []string{
-			"spec.template.spec.dnsPolicy has no effect: Pods use the name servers of the engine's network",
+		{template("schedulerName: mine, enableServiceLinks: true"), []string{
 			"spec.template.spec.schedulerName has no effect: there is one node",
 			"spec.template.spec.enableServiceLinks has no effect: the environment variables of Services are not set yet",
 		}},
-		{template("containers: [{name: c, image: nginx, resources: {limits: {cpu: 1, memory: 1Gi, ephemeral-storage: 2Gi}, requests: {ephemeral-storage: 1Gi}}, resizePolicy: [{resourceName: cpu, restartPolicy: NotRequired}], terminationMessagePolicy: FallbackToLogsOnError}]"), []string{
+		{template("containers: [{name: c, image: nginx, resources: {limits: {cpu: 1, memory: 1Gi, ephemeral-storage: 2Gi}, requests: {ephemeral-storage: 1Gi}}, resizePolicy: [{resourceName: cpu, restartPolicy: NotRequired}]}]"), []string{
 			"spec.template.spec.containers[0].resources.limits[ephemeral-storage] has no effect: the local storage that containers use is not limited",
 			"spec.template.spec.containers[0].resizePolicy has no effect: Pods are not resized in place",
-			"spec.template.spec.containers[0].terminationMessagePolicy has no effect: termination messages are not read yet",
 		}},
 		{template("containers: [{name: a, image: nginx, ports: [{containerPort: 80}]}, {name: b, image: nginx, ports: [{containerPort: 80}, {containerPort: 80, protocol: UDP}]}]"), []string{
 			"spec.template.spec.containers[1].ports[0]: duplicate port definition with spec.template.spec.containers[0].ports[0]",

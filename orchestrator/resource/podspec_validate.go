@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
@@ -21,15 +22,20 @@ func validatePodSpec(spec *corev1.PodSpec, path *field.Path) field.ErrorList {
 	}
 	volumes, volumeErrs := validateVolumes(spec.Volumes, path.Child("volumes"))
 	errs = append(errs, volumeErrs...)
-	errs = append(errs, validateContainers(spec.Containers, volumes, grace, path.Child("containers"))...)
+	if len(spec.Containers) == 0 {
+		errs = append(errs, field.Required(path.Child("containers"), ""))
+	}
+	names := sets.New[string]()
+	errs = append(errs, validateContainers(spec.Containers, volumes, names, grace, path.Child("containers"))...)
+	errs = append(errs, validateContainers(spec.InitContainers, volumes, names, grace, path.Child("initContainers"))...)
+	errs = append(errs, validateInitContainers(spec.InitContainers, path.Child("initContainers"))...)
 	errs = append(errs, validateOneOf(spec.RestartPolicy, path.Child("restartPolicy"),
 		corev1.RestartPolicyAlways, corev1.RestartPolicyOnFailure, corev1.RestartPolicyNever)...)
 	errs = append(errs, validateOneOf(spec.DNSPolicy, path.Child("dnsPolicy"),
 		corev1.DNSClusterFirstWithHostNet, corev1.DNSClusterFirst, corev1.DNSDefault, corev1.DNSNone)...)
-	if spec.DNSPolicy == corev1.DNSNone && spec.DNSConfig == nil {
-		errs = append(errs, field.Required(path.Child("dnsConfig"), "must provide `dnsConfig` when `dnsPolicy` is None"))
-	}
 	errs = append(errs, validateNames(spec, path)...)
+	errs = append(errs, validateLookups(spec, path)...)
+	errs = append(errs, validateShares(spec, path)...)
 	errs = append(errs, validateScheduling(spec, path)...)
 	if d := spec.ActiveDeadlineSeconds; d != nil && (*d < 1 || *d > math.MaxInt32) {
 		errs = append(errs, field.Invalid(path.Child("activeDeadlineSeconds"), *d, validation.InclusiveRangeError(1, math.MaxInt32)))

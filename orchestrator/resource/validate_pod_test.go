@@ -29,6 +29,33 @@ func podTests() []refusal {
 		{"spec: {restartPolicy: Sometimes}", []string{`spec.restartPolicy: Unsupported value: "Sometimes": supported values: "Always", "OnFailure", "Never"`}},
 		{"spec: {restartPolicy: Never, terminationGracePeriodSeconds: 0}", nil},
 		{"spec: {dnsPolicy: Cloud}", []string{`spec.dnsPolicy: Unsupported value: "Cloud": supported values: "ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"`}},
+		{"spec: {hostNetwork: true, hostIPC: true, hostPID: true, activeDeadlineSeconds: 5, hostname: a, subdomain: db, setHostnameAsFQDN: true}", nil},
+		{"spec: {hostPID: true, shareProcessNamespace: true}", []string{
+			`spec.shareProcessNamespace: Invalid value: true: ShareProcessNamespace and HostPID cannot both be enabled`,
+		}},
+		{"spec: {hostAliases: [{ip: here, hostnames: [a, A]}]}", []string{
+			`spec.hostAliases[0].ip: Invalid value: "here": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)`,
+			`spec.hostAliases[0].hostnames[1]: Invalid value: "A": a lowercase RFC 1123 subdomain must consist of…`,
+		}},
+		{"spec: {dnsPolicy: None, dnsConfig: {searches: [a]}}", []string{
+			"spec.dnsConfig.nameservers: Required value: must provide at least one DNS nameserver when `dnsPolicy` is None",
+		}},
+		{"spec: {dnsConfig: {nameservers: [here], searches: [., a_b.c., A], options: [{value: '5'}]}}", []string{
+			`spec.dnsConfig.nameservers[0]: Invalid value: "here": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)`,
+			`spec.dnsConfig.searches[2]: Invalid value: "A": a lowercase RFC 1123 subdomain must consist of…`,
+			`spec.dnsConfig.options[0]: Required value: must not be empty`,
+		}},
+		{"spec: {dnsConfig: {nameservers: [1.1.1.1, 1.1.1.2, 1.1.1.3, 1.1.1.4]}}", []string{
+			`spec.dnsConfig.nameservers: Invalid value: ["1.1.1.1","1.1.1.2","1.1.1.3","1.1.1.4"]: must not have more than 3 nameservers`,
+		}},
+		{"spec: {initContainers: [{name: i, image: nginx}, {name: s, image: nginx, restartPolicy: Always, startupProbe: {exec: {command: [x]}}}]}", nil},
+		{"spec: {initContainers: [{name: c, image: ''}, {name: i, image: nginx, restartPolicy: Never, startupProbe: {exec: {command: [x]}}, lifecycle: {preStop: {sleep: {seconds: 1}}}}]}", []string{
+			`spec.initContainers[0].image: Required value`,
+			`spec.initContainers[0].name: Duplicate value: "c"`,
+			`spec.initContainers[1].lifecycle: Forbidden: may not be set for init containers without restartPolicy=Always`,
+			`spec.initContainers[1].startupProbe: Forbidden: may not be set for init containers without restartPolicy=Always`,
+			`spec.initContainers[1].restartPolicy: Forbidden: not supported by skiff yet`,
+		}},
 		{"spec: {dnsPolicy: None}", []string{"spec.dnsConfig: Required value: must provide `dnsConfig` when `dnsPolicy` is None"}},
 		{"spec: {hostname: A}", []string{`spec.hostname: Invalid value: "A": a lowercase RFC 1123 label must consist of…`}},
 		{"spec: {hostname: db-0}", nil},
@@ -37,7 +64,6 @@ func podTests() []refusal {
 		{"spec: {nodeName: skiff}", nil},
 		{"spec: {activeDeadlineSeconds: 0}", []string{
 			`spec.activeDeadlineSeconds: Invalid value: 0: must be between 1 and 2147483647, inclusive`,
-			`spec.activeDeadlineSeconds: Forbidden: not supported by skiff yet`,
 		}},
 		{"spec: {nodeSelector: {a: 'b c'}}", []string{`spec.nodeSelector: Invalid value: "b c": a valid label must be…`}},
 		{"spec: {preemptionPolicy: Sometimes}", []string{`spec.preemptionPolicy: Unsupported value: "Sometimes": supported values: "PreemptLowerPriority", "Never"`}},
@@ -62,17 +88,9 @@ func podTests() []refusal {
 		}},
 
 		{"spec: {hostNetwork: false, hostUsers: true, shareProcessNamespace: false, os: {name: linux}, hostAliases: [], overhead: {}}", nil},
-		refuse("initContainers", "[{name: i, image: nginx}]"),
 		refuse("ephemeralContainers", "[{name: e, image: nginx}]"),
-		refuse("hostNetwork", "true"),
-		refuse("hostPID", "true"),
-		refuse("hostIPC", "true"),
 		refuse("hostUsers", "false"),
-		refuse("shareProcessNamespace", "true"),
-		refuse("hostAliases", "[{ip: 10.0.0.1, hostnames: [a]}]"),
-		refuse("dnsConfig", "{searches: [a]}"),
 		refuse("imagePullSecrets", "[{name: s}]"),
-		refuse("activeDeadlineSeconds", "5"),
 		refuse("readinessGates", "[{conditionType: a/b}]"),
 		{"spec: {schedulingGates: [{name: a/b}]}", nil},
 		{"spec: {nodeName: skiff, schedulingGates: [{name: a/b}, {name: a/b}, {name: -}]}", []string{
@@ -84,8 +102,6 @@ func podTests() []refusal {
 		refuse("overhead", "{cpu: 1}"),
 		refuse("resources", "{limits: {cpu: 1}}"),
 		refuse("resourceClaims", "[{name: gpu, resourceClaimName: gpu}]"),
-		refuse("setHostnameAsFQDN", "true"),
-		refuse("subdomain", "db"),
 		refuse("hostnameOverride", "db"),
 		{"spec: {os: {name: windows}}", []string{`spec.os.name: Forbidden: not supported by skiff yet`}},
 		{"spec: {securityContext: {fsGroup: 1, sysctls: [{name: a, value: b}]}}", []string{

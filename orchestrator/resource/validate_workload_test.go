@@ -62,7 +62,6 @@ func TestValidateDeployment(t *testing.T) {
 			`spec.template.spec.restartPolicy: Unsupported value: "Never": supported values: "Always"`,
 		}},
 		{"spec: {template: {spec: {activeDeadlineSeconds: 5}}}", []string{
-			`spec.template.spec.activeDeadlineSeconds: Forbidden: not supported by skiff yet`,
 			`spec.template.spec.activeDeadlineSeconds: Forbidden: activeDeadlineSeconds in ReplicaSet is not Supported`,
 		}},
 		{"spec: {template: {spec: {ephemeralContainers: [{name: e, image: nginx}]}}}", []string{

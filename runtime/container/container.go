@@ -32,13 +32,27 @@ type Pod struct {
 const SandboxName = "POD"
 
 // Network says where a container gets its network namespace from. Exactly one
-// of the two is set.
+// of them is set.
 type Network struct {
 	// Address is the Pod's own address on the instance's network; the
 	// container owns the namespace. The next attempt asks for the same one.
 	Address netip.Addr
-	// Sandbox is the ID of the sandbox whose namespace the container joins.
+	// Sandbox is the ID of the sandbox, or of another container, whose
+	// namespace the container joins.
 	Sandbox string
+	// Host gives the container the network of the engine's machine.
+	Host bool
+}
+
+// HostNamespace stands for the namespace of the engine's machine.
+const HostNamespace = "host"
+
+// Namespaces says what else a container shares, and with whom: nobody where it
+// is empty, HostNamespace, or the ID of a container. A sandbox lets others join
+// what it has of its own.
+type Namespaces struct {
+	IPC string
+	PID string
 }
 
 // Spec describes one attempt at running one container of a Pod.
@@ -54,13 +68,16 @@ type Spec struct {
 	Cmd        []string // nil: the image's own, unless Entrypoint is set
 	Env        []string // NAME=value
 	WorkingDir string   // empty: the image's own
-	Hostname   string   // only with Network.Address
-	Hosts      []string // host:address lines for /etc/hosts, only with Network.Address
+	Hostname   string   // like Domain and Hosts not where Network.Sandbox has it
+	Domain     string   // behind the host name
+	Hosts      []string // host:address lines for /etc/hosts
 	Mounts     []Mount
 	Network    Network
+	Namespaces Namespaces
 	TTY        bool
 	Stdin      bool
 	Resources  Resources
+	StdinOnce  bool // standard input ends with its first client
 }
 
 // Mount is a bind mount of a path on the engine's machine.
@@ -91,6 +108,7 @@ type Status struct {
 	Image   string
 	ImageID string
 	Address netip.Addr // that it asked for; invalid where it joined a sandbox
+	Sandbox string     // ID of the one that it joined
 
 	State      State
 	CreatedAt  time.Time

@@ -77,6 +77,7 @@ func (e *Engine) translate(spec container.Spec) (*dockercontainer.Config, *docke
 		WorkingDir: spec.WorkingDir,
 		Tty:        spec.TTY,
 		OpenStdin:  spec.Stdin,
+		StdinOnce:  spec.StdinOnce,
 		Labels:     e.specLabels(spec),
 		// Health is what the Pod's probes say; an image's own check would only
 		// cost processor time.
@@ -99,28 +100,42 @@ func (e *Engine) translate(spec container.Spec) (*dockercontainer.Config, *docke
 			BindOptions: &mount.BindOptions{Propagation: mount.PropagationRPrivate},
 		})
 	}
+	host.IpcMode = dockercontainer.IpcMode(namespace(spec.Namespaces.IPC))
+	host.PidMode = dockercontainer.PidMode(namespace(spec.Namespaces.PID))
 	if spec.Name == container.SandboxName {
 		host.ReadonlyRootfs = true
 		host.CapDrop = []string{"ALL"}
 		host.SecurityOpt = []string{"no-new-privileges"}
-		host.IpcMode = dockercontainer.IPCModeShareable
+		if host.IpcMode == "" {
+			host.IpcMode = dockercontainer.IPCModeShareable
+		}
 	}
 	if spec.Network.Sandbox != "" {
 		// As in any Pod, the containers share what the sandbox has: addresses,
-		// host name, /etc/hosts and System V IPC.
-		shared := "container:" + engineID(spec.Network.Sandbox)
-		host.NetworkMode = dockercontainer.NetworkMode(shared)
-		host.IpcMode = dockercontainer.IpcMode(shared)
+		// host name and /etc/hosts.
+		host.NetworkMode = dockercontainer.NetworkMode(namespace(spec.Network.Sandbox))
 		return config, host, nil
 	}
-	config.Hostname = spec.Hostname
+	config.Hostname, config.Domainname = spec.Hostname, spec.Domain
 	host.ExtraHosts = spec.Hosts
+	if spec.Network.Host {
+		host.NetworkMode = network.NetworkHost
+		return config, host, nil
+	}
 	host.NetworkMode = dockercontainer.NetworkMode(e.networkName())
 	return config, host, &network.NetworkingConfig{
 		EndpointsConfig: map[string]*network.EndpointSettings{
 			e.networkName(): {IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: spec.Network.Address.String()}},
 		},
 	}
+}
+
+// namespace is in the engine's words whose namespace a container has.
+func namespace(of string) string {
+	if of == "" || of == container.HostNamespace {
+		return of
+	}
+	return "container:" + engineID(of)
 }
 
 func (e *Engine) specLabels(spec container.Spec) map[string]string {

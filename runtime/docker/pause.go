@@ -12,14 +12,29 @@ import (
 // The sandbox's program does nothing but hold the namespaces. No image can be
 // counted on to be pullable, so skiff brings its own: these instructions in the
 // smallest file that Linux runs. As the first process of its namespace it
-// ignores every signal that it has no handler for, so only SIGKILL ends it.
+// ignores every signal that it has no handler for, so only SIGKILL ends it. Where
+// the containers share their processes it inherits the orphans: ignoring SIGCHLD
+// has the kernel take them away when they end.
 var pauseCode = map[string][]byte{
-	"amd64": {
-		0xb8, 0x22, 0x00, 0x00, 0x00, // mov eax, 34    pause
-		0x0f, 0x05, //                   syscall        returns only after a signal
-		0xeb, 0xf7, //                   jmp -9         and again
-	},
-	"arm64": { // has no pause; ppoll of nothing, without a limit, is the same
+	"amd64": append([]byte{
+		0xb8, 0x0d, 0x00, 0x00, 0x00, //             mov eax, 13    rt_sigaction
+		0xbf, 0x11, 0x00, 0x00, 0x00, //             mov edi, 17    SIGCHLD
+		0x48, 0x8d, 0x35, 0x13, 0x00, 0x00, 0x00, // lea rsi, [rip+19]
+		0x31, 0xd2, //                               xor edx, edx
+		0x41, 0xba, 0x08, 0x00, 0x00, 0x00, //       mov r10d, 8    size of a signal set
+		0x0f, 0x05, //                               syscall
+		0xb8, 0x22, 0x00, 0x00, 0x00, //             mov eax, 34    pause
+		0x0f, 0x05, //                               syscall        returns only after a signal
+		0xeb, 0xf7, //                               jmp -9         and again
+	}, ignoreSignal...),
+	"arm64": append([]byte{
+		0x20, 0x02, 0x80, 0xd2, // mov x0, 17     SIGCHLD
+		0xa1, 0x01, 0x00, 0x10, // adr x1, 52
+		0x02, 0x00, 0x80, 0xd2, // mov x2, 0
+		0x03, 0x01, 0x80, 0xd2, // mov x3, 8      size of a signal set
+		0xc8, 0x10, 0x80, 0xd2, // mov x8, 134    rt_sigaction
+		0x01, 0x00, 0x00, 0xd4, // svc 0
+		// There is no pause; ppoll of nothing, without a limit, is the same.
 		0x00, 0x00, 0x80, 0xd2, // mov x0, 0      no descriptors
 		0x01, 0x00, 0x80, 0xd2, // mov x1, 0      none
 		0x02, 0x00, 0x80, 0xd2, // mov x2, 0      no time limit
@@ -28,8 +43,11 @@ var pauseCode = map[string][]byte{
 		0x28, 0x09, 0x80, 0xd2, // mov x8, 73     ppoll
 		0x01, 0x00, 0x00, 0xd4, // svc 0          returns only after a signal
 		0xf9, 0xff, 0xff, 0x17, // b -28          and again
-	},
+	}, ignoreSignal...),
 }
+
+// ignoreSignal is the kernel's struct sigaction with the handler SIG_IGN.
+var ignoreSignal = append([]byte{1}, make([]byte, 31)...)
 
 // pauseProgram wraps the instructions for a processor in an ELF file: a file
 // header, one program header that maps the whole file, the code.

@@ -104,7 +104,7 @@ func (e *Engine) inspect(ctx context.Context, id string) (dockercontainer.Inspec
 	if err != nil {
 		return c, failure("inspect container", err)
 	}
-	if c.ContainerJSONBase == nil || c.State == nil || c.Config == nil {
+	if c.ContainerJSONBase == nil || c.State == nil || c.Config == nil || c.HostConfig == nil {
 		return c, errors.New("inspect container: the engine's answer is incomplete")
 	}
 	return c, nil
@@ -131,6 +131,9 @@ func status(c dockercontainer.InspectResponse) container.Status {
 		ExitCode:   c.State.ExitCode,
 		OOMKilled:  c.State.OOMKilled,
 		Error:      c.State.Error,
+	}
+	if sandbox, joined := strings.CutPrefix(string(c.HostConfig.NetworkMode), "container:"); joined {
+		s.Sandbox = scheme + sandbox
 	}
 	if s.State == container.Running {
 		s.FinishedAt = time.Time{}

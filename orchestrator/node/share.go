@@ -1,0 +1,77 @@
+package node
+
+import (
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"skiff/runtime/container"
+)
+
+// clusterDomain is what the names of all Services and Pods end in.
+const clusterDomain = "cluster.local"
+
+// share says which namespaces a container has of its own, and whose it has
+// otherwise.
+func (s *state) share(u *unit, spec *container.Spec) {
+	pod := &s.pod.Spec
+	owner := s.netOwner()
+	if owner == u {
+		s.name(spec)
+	} else {
+		spec.Network.Sandbox = owner.cur.ID
+	}
+	if s.sandbox != nil && s.sandbox != u {
+		spec.Namespaces.IPC = s.sandbox.cur.ID
+		if pod.ShareProcessNamespace != nil && *pod.ShareProcessNamespace {
+			spec.Namespaces.PID = s.sandbox.cur.ID
+		}
+	}
+	if target := s.target(u); target != nil {
+		spec.Namespaces.PID = target.cur.ID
+	}
+	if pod.HostIPC {
+		spec.Namespaces.IPC = container.HostNamespace
+	}
+	if pod.HostPID {
+		spec.Namespaces.PID = container.HostNamespace
+	}
+}
+
+// name gives the owner of the Pod's network its address and its names.
+func (s *state) name(spec *container.Spec) {
+	for _, alias := range s.pod.Spec.HostAliases {
+		for _, name := range alias.Hostnames {
+			spec.Hosts = append(spec.Hosts, name+":"+alias.IP)
+		}
+	}
+	if s.pod.Spec.HostNetwork {
+		spec.Network.Host = true // and the machine's own name
+		return
+	}
+	spec.Network.Address = s.address
+	spec.Hostname, spec.Domain = hostname(s.pod), domain(s.pod)
+	if full := s.pod.Spec.SetHostnameAsFQDN; full != nil && *full && spec.Domain != "" {
+		spec.Hostname, spec.Domain = spec.Hostname+"."+spec.Domain, ""
+	}
+}
+
+// hostname is the Pod's name, as far as a host name can be so long.
+func hostname(pod *corev1.Pod) string {
+	name := pod.Name
+	if pod.Spec.Hostname != "" {
+		name = pod.Spec.Hostname
+	}
+	if len(name) > 63 {
+		name = strings.TrimRight(name[:63], "-.")
+	}
+	return name
+}
+
+// domain is what follows the host name of a Pod that belongs to a subdomain.
+func domain(pod *corev1.Pod) string {
+	if pod.Spec.Subdomain == "" {
+		return ""
+	}
+	return pod.Spec.Subdomain + "." + pod.Namespace + ".svc." + clusterDomain
+}

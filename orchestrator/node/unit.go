@@ -1,0 +1,91 @@
+package node
+
+import (
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"skiff/runtime/container"
+)
+
+// unit is one container of a Pod through all its attempts.
+type unit struct {
+	name string
+	role role
+	next int      // number of the next attempt
+	cur  *attempt // newest, running or not
+	last *attempt // the one before
+
+	image *container.Image // for the next attempt, looked up anew for each
+	pull  backoff
+	crash backoff
+	wait  *waiting // why there is no next attempt yet, if that is worth saying
+	kill  *killing // why the running one must end
+	early string   // ID of a container that died before its start was reported
+
+	hooked    bool // postStart is through
+	probed    bool // its probes have been begun
+	announced bool // preStop and its event are through
+	started   bool // startup probe passed, or there is none
+	ready     bool // readiness probe passes, or there is none
+	suspect   bool // something happened to the container: inspect it
+	down      bool // it is said to have ended
+	gone      bool // it was removed behind our back
+}
+
+// role is what a container is there for.
+type role int
+
+const (
+	regular   role = iota // does the Pod's work
+	initial               // prepares it, and ends
+	sidecar               // begins before the regular ones and runs beside them
+	ephemeral             // looks at the others, and is nobody's business
+)
+
+// attempt is one container. What the engine does not say is added.
+type attempt struct {
+	container.Status
+	Reason  string
+	Message string
+}
+
+// waiting is a reason, as the kubelet calls it, and its explanation.
+type waiting struct {
+	reason, message string
+	since           time.Time
+}
+
+// killing says why a container must end although its Pod stays.
+type killing struct {
+	message string // of the event
+	grace   time.Duration
+}
+
+func (u *unit) running() bool { return u.cur != nil && u.cur.State == container.Running }
+
+func (u *unit) ended() bool { return u.cur != nil && u.cur.State == container.Exited }
+
+// serves says whether a container does what its Pod is there for.
+func (u *unit) serves() bool {
+	return u.running() && !u.down && u.kill == nil && u.hooked && u.started && u.ready
+}
+
+// unitsOf lists the containers of a Pod's spec by what they are there for.
+func unitsOf(spec *corev1.PodSpec) (inits, units []*unit) {
+	for i := range spec.InitContainers {
+		u := &unit{name: spec.InitContainers[i].Name, role: initial}
+		if isSidecar(&spec.InitContainers[i]) {
+			u.role = sidecar
+		}
+		inits = append(inits, u)
+	}
+	for i := range spec.Containers {
+		units = append(units, &unit{name: spec.Containers[i].Name})
+	}
+	return inits, units
+}
+
+func isSidecar(c *corev1.Container) bool {
+	return c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
+}
