@@ -69,6 +69,49 @@ func BenchmarkStart(b *testing.B) {
 	}
 }
 
+// BenchmarkInTurn is a Pod whose containers run one after the other: who should
+// hold its network?
+func BenchmarkInTurn(b *testing.B) {
+	e := newEngine(b)
+	for _, inits := range []int{1, 2, 3} {
+		for _, boxed := range []bool{false, true} {
+			b.Run(fmt.Sprintf("inits=%d/sandbox=%t", inits, boxed), func(b *testing.B) {
+				for b.Loop() {
+					ids := inTurn(b, e, inits, boxed)
+					b.StopTimer()
+					for _, id := range ids {
+						if err := e.Remove(b.Context(), id); err != nil {
+							b.Fatal(err)
+						}
+					}
+					b.StartTimer()
+				}
+			})
+		}
+	}
+}
+
+func inTurn(b *testing.B, e *Engine, inits int, boxed bool) (ids []string) {
+	s := spec(b, e, "exit", "0")
+	address := s.Network.Address.String()
+	if boxed {
+		box := s
+		box.Name = container.SandboxName
+		ids = append(ids, start(b, e, box))
+		s.Network, s.Hostname = container.Network{Sandbox: ids[0]}, ""
+	}
+	for i := range inits {
+		s.Name = fmt.Sprintf("init%d", i)
+		id := start(b, e, s)
+		ids = append(ids, id)
+		exited(b, e, id)
+	}
+	s.Name, s.Cmd = "app", []string{"serve"}
+	ids = append(ids, start(b, e, s))
+	answer(b, e, address)
+	return ids
+}
+
 // answer asks until the container answers.
 func answer(t testing.TB, e *Engine, address string) {
 	t.Helper()

@@ -75,6 +75,40 @@ func TestSandbox(t *testing.T) {
 	}
 }
 
+// TestSharedProcesses: the sandbox is everybody's first process, and takes those
+// away that nobody waits for.
+func TestSharedProcesses(t *testing.T) {
+	t.Parallel()
+	e := newEngine(t)
+	box := spec(t, e)
+	box.Name, box.ImageID = container.SandboxName, ""
+	boxID := start(t, e, box)
+	app := spec(t, e, "serve")
+	app.Pod, app.Hostname, app.Network = box.Pod, "", container.Network{Sandbox: boxID}
+	app.Namespaces = container.Namespaces{IPC: boxID, PID: boxID}
+	id := start(t, e, app)
+	if out := execOut(t, e, id, "/app", "cat", "/proc/1/comm"); out != "pause\n" {
+		t.Errorf("the first process is %q", out)
+	}
+	c, err := e.inspect(t.Context(), boxID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	children := fmt.Sprintf("/proc/%d/task/%[1]d/children", c.State.Pid)
+	execOut(t, e, id, "/app", "orphan")
+	eventually(t, "the sandbox inherits the orphan", func() bool { return read(t, children) != "" })
+	eventually(t, "the orphan is taken away", func() bool { return read(t, children) == "" })
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
 // resident is the memory that a process really has.
 func resident(t *testing.T, pid int) int {
 	t.Helper()

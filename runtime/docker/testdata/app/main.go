@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"os/signal"
 	"strconv"
 	"strings"
@@ -36,6 +37,14 @@ func main() {
 		}
 	case "sleep":
 		time.Sleep(time.Hour)
+	case "orphan": // leaves a process behind that ends a little later
+		child := exec.Command(os.Args[0], "nap")
+		if err := child.Start(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	case "nap":
+		time.Sleep(100 * time.Millisecond)
 	case "tick": // a line every few milliseconds
 		for i := 0; ; i++ {
 			fmt.Println("tick", i)
