@@ -6,8 +6,7 @@ LDFLAGS  := -s -w -X main.release=$(VERSION)
 # The API types' generated code is half of the program and is no hot path: not
 # inlined, it is 1.7 MB less.
 GCFLAGS  := k8s.io/api/...=-l
-# Help is for the terminal: no man pages or Markdown are made of it.
-GO_BUILD := CGO_ENABLED=0 go build -trimpath -tags urfave_cli_no_docs
+GO_BUILD := CGO_ENABLED=0 go build -trimpath
 # How long one package's tests may take: the zero-loss tests roll out many times.
 TIMEOUT  ?= 30m
 

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/urfave/cli/v2"
+	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -18,7 +18,7 @@ import (
 	"k8s.io/kubectl/pkg/util"
 )
 
-func (p *program) apply() *cli.Command {
+func (p *program) apply() *cobra.Command {
 	return spec{
 		name:  "apply",
 		short: "create the objects of a manifest, or change them to what it says",

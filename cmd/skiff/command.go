@@ -1,11 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"fmt"
+	"os"
 	"strings"
 	"time"
 
-	"github.com/urfave/cli/v2"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // spec is one command: what help tells about it, its flags and what it does.
@@ -15,31 +19,38 @@ type spec struct {
 	examples                string
 	flags                   func(*flags)
 	run                     func(*call) error
-	subs                    []*cli.Command
+	subs                    []*cobra.Command
 }
 
-func (s spec) command() *cli.Command {
-	f := &flags{}
+func (s spec) command() *cobra.Command {
+	c := &cobra.Command{
+		Use: strings.TrimSpace(s.name + " " + s.args), Short: s.short, Long: s.long, Example: s.examples,
+		RunE: func(c *cobra.Command, args []string) error { return s.run(newCall(c, args)) },
+	}
+	if s.run == nil {
+		c.RunE = missingCommand
+		// What is unknown there is the command, not its flags.
+		c.FParseErrWhitelist.UnknownFlags = true
+	}
+	c.Flags().SortFlags = false
 	if s.flags != nil {
-		s.flags(f)
+		s.flags(&flags{c.Flags()})
 	}
-	f.add(helpFlag())
-	run := s.run
-	if run == nil {
-		run = func(c *call) error { return c.usage("a command is missing") }
+	c.AddCommand(s.subs...)
+	return c
+}
+
+// missingCommand is what a command does that needs another one behind it.
+func missingCommand(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return usageError{command: c.CommandPath(), message: "a command is missing"}
 	}
-	return &cli.Command{
-		Name: s.name, ArgsUsage: s.args, Usage: s.short, Description: s.long, UsageText: s.examples,
-		Flags: *f, Subcommands: s.subs,
-		CustomHelpTemplate: commandHelp, // cli takes it for help about one of subs, too
-		// The library's own "help" subcommand would take a Pod called help, or h, and
-		// its help flag is one variable for all.
-		HideHelp: true, HideHelpCommand: true,
-		OnUsageError: func(c *cli.Context, err error, _ bool) error {
-			return newCall(c).usage(err.Error())
-		},
-		Action: func(c *cli.Context) error { return run(newCall(c)) },
+	message := fmt.Sprintf("unknown command %q for %q", args[0], c.CommandPath())
+	c.SuggestionsMinimumDistance = 2
+	if known := c.SuggestionsFor(args[0]); len(known) > 0 {
+		message += fmt.Sprintf(" (did you mean %q?)", known[0])
 	}
+	return usageError{command: c.CommandPath(), message: message}
 }
 
 // examples joins the lines of a command's examples.
@@ -47,71 +58,85 @@ func examples(lines ...string) string { return strings.Join(lines, "\n") }
 
 // call is one use of a command.
 type call struct {
-	*cli.Context
-	ctx  context.Context
-	args []string
+	command *cobra.Command
+	ctx     context.Context
+	args    []string
 }
 
-func newCall(c *cli.Context) *call {
-	return &call{Context: c, ctx: c.Context, args: c.Args().Slice()}
+func newCall(c *cobra.Command, args []string) *call {
+	return &call{command: c, ctx: c.Context(), args: args}
 }
-
-// path is the command's words, with the program's in front.
-func (c *call) path() string { return c.Command.HelpName }
 
 // usage is an error in the command line itself.
 func (c *call) usage(message string) error {
-	return usageError{command: c.path(), message: message}
+	return usageError{command: c.command.CommandPath(), message: message}
 }
 
-// flags collects those of a command.
-type flags []cli.Flag
+// IsSet tells whether the user gave the flag.
+func (c *call) IsSet(name string) bool { return c.command.Flags().Changed(name) }
 
-func aliases(short string) []string {
-	if short == "" {
-		return nil
-	}
-	return []string{short}
+// What commands share asks for flags that only some of them have. One that a
+// command does not have is as one that is not set.
+
+func (c *call) String(name string) string {
+	value, _ := c.command.Flags().GetString(name)
+	return value
 }
 
-func (f *flags) add(flag cli.Flag) { *f = append(*f, flag) }
-
-func (f *flags) String(name, short, value, usage string) {
-	f.add(&cli.StringFlag{Name: name, Aliases: aliases(short), Value: value, Usage: usage})
+func (c *call) StringSlice(name string) []string {
+	value, _ := c.command.Flags().GetStringSlice(name)
+	return value
 }
 
-func (f *flags) Strings(name, short, usage string) {
-	f.add(&cli.StringSliceFlag{Name: name, Aliases: aliases(short), Usage: usage})
+func (c *call) Bool(name string) bool {
+	value, _ := c.command.Flags().GetBool(name)
+	return value
 }
+
+func (c *call) Int64(name string) int64 {
+	value, _ := c.command.Flags().GetInt64(name)
+	return value
+}
+
+func (c *call) Duration(name string) time.Duration {
+	value, _ := c.command.Flags().GetDuration(name)
+	return value
+}
+
+// flags are those of a command, as it names them: long, short, default, use.
+type flags struct{ set *pflag.FlagSet }
+
+func (f *flags) String(name, short, value, usage string) { f.set.StringP(name, short, value, usage) }
+
+func (f *flags) Strings(name, short, usage string) { f.set.StringSliceP(name, short, nil, usage) }
 
 func (f *flags) Bool(name, short string, value bool, usage string) {
-	f.add(&cli.BoolFlag{Name: name, Aliases: aliases(short), Value: value, Usage: usage})
+	f.set.BoolP(name, short, value, usage)
 }
 
 func (f *flags) Int64(name string, value int64, usage string) {
-	f.add(&cli.Int64Flag{Name: name, Value: value, Usage: usage})
-}
-
-func (f *flags) Duration(name string, value time.Duration, usage string) {
-	f.add(&cli.DurationFlag{Name: name, Value: value, Usage: usage})
-}
-
-// Flags that several commands have.
-
-func globalFlags() []cli.Flag {
-	return []cli.Flag{
-		&cli.StringFlag{Name: "name", Value: defaultName, EnvVars: []string{"SKIFF_NAME"}, Usage: "`INSTANCE` to act on ($SKIFF_NAME); instances live side by side"},
-		&cli.StringFlag{Name: "data-dir", EnvVars: []string{"SKIFF_DATA_DIR"}, Usage: "`DIRECTORY` of the instance's state ($SKIFF_DATA_DIR), else $XDG_DATA_HOME/skiff/INSTANCE or ~/.local/share/skiff/INSTANCE"},
-		&cli.StringFlag{Name: "namespace", Aliases: []string{"n"}, Usage: "`NAMESPACE` to act in"},
-		&cli.StringFlag{Name: "kubeconfig", Usage: "act on the cluster of this kubeconfig `FILE` instead of the instance"},
-		&cli.StringFlag{Name: "context", Usage: "act on the cluster of this `CONTEXT` of the kubeconfig"},
-		&cli.BoolFlag{Name: "version", Usage: "print the version"},
-		helpFlag(),
+	f.set.Int64(name, value, usage)
+	if value < 0 {
+		f.set.Lookup(name).DefValue = "0" // it means none, which help need not print
 	}
 }
 
-func helpFlag() cli.Flag {
-	return &cli.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: "show help"}
+func (f *flags) Duration(name string, value time.Duration, usage string) {
+	f.set.Duration(name, value, usage)
+}
+
+// Optional gives a flag that may stand without a value what it means then. Only
+// = gives it another.
+func (f *flags) Optional(name, assumed string) { f.set.Lookup(name).NoOptDefVal = assumed }
+
+// Flags that several commands have.
+
+func globalFlags(f *flags) {
+	f.String("name", "", cmp.Or(os.Getenv("SKIFF_NAME"), defaultName), "`INSTANCE` to act on ($SKIFF_NAME); instances live side by side")
+	f.String("data-dir", "", os.Getenv("SKIFF_DATA_DIR"), "`DIRECTORY` of the instance's state ($SKIFF_DATA_DIR), else $XDG_DATA_HOME/skiff/INSTANCE or ~/.local/share/skiff/INSTANCE")
+	f.String("namespace", "n", "", "`NAMESPACE` to act in")
+	f.String("kubeconfig", "", "", "act on the cluster of this kubeconfig `FILE` instead of the instance")
+	f.String("context", "", "", "act on the cluster of this `CONTEXT` of the kubeconfig")
 }
 
 func fileFlags(f *flags) {

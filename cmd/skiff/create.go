@@ -1,7 +1,7 @@
 package main
 
 import (
-	"github.com/urfave/cli/v2"
+	"github.com/spf13/cobra"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/resource"
@@ -9,7 +9,7 @@ import (
 	"k8s.io/kubectl/pkg/util"
 )
 
-func (p *program) create() *cli.Command {
+func (p *program) create() *cobra.Command {
 	return spec{
 		name:  "create",
 		short: "create the objects of a manifest",

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/urfave/cli/v2"
+	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -19,7 +19,7 @@ import (
 	"k8s.io/cli-runtime/pkg/resource"
 )
 
-func (p *program) delete() *cli.Command {
+func (p *program) delete() *cobra.Command {
 	return spec{
 		name:  "delete",
 		short: "delete objects, with what they own",
@@ -38,6 +38,7 @@ func (p *program) delete() *cli.Command {
 			f.Bool("now", "", false, "as --grace-period=1")
 			f.Bool("force", "", false, "remove at once, without waiting for the containers to end")
 			f.String("cascade", "", "background", "what becomes of owned objects: `HOW` is background, foreground or orphan")
+			f.Optional("cascade", "background")
 			f.Bool("wait", "", true, "wait until the objects are gone")
 			f.Duration("timeout", 0, "wait this `LONG` at most (default: as long as it takes)")
 			f.Bool("ignore-not-found", "", false, "an object that does not exist is no error (default with --all and -l)")

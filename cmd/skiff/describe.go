@@ -3,14 +3,14 @@ package main
 import (
 	"strings"
 
-	"github.com/urfave/cli/v2"
+	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/cli-runtime/pkg/resource"
 	kubectldescribe "k8s.io/kubectl/pkg/describe"
 )
 
-func (p *program) describe() *cli.Command {
+func (p *program) describe() *cobra.Command {
 	return spec{
 		name:  "describe",
 		short: "tell everything about objects, their events included",

@@ -6,11 +6,11 @@ import (
 	"io/fs"
 	"os"
 
-	"github.com/urfave/cli/v2"
+	"github.com/spf13/cobra"
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-func (p *program) down() *cli.Command {
+func (p *program) down() *cobra.Command {
 	return spec{
 		name:  "down",
 		short: "stop the containers, with their grace periods, and skiff",

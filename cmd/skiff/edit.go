@@ -7,7 +7,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/urfave/cli/v2"
+	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -24,7 +24,7 @@ import (
 	"skiff/orchestrator/manifest"
 )
 
-func (p *program) edit() *cli.Command {
+func (p *program) edit() *cobra.Command {
 	return spec{
 		name:  "edit",
 		short: "change objects in an editor",

@@ -5,7 +5,7 @@ import (
 	"io"
 	"strings"
 
-	"github.com/urfave/cli/v2"
+	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -18,7 +18,7 @@ import (
 	kubectlget "k8s.io/kubectl/pkg/cmd/get"
 )
 
-func (p *program) get() *cli.Command {
+func (p *program) get() *cobra.Command {
 	return spec{
 		name:  "get",
 		short: "list objects",

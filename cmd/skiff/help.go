@@ -2,95 +2,74 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"strings"
 
-	"github.com/urfave/cli/v2"
+	"github.com/spf13/cobra"
 )
 
-const appHelp = `{{.Description}}
+// Help is written by hand: with text/template in the program, which may call any
+// method by its name, the linker has to keep every method of every type, and
+// the program is 16 MB larger.
+
+const appHelp = `%s
 
 Usage:
-   {{.Name}} COMMAND [options]
+   skiff COMMAND [options]
 
 Examples:
-   {{indent 3 .UsageText | trim}}
 %s
-Options, before or after any command:{{range .VisibleFlags}}
-   {{.}}{{end}}
-
-"{{.Name}} COMMAND --help" tells more about a command.
+%s
+Options, before or after any command:
+%s
+"skiff COMMAND --help" tells more about a command.
 `
 
-const commandHelp = `{{.HelpName}}: {{.Usage}}{{if .Description}}
-
-{{.Description}}{{end}}
-
-Usage:
-   {{.HelpName}}{{if .VisibleCommands}} COMMAND{{end}}{{if .ArgsUsage}} {{.ArgsUsage}}{{end}}{{if .UsageText}}
-
-Examples:
-   {{indent 3 .UsageText | trim}}{{end}}{{if .VisibleCommands}}
-
-Commands:{{range .VisibleCommands}}
-   {{.Name}}{{"\t"}}{{.Usage}}{{end}}{{end}}{{if .VisibleFlags}}
-
-Options:{{range .VisibleFlags}}
-   {{.}}{{end}}{{end}}
-
+const globalHint = `
 With every command go --name, --data-dir, --namespace (-n), --kubeconfig and --context: see "skiff --help".
 `
 
-// listGroups is the program's part of appHelp; the library sorts groups by name.
-func listGroups(groups []group) string {
-	var b strings.Builder
-	for _, g := range groups {
-		b.WriteString("\n" + g.title + ":\n")
-		for _, command := range g.commands {
-			fmt.Fprintf(&b, "   %-11s %s\n", command.Name, command.Usage)
+func (p *program) help(c *cobra.Command, _ []string) {
+	if c.HasParent() {
+		commandHelp(p.Out, c)
+		return
+	}
+	var groups strings.Builder
+	for _, g := range c.Groups() {
+		fmt.Fprintf(&groups, "\n%s:\n", g.Title)
+		for _, command := range c.Commands() {
+			if command.GroupID == g.ID {
+				listCommand(&groups, command)
+			}
 		}
 	}
-	return b.String()
+	printf(p.Out, appHelp, c.Long, indented(c.Example), groups.String(), c.LocalFlags().FlagUsages())
 }
 
-func init() {
-	// A global of the library; the only way to have flags written as below.
-	cli.FlagStringer = flagLine
-}
-
-// flagLine is a flag's line of help, in the form that users of kubectl know.
-func flagLine(f cli.Flag) string {
-	documented, ok := f.(cli.DocGenerationFlag)
-	if !ok {
-		return "--" + f.Names()[0]
+func commandHelp(w io.Writer, c *cobra.Command) {
+	printf(w, "%s: %s\n", c.CommandPath(), c.Short)
+	if c.Long != "" {
+		printf(w, "\n%s\n", c.Long)
 	}
-	short, long := "    ", "--"+f.Names()[0]
-	if names := f.Names(); len(names) > 1 {
-		short = "-" + names[1] + ", "
+	usage := c.Parent().CommandPath() + " " + c.Use
+	if c.HasSubCommands() {
+		usage += " COMMAND"
 	}
-	placeholder, usage := unquote(documented.GetUsage())
-	if documented.TakesValue() {
-		long += " " + placeholder
+	printf(w, "\nUsage:\n   %s\n", usage)
+	if c.Example != "" {
+		printf(w, "\nExamples:\n%s\n", indented(c.Example))
 	}
-	value := documented.GetValue()
-	if b, isBool := f.(*cli.BoolFlag); isBool {
-		if value = ""; b.Value {
-			value = "true"
+	if c.HasSubCommands() {
+		printf(w, "\nCommands:\n")
+		for _, sub := range c.Commands() {
+			listCommand(w, sub)
 		}
 	}
-	switch value {
-	case "", "0", "-1", "0s", "[]":
-	default:
-		usage += fmt.Sprintf(" (default %s)", value)
-	}
-	return short + long + "\t" + usage
+	printf(w, "\nOptions:\n%s%s", c.LocalFlags().FlagUsages(), globalHint)
 }
 
-// unquote finds the name of a flag's value, which stands in backquotes.
-func unquote(usage string) (placeholder, text string) {
-	before, rest, found := strings.Cut(usage, "`")
-	name, after, closed := strings.Cut(rest, "`")
-	if !found || !closed {
-		return "VALUE", usage
-	}
-	return name, before + name + after
+func listCommand(w io.Writer, c *cobra.Command) {
+	printf(w, "   %-11s %s\n", c.Name(), c.Short)
 }
+
+func indented(text string) string { return "   " + strings.ReplaceAll(text, "\n", "\n   ") }

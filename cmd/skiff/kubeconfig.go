@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/urfave/cli/v2"
+	"github.com/spf13/cobra"
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-func (p *program) kubeconfig() *cli.Command {
+func (p *program) kubeconfig() *cobra.Command {
 	return spec{
 		name:  "kubeconfig",
 		short: "print the kubeconfig of the instance, for kubectl, k9s and programs",

@@ -12,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/urfave/cli/v2"
+	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -20,7 +20,7 @@ import (
 	"k8s.io/kubectl/pkg/polymorphichelpers"
 )
 
-func (p *program) logs() *cli.Command {
+func (p *program) logs() *cobra.Command {
 	return spec{
 		name:  "logs",
 		short: "print what containers have written",

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/urfave/cli/v2"
+	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 )
@@ -28,75 +28,76 @@ func main() {
 // program is what every command has at hand.
 type program struct {
 	genericiooptions.IOStreams
-	args     arguments
+	argv     []string
 	warnings *warnings
 }
 
 // run is the whole program: argv[0] is its name, the result its exit code.
 func run(ctx context.Context, argv []string, streams genericiooptions.IOStreams) (code int) {
-	p := &program{IOStreams: streams, warnings: newWarnings(streams.ErrOut)}
+	p := &program{IOStreams: streams, argv: argv, warnings: newWarnings(streams.ErrOut)}
 	app := p.app()
-	if completing := argv[len(argv)-1] == "--generate-bash-completion"; !completing {
-		var err error
-		if p.args, err = split(app, argv); err != nil {
-			return report(streams.ErrOut, err)
-		}
-		argv = p.args.ordered()
-	}
-	return report(streams.ErrOut, app.RunContext(ctx, argv))
+	app.SetArgs(argv[1:])
+	return report(streams.ErrOut, app.ExecuteContext(ctx))
 }
 
-func (p *program) app() *cli.App {
-	groups := p.groups()
-	var commands []*cli.Command
-	for _, g := range groups {
-		commands = append(commands, g.commands...)
-	}
-	return &cli.App{
-		Name:  "skiff",
-		Usage: "Kubernetes Deployments on Docker, updated without losing a request",
-		Description: `skiff runs Kubernetes Deployments on Docker and updates them without losing a
+func (p *program) app() *cobra.Command {
+	app := &cobra.Command{
+		Use: "skiff",
+		Long: `skiff runs Kubernetes Deployments on Docker and updates them without losing a
 request. The commands are those of kubectl. They act on the instance that "skiff
 up" started or, with --kubeconfig or --context, on any Kubernetes cluster.`,
-		UsageText: examples(
+		Example: examples(
 			"skiff up -d                      start skiff in the background",
 			"skiff apply -f web.yaml          create or update what a manifest describes",
 			"skiff get all                    see it",
 			"skiff set image deployment/web web=web:2",
 			"skiff rollout status deployment/web",
 			"skiff down                       stop it; what was created comes back with \"skiff up\""),
-		Flags:                 globalFlags(),
-		Commands:              commands,
-		Writer:                p.Out,
-		ErrWriter:             p.ErrOut,
-		HideVersion:           true,
-		EnableBashCompletion:  true,
-		ExitErrHandler:        func(*cli.Context, error) {},
-		CustomAppHelpTemplate: fmt.Sprintf(appHelp, listGroups(groups)),
-		HideHelp:              true,
-		HideHelpCommand:       true,
-		Action: func(c *cli.Context) error {
-			if c.Bool("version") {
-				return p.printVersion(newCall(c))
+		SilenceErrors: true, SilenceUsage: true,
+		RunE: func(c *cobra.Command, args []string) error {
+			if version, _ := c.Flags().GetBool("version"); version {
+				return p.printVersion(newCall(c, args))
 			}
-			return cli.ShowAppHelp(c)
+			return c.Help()
 		},
 	}
+	app.SetIn(p.In)
+	app.SetOut(p.Out)
+	app.SetErr(p.ErrOut)
+	app.SetHelpFunc(p.help)
+	app.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return usageError{command: c.CommandPath(), message: err.Error()}
+	})
+	app.Flags().SortFlags = false
+	app.PersistentFlags().SortFlags = false
+	globalFlags(&flags{app.PersistentFlags()})
+	app.Flags().Bool("version", false, "print the version")
+	p.addCommands(app)
+	return app
 }
 
-// group is commands that help lists together.
-type group struct {
-	title    string
-	commands []*cli.Command
+func init() {
+	// A global of the library. Help lists commands in the order of their use.
+	cobra.EnableCommandSorting = false
 }
 
-func (p *program) groups() []group {
-	return []group{
-		{"The instance", []*cli.Command{p.up(), p.down(), p.status(), p.kubeconfig()}},
-		{"Create and change", []*cli.Command{p.create(), p.apply(), p.edit(), p.delete()}},
-		{"Look", []*cli.Command{p.get(), p.describe(), p.logs()}},
-		{"Update", []*cli.Command{p.set(), p.rollout(), p.scale()}},
-		{"More", []*cli.Command{p.version(), p.completion()}},
+// addCommands adds the commands in the groups in which help lists them.
+func (p *program) addCommands(app *cobra.Command) {
+	for _, g := range []struct {
+		title    string
+		commands []*cobra.Command
+	}{
+		{"The instance", []*cobra.Command{p.up(), p.down(), p.status(), p.kubeconfig()}},
+		{"Create and change", []*cobra.Command{p.create(), p.apply(), p.edit(), p.delete()}},
+		{"Look", []*cobra.Command{p.get(), p.describe(), p.logs()}},
+		{"Update", []*cobra.Command{p.set(), p.rollout(), p.scale()}},
+		{"More", []*cobra.Command{p.version(), p.completion()}},
+	} {
+		app.AddGroup(&cobra.Group{ID: g.title, Title: g.title})
+		for _, c := range g.commands {
+			c.GroupID = g.title
+			app.AddCommand(c)
+		}
 	}
 }
 

@@ -6,7 +6,7 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/urfave/cli/v2"
+	"github.com/spf13/cobra"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -17,11 +17,11 @@ import (
 	"k8s.io/kubectl/pkg/polymorphichelpers"
 )
 
-func (p *program) rollout() *cli.Command {
+func (p *program) rollout() *cobra.Command {
 	return spec{
 		name:  "rollout",
 		short: "watch, undo, pause, resume and repeat updates",
-		subs: []*cli.Command{
+		subs: []*cobra.Command{
 			p.rolloutStatus(), p.rolloutHistory(), p.rolloutUndo(),
 			p.rolloutChange("pause", "paused", "hold an update back: changes of the template wait until it is resumed", polymorphichelpers.ObjectPauserFn),
 			p.rolloutChange("resume", "resumed", "let a paused update go on", polymorphichelpers.ObjectResumerFn),
@@ -33,7 +33,7 @@ func (p *program) rollout() *cli.Command {
 const rolloutArgs = "TYPE/NAME… | TYPE NAME | -f FILE"
 
 // rolloutChange is a command that only marks the object; edit does that.
-func (p *program) rolloutChange(name, done, usage string, edit func(runtime.Object) ([]byte, error)) *cli.Command {
+func (p *program) rolloutChange(name, done, usage string, edit func(runtime.Object) ([]byte, error)) *cobra.Command {
 	return spec{
 		name: name, short: usage, args: rolloutArgs,
 		examples: examples("skiff rollout "+name+" deployment/web", "skiff rollout "+name+" -f web.yaml"),
@@ -100,7 +100,7 @@ func onlyRolling(infos []*resource.Info) []*resource.Info {
 	})
 }
 
-func (p *program) rolloutHistory() *cli.Command {
+func (p *program) rolloutHistory() *cobra.Command {
 	return spec{
 		name: "history", short: "list the revisions that an update can be undone to", args: rolloutArgs,
 		examples: examples("skiff rollout history deployment/web", "skiff rollout history deployment/web --revision=2     its Pod template"),
@@ -170,7 +170,7 @@ func (p *program) sayRevisions(c *call, revisions map[int64]runtime.Object, want
 	return nil
 }
 
-func (p *program) rolloutUndo() *cli.Command {
+func (p *program) rolloutUndo() *cobra.Command {
 	return spec{
 		name: "undo", short: "go back to an earlier revision", args: rolloutArgs,
 		examples: examples("skiff rollout undo deployment/web", "skiff rollout undo deployment/web --to-revision=1"),

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/urfave/cli/v2"
+	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -17,7 +17,7 @@ import (
 	"k8s.io/kubectl/pkg/polymorphichelpers"
 )
 
-func (p *program) rolloutStatus() *cli.Command {
+func (p *program) rolloutStatus() *cobra.Command {
 	return spec{
 		name: "status", short: "wait until an update is done, or has failed (exit code 1)", args: rolloutArgs,
 		examples: examples("skiff rollout status deployment/web", "skiff rollout status -f web.yaml --timeout=60s"),

@@ -3,7 +3,7 @@ package main
 import (
 	"time"
 
-	"github.com/urfave/cli/v2"
+	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
@@ -14,7 +14,7 @@ import (
 	kubectlscale "k8s.io/kubectl/pkg/scale"
 )
 
-func (p *program) scale() *cli.Command {
+func (p *program) scale() *cobra.Command {
 	return spec{
 		name:  "scale",
 		short: "set how many replicas a Deployment or ReplicaSet has",

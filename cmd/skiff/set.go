@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/urfave/cli/v2"
+	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
@@ -13,11 +13,11 @@ import (
 	"k8s.io/kubectl/pkg/polymorphichelpers"
 )
 
-func (p *program) set() *cli.Command {
+func (p *program) set() *cobra.Command {
 	return spec{
 		name:  "set",
 		short: "change one thing of an object: its images",
-		subs: []*cli.Command{spec{
+		subs: []*cobra.Command{spec{
 			name:  "image",
 			short: "give containers of a Pod template another image, which starts a rollout",
 			args:  "TYPE/NAME | TYPE NAME | -f FILE  CONTAINER=IMAGE…",

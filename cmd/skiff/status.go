@@ -7,13 +7,13 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/urfave/cli/v2"
+	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 )
 
-func (p *program) status() *cli.Command {
+func (p *program) status() *cobra.Command {
 	return spec{
 		name:     "status",
 		short:    "tell whether skiff runs, where, and what it runs",

@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/urfave/cli/v2"
+	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"skiff/orchestrator"
@@ -27,7 +27,7 @@ const (
 	maxLog     = 16 << 20
 )
 
-func (p *program) up() *cli.Command {
+func (p *program) up() *cobra.Command {
 	return spec{
 		name:  "up",
 		short: "start skiff: the API, the controllers and the proxy",

@@ -3,7 +3,7 @@ package main
 import (
 	"runtime/debug"
 
-	"github.com/urfave/cli/v2"
+	"github.com/spf13/cobra"
 )
 
 // release is set by the linker.
@@ -19,7 +19,7 @@ func releaseName() string {
 	return "dev"
 }
 
-func (p *program) version() *cli.Command {
+func (p *program) version() *cobra.Command {
 	return spec{
 		name:     "version",
 		short:    "print the version of this program and of the Kubernetes API it speaks",
