@@ -13,8 +13,12 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// ErrRunning: another skiff holds the instance's data directory.
-var ErrRunning = errors.New("already running")
+var (
+	// ErrRunning: another skiff holds the instance's data directory.
+	ErrRunning = errors.New("already running")
+	// ErrOtherInstance: the data directory is that of an instance of another name.
+	ErrOtherInstance = errors.New("belongs to another instance")
+)
 
 // Paths are the files of an instance, all below its data directory.
 type Paths struct {
@@ -26,6 +30,7 @@ type Paths struct {
 	Log        string // of a daemon in the background
 	PID        string
 	lock       string
+	owner      string // holds the instance's name
 }
 
 // PathsIn names the files of the instance whose data directory is dir.
@@ -40,10 +45,42 @@ func PathsIn(dir string) Paths {
 		Log:        in("skiff.log"),
 		PID:        in("skiff.pid"),
 		lock:       in("lock"),
+		owner:      in("instance"),
 	}
 }
 
-// acquire takes the instance for this process until release is called.
+// CheckOwner refuses a data directory that is another instance's, whose
+// containers nobody would know of any more.
+func (p Paths) CheckOwner(name string) error {
+	text, err := os.ReadFile(p.owner)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("read whose data directory it is: %w", err)
+	}
+	if owner := strings.TrimSpace(string(text)); owner != "" && owner != name {
+		return fmt.Errorf("data directory %s: %w: it is %q (--name %[3]s)", p.Dir, ErrOtherInstance, owner)
+	}
+	return nil
+}
+
+// claim makes the data directory that of the instance called name, or refuses
+// another's.
+func (p Paths) claim(name string) error {
+	if err := p.CheckOwner(name); err != nil {
+		return err
+	}
+	file, err := os.OpenFile(p.owner, os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("keep instance name: %w", err)
+	}
+	_, err = file.WriteString(name + "\n")
+	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return fmt.Errorf("keep instance name: %w", err)
+	}
+	return nil
+}
+
+// acquire takes the instance for this process until release is called. It
+// writes nothing: a full disk must not keep an instance from being purged.
 func (p Paths) acquire(ctx context.Context) (release func() error, err error) {
 	if err := os.MkdirAll(p.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("create data directory: %w", err)
@@ -59,14 +96,16 @@ func (p Paths) acquire(ctx context.Context) (release func() error, err error) {
 	if !held {
 		return nil, fmt.Errorf("data directory %s: %w", p.Dir, ErrRunning)
 	}
+	return lock.Unlock, nil
+}
+
+// announce notes the number of this process, which has acquired the instance,
+// until withdraw is called.
+func (p Paths) announce() (withdraw func() error, err error) {
 	if err := os.WriteFile(p.PID, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600); err != nil {
-		return nil, errors.Join(err, lock.Unlock())
+		return nil, fmt.Errorf("keep process number: %w", err)
 	}
-	return func() error {
-		// The number goes before the lock does: whoever finds the lock held finds
-		// its holder's number.
-		return errors.Join(os.Remove(p.PID), lock.Unlock())
-	}, nil
+	return func() error { return os.Remove(p.PID) }, nil
 }
 
 // Running gives the process that runs the instance, or 0 where none does. The

@@ -58,9 +58,6 @@ type parts struct {
 
 // assemble makes the parts and puts them together. None of them runs yet.
 func (o *Orchestrator) assemble(ctx context.Context, st *store.Store) (_ *parts, err error) {
-	if err := o.options.claim(ctx, st); err != nil {
-		return nil, err
-	}
 	p := &parts{log: o.options.Log}
 	if p.engine, err = o.engine(ctx, st); err != nil {
 		return nil, err

@@ -22,10 +22,10 @@ func Purge(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	uid, err := o.storedUID(paths.State)
-	if err != nil {
+	if err := paths.CheckOwner(o.Name); err != nil {
 		return errors.Join(err, release())
 	}
+	uid := storedUID(paths.State)
 	engine, err := docker.New(docker.Options{Instance: o.Name, UID: uid, Log: o.Log})
 	if err != nil {
 		return errors.Join(err, release())
@@ -43,21 +43,17 @@ func Purge(ctx context.Context, o Options) (err error) {
 
 // storedUID reads the instance's UID. Where there is none to be read, also
 // because the file is damaged, the instance's name must do.
-func (o Options) storedUID(path string) (uid string, err error) {
+func storedUID(path string) string {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return "", nil
+		return ""
 	}
 	st, err := store.Open(path)
 	if err != nil {
-		return "", nil
+		return ""
 	}
-	defer func() { err = errors.Join(err, st.Close()) }()
-	if _, err := o.checkOwner(st); errors.Is(err, ErrOtherInstance) {
-		return "", err
+	uid, err := st.Meta(metaUID)
+	if errors.Join(err, st.Close()) != nil {
+		return ""
 	}
-	known, err := st.Meta(metaUID)
-	if err != nil {
-		return "", nil
-	}
-	return string(known), nil
+	return string(uid)
 }

@@ -20,6 +20,16 @@ func (o *Orchestrator) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, release()) }()
+	if err := o.paths.claim(o.options.Name); err != nil {
+		return err
+	}
+	// The number goes before the lock does: whoever finds the lock held finds its
+	// holder's number.
+	withdraw, err := o.paths.announce()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, withdraw()) }()
 	st, err := store.Open(o.paths.State)
 	if err != nil {
 		return err

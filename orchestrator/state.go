@@ -12,42 +12,11 @@ import (
 	"skiff/runtime/docker"
 )
 
-// ErrOtherInstance: the data directory is that of an instance of another name.
-var ErrOtherInstance = errors.New("belongs to another instance")
-
 // What the instance remembers besides its objects.
 const (
-	metaName   = "instance-name"
 	metaUID    = "instance-uid"
 	metaSubnet = "subnet"
 )
-
-// claim makes the data directory this instance's, or refuses another's.
-func (o Options) claim(ctx context.Context, st *store.Store) error {
-	owned, err := o.checkOwner(st)
-	if err != nil || owned {
-		return err
-	}
-	if err := st.SetMeta(ctx, metaName, []byte(o.Name)); err != nil {
-		return fmt.Errorf("keep instance name: %w", err)
-	}
-	return nil
-}
-
-// checkOwner refuses a data directory that is another instance's, whose
-// containers nobody would know of any more. owned: it is this one's already.
-func (o Options) checkOwner(st *store.Store) (owned bool, err error) {
-	name, err := st.Meta(metaName)
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return false, nil
-	case err != nil:
-		return false, fmt.Errorf("read instance name: %w", err)
-	case string(name) != o.Name:
-		return false, fmt.Errorf("data directory %s: %w: it is %q", o.DataDir, ErrOtherInstance, name)
-	}
-	return true, nil
-}
 
 // instanceUID tells this instance from another of the same name on the same
 // engine, say one with its data directory elsewhere.

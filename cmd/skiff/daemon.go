@@ -29,8 +29,14 @@ func locate(c *call) (place, error) {
 
 func (p place) kubeconfig() string { return p.paths.Kubeconfig }
 
-// running gives the daemon's process number, 0 if there is none.
-func (p place) running() (int, error) { return p.paths.Running() }
+// running gives the daemon's process number, 0 if there is none. A data
+// directory of an instance of another name is refused.
+func (p place) running() (int, error) {
+	if err := p.paths.CheckOwner(p.name); err != nil {
+		return 0, err
+	}
+	return p.paths.Running()
+}
 
 func (p place) options(listen string, log io.Writer) orchestrator.Options {
 	return orchestrator.Options{

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -30,6 +31,8 @@ func TestUpAndDown(t *testing.T) {
 		t.Errorf("up -d while it runs: %v", r)
 	}
 
+	i.refusesOtherName(t)
+
 	elsewhere := *i
 	elsewhere.dir += "-2"
 	if r := try(t, elsewhere.skiff, "--data-dir", elsewhere.dir, "up", "-d", "--listen", "127.0.0.1:0"); r.code != 1 || !strings.Contains(r.err, "belongs to another instance of skiff on this engine") {
@@ -56,6 +59,25 @@ func TestUpAndDown(t *testing.T) {
 	}
 	i.answers(t, address)
 	i.ownPodsOnly(t, address)
+}
+
+// refusesOtherName: with another instance's name, a command finds out whose data
+// it was pointed to before it does anything.
+func (i *instance) refusesOtherName(t *testing.T) {
+	t.Helper()
+	pid, err := i.paths().Running()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf("error: data directory %s: belongs to another instance: it is %q (--name %[2]s)\n", i.dir, i.name)
+	for _, command := range []string{"down --purge", "down", "status", "kubeconfig", "get pods", "up -d"} {
+		if r := try(t, i.skiff, append([]string{"--name", "wrong"}, strings.Fields(command)...)...); r.code != 1 || r.out != "" || r.err != want {
+			t.Errorf("%s with a wrong name: want %q, got %v", command, want, r)
+		}
+	}
+	if now, err := i.paths().Running(); now != pid || err != nil {
+		t.Errorf("process %d became %d (%v)", pid, now, err)
+	}
 }
 
 // TestForeground ends a daemon as Ctrl-C does.
@@ -178,6 +200,8 @@ func TestCannotStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = listener.Close() })
+	full := newInstance(t)
+	full.fillDisk(t)
 	for _, c := range []struct {
 		i            *instance
 		listen, want string
@@ -185,11 +209,12 @@ func TestCannotStart(t *testing.T) {
 		{damaged, "127.0.0.1:0", "error: open store " + state + ": damaged (invalid database): move the file away to start empty, or put a backup in its place\n"},
 		{lost, "127.0.0.1:0", "error: no container engine answers at unix:///nowhere/docker.sock: start Docker, or set DOCKER_HOST to where it listens: "},
 		{taken, listener.Addr().String(), "error: open the API's address: listen tcp " + listener.Addr().String() + ": bind: address already in use (\"--listen 127.0.0.1:0\" picks a free port)\n"},
+		{full, "127.0.0.1:0", "error: keep process number: write " + full.paths().PID + ": no space left on device\n"},
 	} {
 		if r := try(t, c.i.skiff, "up", "--listen", c.listen); r.code != 1 || r.out != "" || !strings.HasPrefix(r.err, c.want) {
 			t.Errorf("up: want %q, got %v", c.want, r)
 		}
-		want := "error: skiff did not start; its log (" + c.i.paths().Log + ") says:\n" + c.want
+		want := "error: skiff did not start: " + strings.TrimPrefix(c.want, "error: ")
 		if r := try(t, c.i.skiff, "up", "-d", "--listen", c.listen); r.code != 1 || r.out != "" || !strings.HasPrefix(r.err, want) {
 			t.Errorf("up -d: want %q, got %v", want, r)
 		}
@@ -197,4 +222,19 @@ func TestCannotStart(t *testing.T) {
 	if got := read(t, state); got != "not a database" {
 		t.Errorf("the damaged file was replaced: %q", got)
 	}
+}
+
+// fillDisk has every write to the log and to the daemon's first own file fail as
+// on a full disk, the kernel's own error for it.
+func (i *instance) fillDisk(t *testing.T) {
+	t.Helper()
+	err := os.Mkdir(i.dir, 0o700)
+	for _, file := range []string{i.paths().Log, i.paths().PID} {
+		err = errors.Join(err, os.Symlink("/dev/full", file))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	// It can be read without end, and the log is read when the test has ended.
+	t.Cleanup(func() { _ = os.Remove(i.paths().Log) })
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -21,10 +20,12 @@ import (
 const (
 	defaultListen = "127.0.0.1:7443"
 	// readyFD is the descriptor on which a daemon in the background tells the
-	// command that started it where its API is.
+	// command that started it how the start went.
 	readyFD    = 3
 	readyFDEnv = "SKIFF_READY_FD"
+	readyAt    = "ready at "
 	maxLog     = 16 << 20
+	maxReason  = 64 << 10
 )
 
 func (p *program) up() *cobra.Command {
@@ -79,17 +80,25 @@ func upOptions(c *call, at place, log io.Writer) (orchestrator.Options, error) {
 }
 
 func (p *program) upHere(c *call, at place, options orchestrator.Options) error {
+	if os.Getenv(readyFDEnv) != "" {
+		return upInBackground(c, at, options, os.NewFile(readyFD, "ready"))
+	}
 	start := time.Now()
-	err := at.serve(c.ctx, options, func(address string) {
-		if os.Getenv(readyFDEnv) != "" {
-			tell := os.NewFile(readyFD, "ready")
-			defer tell.Close()
-			printf(tell, "%s\n", address)
-			return
-		}
+	return at.serve(c.ctx, options, func(address string) {
 		p.sayReady(at, address, time.Since(start))
 		printf(p.Out, "Ctrl-C stops it.\n")
 	})
+}
+
+// upInBackground tells the command that started it where the API is, or why
+// there is none. That is in the log as well, unless the disk is full.
+func upInBackground(c *call, at place, options orchestrator.Options, tell *os.File) error {
+	defer tell.Close()
+	err := at.serve(c.ctx, options, func(address string) {
+		printf(tell, "%s%s", readyAt, address)
+		_ = tell.Close()
+	})
+	report(tell, err)
 	return err
 }
 
@@ -163,30 +172,35 @@ func openLog(at place) (*os.File, int64, error) {
 	return log, info.Size(), err
 }
 
-var errStart = errors.New("skiff did not start")
+var errCrash = errors.New("skiff ended while it started")
 
+// awaitReady gives the daemon's address once it is ready, or its reason not to
+// be. errCrash: it gave none.
 func awaitReady(ctx context.Context, daemon *exec.Cmd, ready io.Reader) (address string, err error) {
 	said := make(chan string, 1)
 	go func() {
-		line, _ := bufio.NewReader(ready).ReadString('\n')
-		said <- strings.TrimSpace(line)
+		text, _ := io.ReadAll(io.LimitReader(ready, maxReason))
+		said <- strings.TrimSpace(string(text))
 	}()
 	select {
-	case address = <-said:
-		if address == "" {
-			_ = daemon.Wait()
-			return "", errStart
+	case text := <-said:
+		if address, ok := strings.CutPrefix(text, readyAt); ok {
+			return address, nil
 		}
-		return address, nil
+		ended := daemon.Wait()
+		if text == "" {
+			return "", fmt.Errorf("%w: %v", errCrash, ended)
+		}
+		return "", errors.New("skiff did not start: " + strings.TrimPrefix(text, "error: "))
 	case <-ctx.Done():
 		err := daemon.Process.Signal(syscall.SIGTERM)
 		return "", errors.Join(ctx.Err(), err)
 	}
 }
 
-// explainStart adds what the daemon wrote about why it ended.
+// explainStart adds to a crash what the daemon's log says about it.
 func explainStart(err error, log string, begin int64) error {
-	if !errors.Is(err, errStart) {
+	if !errors.Is(err, errCrash) {
 		return err
 	}
 	file, openErr := os.Open(log)
@@ -194,7 +208,7 @@ func explainStart(err error, log string, begin int64) error {
 		return err
 	}
 	defer file.Close()
-	text, readErr := io.ReadAll(io.LimitReader(io.NewSectionReader(file, begin, maxLog), 64<<10))
+	text, readErr := io.ReadAll(io.NewSectionReader(file, begin, maxReason))
 	if readErr != nil || len(text) == 0 {
 		return err
 	}
