@@ -7,7 +7,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"os/signal"
@@ -15,19 +14,29 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/urfave/cli/v2"
+
 	"skiff/examples/load"
 )
 
 func main() {
-	skiff := flag.String("skiff", "bin/skiff", "the skiff binary")
-	mongo := flag.String("mongo-client", "bin/mongo-client", "the database's client")
-	examples := flag.String("examples", "examples", "the folder of the manifests")
-	rate := flag.Int("rate", 500, "requests per second")
-	flag.Parse()
-
+	app := &cli.App{
+		Name:  "demo",
+		Usage: "deploy, upgrade, break and roll back under load, and see that nothing is lost",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "skiff", Value: "bin/skiff", Usage: "the skiff binary"},
+			&cli.StringFlag{Name: "mongo-client", Value: "bin/mongo-client", Usage: "the database's client"},
+			&cli.StringFlag{Name: "examples", Value: "examples", Usage: "the folder of the manifests"},
+			&cli.IntFlag{Name: "rate", Value: 500, Usage: "requests per second"},
+		},
+		HideHelpCommand: true,
+		Action: func(c *cli.Context) error {
+			return run(c.Context, c.String("skiff"), c.String("mongo-client"), c.String("examples"), c.Int("rate"))
+		},
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *skiff, *mongo, *examples, *rate); err != nil {
+	if err := app.RunContext(ctx, os.Args); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
 	}
