@@ -95,7 +95,7 @@ func forbidden(folder, imported string, test bool) string {
 		return "the runtime imports nothing of skiff but itself"
 	case strings.HasPrefix(folder, "orchestrator/") && own == "orchestrator" && !below(folder, "orchestrator/skifftest"):
 		return "arrows point down: a part does not import the whole"
-	case below(folder, "cmd") && !test && own != "orchestrator" && own != "orchestrator/manifest":
+	case below(folder, "cmd") && !test && !slices.Contains([]string{"orchestrator", "orchestrator/manifest", "orchestrator/check"}, own):
 		return "commands are clients of the API"
 	}
 	return ""

@@ -102,6 +102,10 @@ func TestBadInput(t *testing.T) {
 	i := start(t)
 	for _, bad := range badInputs() {
 		file := i.write(t, strings.ReplaceAll(bad.name, " ", "-")+".yaml", bad.text)
+		foretold := strings.Replace(strings.ReplaceAll(bad.want, "FILE", file), ": ", ": refused: ", 1)
+		if r := try(t, i.skiff, "check", file); r.code != 1 || r.err != "" || !strings.Contains("\n"+r.out, "\n"+foretold+"\n") {
+			t.Errorf("%s: skiff check: want %q, got %v", bad.name, foretold, r)
+		}
 		for _, command := range []string{"create", "apply"} {
 			r := try(t, i.skiff, command, "-f", file)
 			want := strings.ReplaceAll(bad.want, "FILE", file)

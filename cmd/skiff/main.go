@@ -88,7 +88,7 @@ func (p *program) addCommands(app *cobra.Command) {
 		commands []*cobra.Command
 	}{
 		{"The instance", []*cobra.Command{p.up(), p.down(), p.status(), p.kubeconfig()}},
-		{"Create and change", []*cobra.Command{p.create(), p.apply(), p.edit(), p.delete()}},
+		{"Create and change", []*cobra.Command{p.check(), p.create(), p.apply(), p.edit(), p.delete()}},
 		{"Look", []*cobra.Command{p.get(), p.describe(), p.logs()}},
 		{"Update", []*cobra.Command{p.set(), p.rollout(), p.scale()}},
 		{"More", []*cobra.Command{p.version(), p.completion()}},

@@ -9,6 +9,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+
+	"skiff/orchestrator/rollout"
 )
 
 // claim gives d's ReplicaSets: it takes in the orphans that d's selector
@@ -22,7 +24,7 @@ func (r *run) claim(ctx context.Context, d *appsv1.Deployment) ([]*appsv1.Replic
 	}
 	var own, orphans []*appsv1.ReplicaSet
 	for _, rs := range sets {
-		matches := selector(d).Matches(labels.Set(rs.Labels))
+		matches := rollout.Selector(d.Spec.Selector).Matches(labels.Set(rs.Labels))
 		switch {
 		case metav1.IsControlledBy(rs, d) && matches:
 			own = append(own, rs)

@@ -2,7 +2,6 @@ package deployment
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 
@@ -14,10 +13,11 @@ import (
 
 	"skiff/orchestrator/rollout"
 	"skiff/orchestrator/rollout/recent"
+	"skiff/orchestrator/work"
 )
 
 // errNameLeaving: the event that tells that it is gone wakes the Deployment.
-var errNameLeaving = errors.New("the one of a deleted deployment is still there")
+var errNameLeaving = fmt.Errorf("the one of a deleted deployment is still there: %w", work.ErrSoon)
 
 // ensureCurrent sees to it that there is a ReplicaSet with d's template, and
 // that it is the newest revision.

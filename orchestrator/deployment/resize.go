@@ -58,7 +58,7 @@ func (r *run) podsRemain(ro *round) (bool, error) {
 	if !rollout.Settled(sets) || slices.ContainsFunc(sets, hasPods) {
 		return true, nil
 	}
-	pods, err := r.pods.Lister().Pods(ro.d.Namespace).List(selector(ro.d))
+	pods, err := r.pods.Lister().Pods(ro.d.Namespace).List(rollout.Selector(ro.d.Spec.Selector))
 	if err != nil {
 		return false, fmt.Errorf("list pods: %w", err)
 	}

@@ -40,7 +40,7 @@ func (r *run) sync(ctx context.Context, key cache.ObjectName) error {
 	if err != nil {
 		return fmt.Errorf("read deployment: %w", err)
 	}
-	if selector(was).Empty() {
+	if rollout.Selector(was.Spec.Selector).Empty() {
 		return nil
 	}
 	sets, err := r.claim(ctx, was)

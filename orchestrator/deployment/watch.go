@@ -1,7 +1,6 @@
 package deployment
 
 import (
-	"errors"
 	"maps"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -12,44 +11,25 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"skiff/orchestrator/rollout"
+	"skiff/orchestrator/work"
 )
 
-// watch makes the queue follow the informers until stop is called.
-func (r *run) watch() (stop func(), synced []cache.DoneChecker, err error) {
-	stop = func() {}
-	follow := func(informer cache.SharedIndexInformer, handler cache.ResourceEventHandlerFuncs) error {
-		events, err := informer.AddEventHandler(handler)
-		if err != nil {
-			return err
-		}
-		synced = append(synced, events.HasSyncedChecker())
-		before := stop
-		stop = func() {
-			before()
-			_ = informer.RemoveEventHandler(events)
-		}
-		return nil
-	}
-	err = errors.Join(
-		follow(r.deployments.Informer(), cache.ResourceEventHandlerFuncs{
-			AddFunc:    func(obj any) { r.enqueue(obj.(*appsv1.Deployment)) },
-			UpdateFunc: func(_, obj any) { r.enqueue(obj.(*appsv1.Deployment)) },
-			DeleteFunc: r.deploymentGone,
-		}),
-		follow(r.sets.Informer(), cache.ResourceEventHandlerFuncs{
-			AddFunc:    func(obj any) { r.setAdded(obj.(*appsv1.ReplicaSet)) },
-			UpdateFunc: func(old, obj any) { r.setChanged(old.(*appsv1.ReplicaSet), obj.(*appsv1.ReplicaSet)) },
-			DeleteFunc: r.setGone,
-		}),
-		follow(r.pods.Informer(), cache.ResourceEventHandlerFuncs{
-			UpdateFunc: func(old, obj any) { r.podChanged(old.(*corev1.Pod), obj.(*corev1.Pod)) },
-			DeleteFunc: r.podGone,
-		}),
-	)
-	if err != nil {
-		stop()
-	}
-	return stop, synced, err
+// follow makes the queue follow the informers.
+func (r *run) follow() {
+	r.queue.Follow(r.deployments.Informer(), cache.ResourceEventHandlerFuncs{
+		AddFunc:    func(obj any) { r.enqueue(obj.(*appsv1.Deployment)) },
+		UpdateFunc: func(_, obj any) { r.enqueue(obj.(*appsv1.Deployment)) },
+		DeleteFunc: r.deploymentGone,
+	})
+	r.queue.Follow(r.sets.Informer(), cache.ResourceEventHandlerFuncs{
+		AddFunc:    func(obj any) { r.setAdded(obj.(*appsv1.ReplicaSet)) },
+		UpdateFunc: func(old, obj any) { r.setChanged(old.(*appsv1.ReplicaSet), obj.(*appsv1.ReplicaSet)) },
+		DeleteFunc: r.setGone,
+	})
+	r.queue.Follow(r.pods.Informer(), cache.ResourceEventHandlerFuncs{
+		UpdateFunc: func(old, obj any) { r.podChanged(old.(*corev1.Pod), obj.(*corev1.Pod)) },
+		DeleteFunc: r.podGone,
+	})
 }
 
 func (r *run) enqueue(d *appsv1.Deployment) {
@@ -57,7 +37,7 @@ func (r *run) enqueue(d *appsv1.Deployment) {
 }
 
 func (r *run) deploymentGone(obj any) {
-	if d, ok := lastState[*appsv1.Deployment](obj); ok {
+	if d, ok := work.LastState[*appsv1.Deployment](obj); ok {
 		r.deploymentWrites.Gone(d.UID)
 	}
 }
@@ -82,7 +62,7 @@ func (r *run) setChanged(old, rs *appsv1.ReplicaSet) {
 }
 
 func (r *run) setGone(obj any) {
-	if rs, ok := lastState[*appsv1.ReplicaSet](obj); ok {
+	if rs, ok := work.LastState[*appsv1.ReplicaSet](obj); ok {
 		r.setWrites.Gone(rs.UID)
 		r.enqueueOwner(rs)
 	}
@@ -95,7 +75,7 @@ func (r *run) podChanged(old, pod *corev1.Pod) {
 }
 
 func (r *run) podGone(obj any) {
-	if pod, ok := lastState[*corev1.Pod](obj); ok {
+	if pod, ok := work.LastState[*corev1.Pod](obj); ok {
 		r.enqueueMatching(pod, waitsForPods)
 	}
 }
@@ -120,7 +100,7 @@ func (r *run) enqueueMatching(obj metav1.Object, concerns func(*appsv1.Deploymen
 		return
 	}
 	for _, d := range deployments {
-		if concerns(d) && selector(d).Matches(labels.Set(obj.GetLabels())) {
+		if concerns(d) && rollout.Selector(d.Spec.Selector).Matches(labels.Set(obj.GetLabels())) {
 			r.enqueue(d)
 		}
 	}
@@ -131,23 +111,3 @@ func isAny(*appsv1.Deployment) bool { return true }
 // waitsForPods: a rolling update goes by what the ReplicaSets report, only
 // Recreate wants to know that the very last Pod is gone.
 func waitsForPods(d *appsv1.Deployment) bool { return !rollout.IsRolling(d) }
-
-// selector matches nothing where the Deployment's own selector is empty or
-// cannot be read: either would claim ReplicaSets that are none of its.
-func selector(d *appsv1.Deployment) labels.Selector {
-	s, err := metav1.LabelSelectorAsSelector(d.Spec.Selector)
-	if err != nil || s.Empty() {
-		return labels.Nothing()
-	}
-	return s
-}
-
-// lastState is the object of a deletion; if its event was missed, the one that
-// the informer last knew.
-func lastState[T any](obj any) (T, bool) {
-	if tombstone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
-		obj = tombstone.Obj
-	}
-	last, ok := obj.(T)
-	return last, ok
-}

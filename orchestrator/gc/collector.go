@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
-	"k8s.io/client-go/util/workqueue"
+
+	"skiff/orchestrator/work"
 )
 
 const (
@@ -30,32 +30,15 @@ func (i item) String() string { return i.kind.Resource + " " + i.name.String() }
 
 type collector struct {
 	*Controller
-	queue workqueue.TypedRateLimitingInterface[item]
+	queue *work.Queue[item]
 }
 
 func (c *Controller) runCollector(ctx context.Context) error {
-	r := &collector{Controller: c, queue: newQueue[item]()}
-	var running sync.WaitGroup
-	defer running.Wait()
-	defer r.queue.ShutDown()
-
-	var synced []cache.DoneChecker
+	r := &collector{Controller: c, queue: work.NewQueue[item](c.log, nil)}
 	for _, k := range c.kinds {
-		registration, err := k.informer.AddEventHandler(r.handler(k))
-		if err != nil {
-			return fmt.Errorf("watch %s: %w", k.Resource, err)
-		}
-		defer func() { _ = k.informer.RemoveEventHandler(registration) }()
-		synced = append(synced, registration.HasSyncedChecker())
+		r.queue.Follow(k.informer, r.handler(k))
 	}
-	if !cache.WaitFor(ctx, "", synced...) {
-		return nil
-	}
-	for range collectorWorkers {
-		running.Go(func() { work(ctx, c.log, r.queue, r.collect) })
-	}
-	<-ctx.Done()
-	return nil
+	return r.queue.Run(ctx, collectorWorkers, r.collect)
 }
 
 // handler turns what happens to the objects of a kind into looks at those that
@@ -210,9 +193,6 @@ func ownerUIDs(obj any) ([]string, error) {
 
 // metaOf is the metadata of an object that a handler was given, nil if unknown.
 func metaOf(obj any) metav1.Object {
-	if tomb, ok := obj.(cache.DeletedFinalStateUnknown); ok {
-		obj = tomb.Obj
-	}
-	m, _ := obj.(metav1.Object)
+	m, _ := work.LastState[metav1.Object](obj)
 	return m
 }

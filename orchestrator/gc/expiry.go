@@ -12,10 +12,10 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
-	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/ptr"
 
 	"skiff/orchestrator/informer"
+	"skiff/orchestrator/work"
 )
 
 const (
@@ -32,7 +32,7 @@ type expiry struct {
 	life     time.Duration
 	max      int
 	informer cache.SharedIndexInformer
-	queue    workqueue.TypedRateLimitingInterface[cache.ObjectName]
+	queue    *work.Queue[cache.ObjectName]
 	count    map[string]int // by namespace; only the informer's handler uses it
 }
 
@@ -44,22 +44,17 @@ func (c *Controller) runExpiry(ctx context.Context, life time.Duration, most int
 		life:       life,
 		max:        most,
 		informer:   informer.New(c.client, &corev1.Event{}, c.client.CoreV1().Events(metav1.NamespaceAll)),
-		queue:      newQueue[cache.ObjectName](),
 		count:      map[string]int{},
 	}
-	var running sync.WaitGroup
-	defer running.Wait()
-	defer r.queue.ShutDown()
 	if err := r.informer.SetTransform(timesOnly); err != nil {
 		return fmt.Errorf("watch events: %w", err)
 	}
-	if _, err := r.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{AddFunc: r.appeared, DeleteFunc: r.went}); err != nil {
-		return fmt.Errorf("watch events: %w", err)
-	}
+	r.queue = work.NewQueue[cache.ObjectName](c.log, nil)
+	r.queue.Follow(r.informer, cache.ResourceEventHandlerFuncs{AddFunc: r.appeared, DeleteFunc: r.went})
+	var running sync.WaitGroup
+	defer running.Wait()
 	running.Go(func() { r.informer.RunWithContext(ctx) })
-	running.Go(func() { work(ctx, c.log, r.queue, r.sync) })
-	<-ctx.Done()
-	return nil
+	return r.queue.Run(ctx, 1, r.sync)
 }
 
 // timesOnly strips an Event of what it says.

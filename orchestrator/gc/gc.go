@@ -8,7 +8,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
@@ -17,15 +16,9 @@ import (
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/metadata/metadatainformer"
 	"k8s.io/client-go/tools/cache"
-	"k8s.io/client-go/util/workqueue"
 
 	"skiff/orchestrator/informer"
 	"skiff/orchestrator/resource"
-)
-
-const (
-	firstRetry = 5 * time.Millisecond
-	lastRetry  = 10 * time.Second
 )
 
 // Options are what a Controller works with.
@@ -94,27 +87,4 @@ func (c *Controller) Run(ctx context.Context) error {
 	group.Go(func() error { return c.runNamespaces(ctx) })
 	group.Go(func() error { return c.runExpiry(ctx, eventLife, maxEvents) })
 	return group.Wait()
-}
-
-// work hands the keys of a queue to sync until the queue is shut down.
-func work[K comparable](ctx context.Context, log *slog.Logger, queue workqueue.TypedRateLimitingInterface[K], sync func(context.Context, K) error) {
-	for {
-		key, quit := queue.Get()
-		if quit {
-			return
-		}
-		err := sync(ctx, key)
-		if err == nil || ctx.Err() != nil {
-			queue.Forget(key)
-		} else {
-			// Conflicts are the usual case: what was decided on has changed.
-			log.Debug("try again", "key", key, "error", err)
-			queue.AddRateLimited(key)
-		}
-		queue.Done(key)
-	}
-}
-
-func newQueue[K comparable]() workqueue.TypedRateLimitingInterface[K] {
-	return workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[K](firstRetry, lastRetry))
 }

@@ -4,71 +4,37 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/tools/cache"
-	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/ptr"
+
+	"skiff/orchestrator/work"
 )
 
 const namespaceWorkers = 2
 
 type namespaces struct {
 	*Controller
-	queue workqueue.TypedRateLimitingInterface[string]
+	queue *work.Queue[string]
 }
 
 // runNamespaces empties namespaces that are being deleted and furnishes the
 // others.
 func (c *Controller) runNamespaces(ctx context.Context) error {
-	r := &namespaces{Controller: c, queue: newQueue[string]()}
-	var running sync.WaitGroup
-	defer running.Wait()
-	defer r.queue.ShutDown()
-
-	informer := c.factory.Namespaces().Informer()
-	registration, err := informer.AddEventHandler(onAny(func(m metav1.Object) { r.queue.Add(m.GetName()) }))
-	if err != nil {
-		return fmt.Errorf("watch namespaces: %w", err)
-	}
-	defer func() { _ = informer.RemoveEventHandler(registration) }()
-	synced := []cache.DoneChecker{registration.HasSyncedChecker()}
+	r := &namespaces{Controller: c, queue: work.NewQueue[string](c.log, nil)}
+	r.queue.Follow(c.factory.Namespaces().Informer(), work.OnAny(func(m metav1.Object) { r.queue.Add(m.GetName()) }))
 	for _, k := range c.kinds {
-		if !k.namespaced {
-			continue
+		if k.namespaced {
+			r.queue.Follow(k.informer, work.OnAny(func(m metav1.Object) { r.contentChanged(k, m) }))
 		}
-		registration, err := k.informer.AddEventHandler(onAny(func(m metav1.Object) { r.contentChanged(k, m) }))
-		if err != nil {
-			return fmt.Errorf("watch %s: %w", k.Resource, err)
-		}
-		defer func() { _ = k.informer.RemoveEventHandler(registration) }()
-		synced = append(synced, registration.HasSyncedChecker())
 	}
 	for _, name := range systemNamespaces {
 		r.queue.Add(name)
 	}
-	if !cache.WaitFor(ctx, "", synced...) {
-		return nil
-	}
-	for range namespaceWorkers {
-		running.Go(func() { work(ctx, c.log, r.queue, r.sync) })
-	}
-	<-ctx.Done()
-	return nil
-}
-
-// onAny calls handle with every object that appears, changes or goes.
-func onAny(handle func(m metav1.Object)) cache.ResourceEventHandlerFuncs {
-	on := func(obj any) {
-		if m := metaOf(obj); m != nil {
-			handle(m)
-		}
-	}
-	return cache.ResourceEventHandlerFuncs{AddFunc: on, UpdateFunc: func(_, obj any) { on(obj) }, DeleteFunc: on}
+	return r.queue.Run(ctx, namespaceWorkers, r.sync)
 }
 
 // contentChanged is told of every object in a namespace. It wakes a namespace

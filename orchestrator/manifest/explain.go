@@ -52,9 +52,19 @@ func (d *Document) cite(path, message string) *Error {
 // Cite appends where it is in the file to a server's warning that begins with a
 // field path, as those about specs do.
 func (d *Document) Cite(warning string) string {
-	path, _, _ := strings.Cut(warning, " ")
-	if at := d.root.locate(strings.TrimSuffix(path, ":")); at != d.root.at {
-		return fmt.Sprintf("%s (%s:%d)", warning, d.File, at.Line)
+	if path, _ := d.SplitPath(warning); path != "" {
+		return fmt.Sprintf("%s (%s:%d)", warning, d.File, d.Line(path))
 	}
 	return warning
+}
+
+// SplitPath takes the field path off the beginning of a server's warning; it is
+// empty where the document has no such field.
+func (d *Document) SplitPath(warning string) (path, rest string) {
+	path, rest, _ = strings.Cut(warning, " ")
+	path = strings.TrimSuffix(path, ":")
+	if d.root.locate(path) == d.root.at {
+		return "", warning
+	}
+	return path, rest
 }

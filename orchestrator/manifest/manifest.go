@@ -77,9 +77,21 @@ type Options struct {
 // where the content is to blame. There are no documents next to an error: what
 // is in several files belongs together, and half of it should not be sent.
 func Load(ctx context.Context, opts Options) ([]*Document, error) {
-	sources, err := expand(opts)
+	docs, errs, err := Read(ctx, opts)
 	if err != nil {
 		return nil, err
+	}
+	if len(errs) > 0 {
+		return nil, errs
+	}
+	return docs, nil
+}
+
+// Read is Load for those who look at the sound documents next to the others.
+func Read(ctx context.Context, opts Options) ([]*Document, Errors, error) {
+	sources, err := expand(opts)
+	if err != nil {
+		return nil, nil, err
 	}
 	var docs []*Document
 	var errs Errors
@@ -87,19 +99,16 @@ func Load(ctx context.Context, opts Options) ([]*Document, error) {
 	for _, s := range sources {
 		data, err := s.read(ctx, opts.Stdin)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if total += len(data); total > maxTotal {
-			return nil, fmt.Errorf("manifests are more than %d MB together", maxTotal>>20)
+			return nil, nil, fmt.Errorf("manifests are more than %d MB together", maxTotal>>20)
 		}
 		found, bad := parse(s.name, data)
 		docs = append(docs, found...)
 		errs = append(errs, bad...)
 	}
-	if len(errs) > 0 {
-		return nil, errs
-	}
-	return docs, nil
+	return docs, errs, nil
 }
 
 // Parse reads and checks the documents in data, which came from file.

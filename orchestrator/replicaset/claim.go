@@ -22,7 +22,7 @@ func (r *run) claim(ctx context.Context, rs *appsv1.ReplicaSet) error {
 	if err != nil {
 		return err
 	}
-	selector := podSelector(rs)
+	selector := rollout.Selector(rs.Spec.Selector)
 	var orphans, strangers []*corev1.Pod
 	for _, pod := range pods {
 		matches := selector.Matches(labels.Set(pod.Labels))

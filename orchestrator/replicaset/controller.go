@@ -4,14 +4,10 @@ package replicaset
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
-	"sync"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	appsinformers "k8s.io/client-go/informers/apps/v1"
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/kubernetes"
@@ -19,11 +15,11 @@ import (
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
-	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 
 	"skiff/orchestrator/informer"
 	"skiff/orchestrator/rollout/recent"
+	"skiff/orchestrator/work"
 )
 
 const (
@@ -33,9 +29,6 @@ const (
 	parallel = 8
 	// burst bounds the Pods created or deleted in one round of one ReplicaSet.
 	burst = 500
-
-	firstRetry = 5 * time.Millisecond
-	lastRetry  = 30 * time.Second
 )
 
 // Controller creates and deletes the Pods of ReplicaSets.
@@ -66,7 +59,7 @@ func New(client kubernetes.Interface, factory *informer.Factory, log *slog.Logge
 // run is what a Controller has while it runs.
 type run struct {
 	*Controller
-	queue     workqueue.TypedRateLimitingInterface[cache.ObjectName]
+	queue     *work.Queue[cache.ObjectName]
 	events    record.EventRecorder
 	setWrites recent.Writes[*appsv1.ReplicaSet]
 	podWrites recent.Writes[*corev1.Pod]
@@ -79,54 +72,9 @@ func (c *Controller) Run(ctx context.Context) error {
 	broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: c.client.CoreV1().Events("")})
 	r := &run{
 		Controller: c,
-		queue: workqueue.NewTypedRateLimitingQueueWithConfig(
-			workqueue.NewTypedItemExponentialFailureRateLimiter[cache.ObjectName](firstRetry, lastRetry),
-			workqueue.TypedRateLimitingQueueConfig[cache.ObjectName]{Name: "replicaset", Clock: c.clock},
-		),
-		events: broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "replicaset-controller"}),
+		queue:      work.NewQueue[cache.ObjectName](c.log, c.clock),
+		events:     broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "replicaset-controller"}),
 	}
-	stopWatching, synced, err := r.watch()
-	if err != nil {
-		return fmt.Errorf("watch replica sets: %w", err)
-	}
-	defer stopWatching()
-
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	defer r.queue.ShutDown()
-	if !cache.WaitFor(ctx, "", synced...) {
-		return nil
-	}
-	for range workers {
-		wg.Go(func() { r.work(ctx) })
-	}
-	<-ctx.Done()
-	return nil
-}
-
-func (r *run) work(ctx context.Context) {
-	for {
-		key, quit := r.queue.Get()
-		if quit {
-			return
-		}
-		r.next(ctx, key)
-	}
-}
-
-func (r *run) next(ctx context.Context, key cache.ObjectName) {
-	defer r.queue.Done(key)
-	err := r.sync(ctx, key)
-	switch {
-	case err == nil:
-		r.queue.Forget(key)
-		return
-	case ctx.Err() != nil:
-		return
-	case apierrors.IsConflict(err):
-		r.log.Debug("try again soon", "replicaset", key.String(), "error", err)
-	default:
-		r.log.Warn("sync replica set", "replicaset", key.String(), "error", err)
-	}
-	r.queue.AddRateLimited(key)
+	r.follow()
+	return r.queue.Run(ctx, workers, r.sync)
 }

@@ -1,7 +1,6 @@
 package replicaset
 
 import (
-	"errors"
 	"maps"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -10,34 +9,23 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/tools/cache"
+
+	"skiff/orchestrator/rollout"
+	"skiff/orchestrator/work"
 )
 
-// watch makes the queue follow the informers until stop is called.
-func (r *run) watch() (stop func(), synced []cache.DoneChecker, err error) {
-	sets, pods := r.sets.Informer(), r.pods.Informer()
-	setEvents, setErr := sets.AddEventHandler(cache.ResourceEventHandlerFuncs{
+// follow makes the queue follow the informers.
+func (r *run) follow() {
+	r.queue.Follow(r.sets.Informer(), cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(obj any) { r.enqueue(obj.(*appsv1.ReplicaSet)) },
 		UpdateFunc: func(_, obj any) { r.enqueue(obj.(*appsv1.ReplicaSet)) },
 		DeleteFunc: r.setGone,
 	})
-	podEvents, podErr := pods.AddEventHandler(cache.ResourceEventHandlerFuncs{
+	r.queue.Follow(r.pods.Informer(), cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(obj any) { r.podAdded(obj.(*corev1.Pod)) },
 		UpdateFunc: func(old, obj any) { r.podChanged(old.(*corev1.Pod), obj.(*corev1.Pod)) },
 		DeleteFunc: r.podGone,
 	})
-	stop = func() {
-		if setErr == nil {
-			_ = sets.RemoveEventHandler(setEvents)
-		}
-		if podErr == nil {
-			_ = pods.RemoveEventHandler(podEvents)
-		}
-	}
-	if err := errors.Join(setErr, podErr); err != nil {
-		stop()
-		return nil, nil, err
-	}
-	return stop, []cache.DoneChecker{setEvents.HasSyncedChecker(), podEvents.HasSyncedChecker()}, nil
 }
 
 func (r *run) enqueue(rs *appsv1.ReplicaSet) {
@@ -45,7 +33,7 @@ func (r *run) enqueue(rs *appsv1.ReplicaSet) {
 }
 
 func (r *run) setGone(obj any) {
-	if rs, ok := lastState[*appsv1.ReplicaSet](obj); ok {
+	if rs, ok := work.LastState[*appsv1.ReplicaSet](obj); ok {
 		r.setWrites.Gone(rs.UID)
 	}
 }
@@ -70,7 +58,7 @@ func (r *run) podChanged(old, pod *corev1.Pod) {
 }
 
 func (r *run) podGone(obj any) {
-	if pod, ok := lastState[*corev1.Pod](obj); ok {
+	if pod, ok := work.LastState[*corev1.Pod](obj); ok {
 		r.podWrites.Gone(pod.UID)
 		r.enqueueOwner(pod)
 	}
@@ -94,28 +82,8 @@ func (r *run) enqueueAdopters(pod *corev1.Pod) {
 		return
 	}
 	for _, rs := range sets {
-		if podSelector(rs).Matches(labels.Set(pod.Labels)) {
+		if rollout.Selector(rs.Spec.Selector).Matches(labels.Set(pod.Labels)) {
 			r.enqueue(rs)
 		}
 	}
-}
-
-// podSelector matches nothing where the ReplicaSet's own selector is empty or
-// cannot be read: either would claim Pods that are none of its.
-func podSelector(rs *appsv1.ReplicaSet) labels.Selector {
-	selector, err := metav1.LabelSelectorAsSelector(rs.Spec.Selector)
-	if err != nil || selector.Empty() {
-		return labels.Nothing()
-	}
-	return selector
-}
-
-// lastState is the object of a deletion; if its event was missed, the one that
-// the informer last knew.
-func lastState[T any](obj any) (T, bool) {
-	if tombstone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
-		obj = tombstone.Obj
-	}
-	last, ok := obj.(T)
-	return last, ok
 }

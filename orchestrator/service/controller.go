@@ -6,10 +6,7 @@ package service
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
-	"sync"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -18,17 +15,12 @@ import (
 	discoveryinformers "k8s.io/client-go/informers/discovery/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
-	"k8s.io/client-go/util/workqueue"
 
 	"skiff/orchestrator/informer"
+	"skiff/orchestrator/work"
 )
 
-const (
-	workerCount = 2
-
-	firstRetry = 5 * time.Millisecond
-	lastRetry  = 10 * time.Second
-)
+const workers = 2
 
 // Controller keeps the endpoints of all Services up to date.
 type Controller struct {
@@ -64,55 +56,15 @@ func New(client kubernetes.Interface, factory *informer.Factory, log *slog.Logge
 // run is what a Controller has while it runs.
 type run struct {
 	*Controller
-	queue workqueue.TypedRateLimitingInterface[cache.ObjectName]
+	queue *work.Queue[cache.ObjectName]
 }
 
 // Run works until ctx ends and returns when nothing of it runs any more.
 func (c *Controller) Run(ctx context.Context) error {
-	r := &run{Controller: c, queue: workqueue.NewTypedRateLimitingQueue(
-		workqueue.NewTypedItemExponentialFailureRateLimiter[cache.ObjectName](firstRetry, lastRetry))}
-	stopWatching, synced, err := r.watch()
-	if err != nil {
-		r.queue.ShutDown()
-		return fmt.Errorf("watch services: %w", err)
-	}
-	defer stopWatching()
-
-	var workers sync.WaitGroup
-	defer workers.Wait()
-	defer r.queue.ShutDown()
+	r := &run{Controller: c, queue: work.NewQueue[cache.ObjectName](c.log, nil)}
+	r.follow()
 	r.queue.Add(apiService)
-	if !cache.WaitFor(ctx, "", synced...) {
-		return nil
-	}
-	for range workerCount {
-		workers.Go(func() {
-			for r.next(ctx) {
-			}
-		})
-	}
-	<-ctx.Done()
-	return nil
-}
-
-func (r *run) next(ctx context.Context) bool {
-	key, quit := r.queue.Get()
-	if quit {
-		return false
-	}
-	defer r.queue.Done(key)
-	err := r.sync(ctx, key)
-	switch {
-	case err == nil || ctx.Err() != nil:
-		r.queue.Forget(key)
-	case apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err):
-		// The informer is behind; what it brings is worked on anew.
-		r.queue.AddRateLimited(key)
-	default:
-		r.log.Warn("update endpoints", "service", key.String(), "error", err)
-		r.queue.AddRateLimited(key)
-	}
-	return true
+	return r.queue.Run(ctx, workers, r.sync)
 }
 
 func (r *run) sync(ctx context.Context, key cache.ObjectName) error {

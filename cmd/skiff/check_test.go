@@ -1,0 +1,69 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"skiff/orchestrator/check"
+)
+
+// checked runs "skiff check", which needs no daemon.
+func checked(t *testing.T, args ...string) (out, errOut string, code int) {
+	t.Helper()
+	var o, e strings.Builder
+	code = run(t.Context(), append([]string{"skiff", "check"}, args...), testProgram(&o, &e).IOStreams)
+	return o.String(), e.String(), code
+}
+
+// TestCheckExamples: what this repository offers is neither refused nor warned
+// about. On a cluster some of it would be different.
+func TestCheckExamples(t *testing.T) {
+	t.Parallel()
+	out, errOut, code := checked(t, "-R", "../../examples", "-o", "json")
+	var findings []check.Finding
+	if err := json.Unmarshal([]byte(out), &findings); code != 0 || errOut != "" || err != nil {
+		t.Fatalf("code %d, %s%v", code, errOut, err)
+	}
+	files := map[string]bool{}
+	for _, f := range findings {
+		files[filepath.Base(f.File)] = true
+		if f.Level != check.Cluster || f.Line == 0 || f.Path == "" {
+			t.Errorf("%v", f)
+		}
+	}
+	for _, file := range []string{"web.yaml", "mongo.yaml", "go-demo-2-db.yml", "go-demo-2-db-svc.yml"} {
+		if !files[file] {
+			t.Errorf("nothing is said about %s", file)
+		}
+	}
+}
+
+func TestCheckTellsAll(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"a.yaml": "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec:\n  prts: []\n",
+		"b.yaml": "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec:\n  type: LoadBalancer\n  ports: [{port: 80}]\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := `DIR/a.yaml:5: refused: spec.prts: unknown field "prts" (did you mean "ports"?)
+DIR/b.yaml:4: warning: spec.selector: is empty, and skiff sends a Service's traffic to the Pods that it selects
+DIR/b.yaml:5: cluster: spec.type: here it listens on the loopback address; a cluster gives it an address that others can reach
+1 refused, 1 warning, 1 different on a cluster
+`
+	if out, errOut, code := checked(t, dir); code != 1 || errOut != "" || strings.ReplaceAll(out, dir, "DIR") != want {
+		t.Errorf("code %d, want:\n%s\ngot:\n%s%s", code, want, out, errOut)
+	}
+	if _, errOut, code := checked(t); code != 1 || !strings.Contains(errOut, "See 'skiff check --help' for usage.") {
+		t.Errorf("without a file: code %d, %s", code, errOut)
+	}
+	if _, errOut, code := checked(t, dir, "-o", "yaml"); code != 1 || !strings.Contains(errOut, `no output format "yaml"`) {
+		t.Errorf("as yaml: code %d, %s", code, errOut)
+	}
+}

@@ -1,0 +1,85 @@
+package check
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"skiff/orchestrator/manifest"
+)
+
+// whole is a Deployment about which there is nothing to say.
+const whole = `apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: web
+spec:
+  replicas: 3
+  selector:
+    matchLabels: {app: web}
+  template:
+    metadata:
+      labels: {app: web}
+    spec:
+      containers:
+      - name: web
+        image: registry.example.com/me/web:1
+        resources: {requests: {cpu: 10m}}
+        readinessProbe: {tcpSocket: {port: 80}}
+        lifecycle: {preStop: {sleep: {seconds: 5}}}
+        ports: [{containerPort: 80}]
+`
+
+func TestManifests(t *testing.T) {
+	t.Parallel()
+	const container = "spec.template.spec.containers[0]"
+	spoil := func(old, by string) string {
+		if !strings.Contains(whole, old) {
+			t.Fatalf("no %q to spoil", old)
+		}
+		return strings.Replace(whole, old, by, 1)
+	}
+	tests := []struct{ name, text, want string }{
+		{"nothing", whole, ""},
+		{"a field of another kind's", spoil("  replicas: 3", "  replica: 3"), `6: refused: spec.replica: unknown field "replica" (did you mean "replicas"?)`},
+		{"a value that is refused", spoil("replicas: 3", "replicas: -3"), "6: refused: spec.replicas: Invalid value: -3: must be greater than or equal to 0"},
+		{"a kind that is not served", "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: db}\n", `2: refused: kind: skiff does not serve kind "StatefulSet" of apps/v1`},
+		{"what is likely a mistake", spoil("[{containerPort: 80}]", "[{containerPort: 80}, {containerPort: 80}]"),
+			"19: warning: " + container + ".ports[1]: duplicate port definition with " + container + ".ports[0]"},
+		{"one replica", spoil("replicas: 3", "replicas: 1"), "6: cluster: spec.replicas: with one replica, a node that is drained or fails is an outage"},
+		{"as many replicas as nobody says", spoil("  replicas: 3\n", ""), "5: cluster: spec.replicas: with one replica, a node that is drained or fails is an outage"},
+		{"Recreate", spoil("  replicas: 3", "  replicas: 3\n  strategy: {type: Recreate}"), "7: cluster: spec.strategy.type: here requests wait during an update; on a cluster they fail"},
+		{"no registry", spoil("registry.example.com/me/web:1", "me/web:1"), "15: cluster: " + container + ".image: it is pulled from docker.io/me/web; an image of your own must be pushed to a registry"},
+		{"the Docker Hub by name", spoil("registry.example.com/me/web:1", "docker.io/me/web:1"), ""},
+		{"latest", spoil("web:1", "web:latest"), "15: cluster: " + container + ".image: what :latest is changes from pull to pull, so that undo may not bring back what ran before; name a version"},
+		{"no tag", spoil("web:1", "web"), "15: cluster: " + container + ".image: what :latest is changes from pull to pull, so that undo may not bring back what ran before; name a version"},
+		{"a digest", spoil("web:1", "web@sha256:"+strings.Repeat("a", 64)), ""},
+		{"no pull", spoil("        ports:", "        imagePullPolicy: Never\n        ports:"), "19: cluster: " + container + ".imagePullPolicy: nodes do not have images of their own"},
+		{"no requests", spoil("        resources: {requests: {cpu: 10m}}\n", ""), "14: cluster: " + container + ": without resources.requests it is placed on any node and the first to be evicted"},
+		{"no probe", spoil("        readinessProbe: {tcpSocket: {port: 80}}\n", ""), "14: cluster: " + container + ": without a readinessProbe requests reach it as soon as it starts"},
+		{"no preStop", spoil("        lifecycle: {preStop: {sleep: {seconds: 5}}}\n", ""), "14: cluster: " + container + ": it gets SIGTERM while requests still arrive, unless it has preStop: {sleep: {seconds: 5}}"},
+		{"a folder of the host", whole + "      volumes: [{name: data, hostPath: {path: /srv}}]\n",
+			"20: cluster: spec.template.spec.volumes[0].hostPath: it is a folder of whichever node the Pod is on; data that is to stay with it needs a PersistentVolumeClaim"},
+		{"a Pod", "apiVersion: v1\nkind: Pod\nmetadata: {generateName: job-}\nspec:\n  containers: [{name: job, image: r.example.com/job:1, resources: {requests: {cpu: 1}}}]\n",
+			"2: cluster: kind: a Pod without a Deployment is not replaced when its node goes"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			docs, err := manifest.Parse("web.yaml", []byte(test.text))
+			var broken manifest.Errors
+			if err != nil && !errors.As(err, &broken) {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, f := range Manifests(docs, broken) {
+				got = append(got, strings.TrimPrefix(f.String(), "web.yaml:"))
+			}
+			if diff := cmp.Diff(test.want, strings.Join(got, "\n")); diff != "" {
+				t.Errorf("findings (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
