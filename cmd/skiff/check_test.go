@@ -19,7 +19,8 @@ func checked(t *testing.T, args ...string) (out, errOut string, code int) {
 }
 
 // TestCheckExamples: what this repository offers is neither refused nor warned
-// about. On a cluster some of it would be different.
+// about, but for the example that shows what has no effect on one node. On a
+// cluster some of it would be different.
 func TestCheckExamples(t *testing.T) {
 	t.Parallel()
 	out, errOut, code := checked(t, "-R", "../../examples", "-o", "json")
@@ -30,6 +31,9 @@ func TestCheckExamples(t *testing.T) {
 	files := map[string]bool{}
 	for _, f := range findings {
 		files[filepath.Base(f.File)] = true
+		if f.Level == check.Warning && filepath.Base(f.File) == "scheduling.yaml" && strings.HasSuffix(f.Message, "there is one node") {
+			continue
+		}
 		if f.Level != check.Cluster || f.Line == 0 || f.Path == "" {
 			t.Errorf("%v", f)
 		}

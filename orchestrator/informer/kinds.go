@@ -31,6 +31,14 @@ func (f *Factory) Nodes() coreinformers.NodeInformer {
 	return of(f, &corev1.Node{}, f.client.CoreV1().Nodes(), corelisters.NewNodeLister)
 }
 
+func (f *Factory) ConfigMaps() coreinformers.ConfigMapInformer {
+	return of(f, &corev1.ConfigMap{}, f.client.CoreV1().ConfigMaps(metav1.NamespaceAll), corelisters.NewConfigMapLister)
+}
+
+func (f *Factory) Secrets() coreinformers.SecretInformer {
+	return of(f, &corev1.Secret{}, f.client.CoreV1().Secrets(metav1.NamespaceAll), corelisters.NewSecretLister)
+}
+
 func (f *Factory) Services() coreinformers.ServiceInformer {
 	return of(f, &corev1.Service{}, f.client.CoreV1().Services(metav1.NamespaceAll), corelisters.NewServiceLister)
 }

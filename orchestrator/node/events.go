@@ -44,6 +44,7 @@ const (
 	reasonImageInspect      = "ImageInspectError"
 	reasonCreateError       = "CreateContainerError"
 	reasonConfigError       = "CreateContainerConfigError"
+	reasonInvalidVariables  = "InvalidEnvironmentVariableNames"
 	reasonStartError        = "StartError"
 	reasonPostStartError    = "PostStartHookError"
 	reasonStatusUnknown     = "ContainerStatusUnknown"

@@ -1,28 +1,6 @@
 package node
 
-import (
-	"strings"
-
-	corev1 "k8s.io/api/core/v1"
-)
-
-// environment is a container's variables in the engine's form, and the values
-// that $(NAME) stands for in its command. A variable may refer to those listed
-// before it; a later one of the same name takes its place.
-func environment(vars []corev1.EnvVar) (env []string, values map[string]string) {
-	values = map[string]string{}
-	var names []string
-	for _, v := range vars {
-		if _, ok := values[v.Name]; !ok {
-			names = append(names, v.Name)
-		}
-		values[v.Name] = expand(v.Value, values)
-	}
-	for _, name := range names {
-		env = append(env, name+"="+values[name])
-	}
-	return env, values
-}
+import "strings"
 
 func expandAll(list []string, values map[string]string) []string {
 	var out []string

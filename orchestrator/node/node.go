@@ -10,7 +10,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/watch"
@@ -133,13 +132,7 @@ func carryTimes(want, have corev1.NodeStatus) corev1.NodeStatus {
 // node describes the engine's machine as a kubelet would.
 func (w *Worker) node(disk int64, now time.Time) *corev1.Node {
 	m := w.Machine
-	capacity := corev1.ResourceList{ // of the machine
-		corev1.ResourceCPU:              *resource.NewQuantity(int64(m.CPUs), resource.DecimalSI),
-		corev1.ResourceMemory:           *resource.NewQuantity(m.Memory, resource.BinarySI),
-		corev1.ResourceEphemeralStorage: *resource.NewQuantity(disk, resource.BinarySI),
-		corev1.ResourcePods:             *resource.NewQuantity(mostPods, resource.DecimalSI),
-	}
-	maps.Copy(capacity, w.Capacity)
+	capacity := w.capacity(disk)
 	addresses := []corev1.NodeAddress{{Type: corev1.NodeHostName, Address: served.NodeName}}
 	if w.HostIP.IsValid() {
 		addresses = append([]corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: w.HostIP.String()}}, addresses...)

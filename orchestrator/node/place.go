@@ -84,7 +84,7 @@ func before(a, b *corev1.Pod) int {
 func (w *Worker) place(ctx context.Context, s *state) {
 	pod := s.pod
 	switch {
-	case s.rejected != nil || over(pod.Status.Phase):
+	case over(pod.Status.Phase):
 	case pod.Spec.NodeName == "":
 		if h := w.places.judge(pod); h != nil {
 			s.hold = h
@@ -94,16 +94,16 @@ func (w *Worker) place(ctx context.Context, s *state) {
 		}
 		w.occupy(ctx, pod)
 	default:
-		s.rejected = w.admit(ctx, pod)
+		s.failure = w.admit(ctx, pod)
 	}
 }
 
 // admit gives a Pod that names the node its place there, or says why not.
-func (w *Worker) admit(ctx context.Context, pod *corev1.Pod) *scheduling.Rejection {
+func (w *Worker) admit(ctx context.Context, pod *corev1.Pod) *failure {
 	if w.places.node != nil {
 		if r := scheduling.Admit(pod, w.places.node, w.places.others(pod)); r != nil {
 			w.events.warn(pod, "", r.Reason, "%s", r.Message)
-			return r
+			return &failure{reason: r.Reason, message: r.Message}
 		}
 	}
 	w.occupy(ctx, pod)
@@ -122,8 +122,8 @@ func (w *Worker) keepPlace(ctx context.Context, p *pod, pod *corev1.Pod) {
 	switch {
 	case q != nil && pod.Spec.NodeName != "": // somebody else has bound it
 		delete(w.places.waiting, pod.UID)
-		r := w.admit(ctx, pod)
-		p.send(func() { p.s.hold, p.s.rejected = nil, r })
+		f := w.admit(ctx, pod)
+		p.send(func() { p.s.hold, p.s.failure = nil, f })
 	case q != nil:
 		q.pod = pod
 		w.reschedule(ctx)

@@ -15,10 +15,3 @@ func heldStatus(s *state, st corev1.PodStatus, now time.Time) corev1.PodStatus {
 	}}, now)
 	return st
 }
-
-// rejectedStatus is that of a Pod that names the node and was not taken.
-func rejectedStatus(s *state, st corev1.PodStatus, now time.Time) corev1.PodStatus {
-	st.Phase, st.Reason, st.Message = corev1.PodFailed, s.rejected.Reason, s.rejected.Message
-	st.Conditions = s.dated([]corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionTrue}}, now)
-	return st
-}

@@ -19,6 +19,7 @@ type pod struct {
 	uid             types.UID
 	log             *slog.Logger
 
+	needs   map[need]bool
 	s       *state
 	inbox   chan func()    // changes to the state
 	tasks   sync.WaitGroup // the work under way
@@ -44,6 +45,7 @@ func newPod(w *shared, s *state) *pod {
 		name:      s.pod.Name,
 		uid:       s.pod.UID,
 		log:       w.Log.With("pod", s.pod.Namespace+"/"+s.pod.Name),
+		needs:     needs(s.pod),
 		s:         s,
 		inbox:     make(chan func()),
 		quiet:     make(chan struct{}),

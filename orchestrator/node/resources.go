@@ -15,9 +15,8 @@ const (
 	quotaPeriod = 100_000
 	minQuota    = 1000
 
-	sandboxOOMScore    = -998
-	guaranteedOOMScore = -997
 	bestEffortOOMScore = 1000
+	burstableOOMScore  = 3 // at least
 )
 
 // limits says what a container may take of a machine with so much memory.
@@ -39,17 +38,9 @@ func limits(pod *corev1.Pod, c *corev1.Container, memory int64) container.Resour
 	return r
 }
 
-// memory is how much the node has.
-func (w *shared) memory() int64 {
-	if set, ok := w.Capacity[corev1.ResourceMemory]; ok {
-		return set.Value()
-	}
-	return w.Machine.Memory
-}
-
 // sandboxLimits are those of the paused container that holds a Pod's network.
 func sandboxLimits() container.Resources {
-	return container.Resources{CPUShares: minShares, OOMScoreAdj: sandboxOOMScore}
+	return container.Resources{CPUShares: minShares}
 }
 
 func shares(milli int64) int64 {
@@ -57,11 +48,13 @@ func shares(milli int64) int64 {
 }
 
 // oomScore makes a container the likelier to be killed where the machine is
-// short of memory, the less of it was promised to it.
+// short of memory, the less of it was promised to it. It is the kubelet's, but
+// for guaranteed containers, whose -997 would have the kernel kill the user's own
+// programs first, and which an engine without all privileges cannot set.
 func oomScore(pod *corev1.Pod, c *corev1.Container, memory int64) int {
 	switch qos.GetPodQOS(pod) {
 	case corev1.PodQOSGuaranteed:
-		return guaranteedOOMScore
+		return 0
 	case corev1.PodQOSBestEffort:
 		return bestEffortOOMScore
 	}
@@ -70,5 +63,5 @@ func oomScore(pod *corev1.Pod, c *corev1.Container, memory int64) int {
 		score -= 1000 * c.Resources.Requests.Memory().Value() / memory
 	}
 	// Between the guaranteed and those without any promise.
-	return int(min(max(score, 1000+guaranteedOOMScore), bestEffortOOMScore-1))
+	return int(min(max(score, burstableOOMScore), bestEffortOOMScore-1))
 }

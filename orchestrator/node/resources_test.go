@@ -38,7 +38,7 @@ func TestLimits(t *testing.T) {
 			want: container.Resources{CPUShares: 2, Memory: 3 << 30, OOMScoreAdj: 750}},
 		{name: "all of the memory", requests: quantities("memory", "8Gi"), want: container.Resources{CPUShares: 2, OOMScoreAdj: 3}},
 		{name: "guaranteed", requests: quantities("cpu", "1", "memory", "1Gi"), limits: quantities("cpu", "1", "memory", "1Gi"),
-			want: container.Resources{CPUShares: 1024, CPUQuota: 100_000, CPUPeriod: 100_000, Memory: 1 << 30, OOMScoreAdj: -997}},
+			want: container.Resources{CPUShares: 1024, CPUQuota: 100_000, CPUPeriod: 100_000, Memory: 1 << 30}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

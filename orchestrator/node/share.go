@@ -45,6 +45,7 @@ func (s *state) name(spec *container.Spec) {
 			spec.Hosts = append(spec.Hosts, name+":"+alias.IP)
 		}
 	}
+	spec.Security.Sysctls = sysctls(s.pod)
 	if s.pod.Spec.HostNetwork {
 		spec.Network.Host = true // and the machine's own name
 		return

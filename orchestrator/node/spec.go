@@ -11,10 +11,9 @@ import (
 )
 
 // containerSpec says in the engine's terms what the next attempt at a container
-// is. Mounts are left to whoever prepares them.
+// is, as far as the Pod's object says it; configure does the rest.
 func containerSpec(s *state, u *unit) container.Spec {
 	c := s.spec(u.name)
-	env, values := environment(c.Env)
 	spec := container.Spec{
 		Pod:        identity(s.pod),
 		Name:       u.name,
@@ -22,9 +21,6 @@ func containerSpec(s *state, u *unit) container.Spec {
 		Hash:       hash(c),
 		ImageID:    u.image.ID,
 		Image:      c.Image,
-		Entrypoint: expandAll(c.Command, values),
-		Cmd:        expandAll(c.Args, values),
-		Env:        env,
 		WorkingDir: c.WorkingDir,
 		TTY:        c.TTY,
 		Stdin:      c.Stdin,

@@ -35,10 +35,15 @@ func (p *pod) start(u *unit) task {
 		return p.startSandbox(u)
 	}
 	pod, c, spec := p.s.pod, p.s.spec(u.name), containerSpec(p.s, u)
-	spec.Resources = limits(pod, c, p.memory())
+	from := p.setup(u)
 	return func(ctx context.Context) (func(), error) {
-		var err error
-		if spec.Mounts, err = p.allMounts(pod, c, spec.Attempt); err != nil {
+		err := p.configure(ctx, from, &spec)
+		if err != nil { // what it waits for has it tried again at once
+			err = delayed{error: err, delay: lookAgain}
+		} else {
+			spec.Mounts, err = p.allMounts(pod, c, spec.Attempt)
+		}
+		if err != nil {
 			p.events.warn(pod, c.Name, reasonFailed, "Error: %v", err)
 			return func() { u.wait = &waiting{reason: reasonConfigError, message: err.Error()} }, err
 		}

@@ -43,30 +43,16 @@ func TestExpand(t *testing.T) {
 	}
 }
 
-func TestEnvironment(t *testing.T) {
-	t.Parallel()
-	env, _ := environment([]corev1.EnvVar{
-		{Name: "HOST", Value: "db"}, {Name: "URL", Value: "tcp://$(HOST):$(PORT)"}, {Name: "PORT", Value: "1"},
-		{Name: "HOST", Value: "$(HOST)2"},
-	})
-	if diff := cmp.Diff([]string{"HOST=db2", "URL=tcp://db:$(PORT)", "PORT=1"}, env); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-}
-
 func TestContainerSpec(t *testing.T) {
 	t.Parallel()
 	s := stateOf(withImage)
 	c := &s.pod.Spec.Containers[0]
-	c.Command, c.Args = []string{"/bin/$(NAME)"}, []string{"--x=$(NAME)"}
-	c.Env = []corev1.EnvVar{{Name: "NAME", Value: "app"}}
 	c.WorkingDir, c.TTY = "/srv", true
 	s.units[0].next = 2
 	got := containerSpec(s, s.units[0])
 	want := container.Spec{
 		Pod: container.Pod{Namespace: "default", Name: "a", UID: "uid-a"}, Name: "web", Attempt: 2, Hash: hash(c),
 		ImageID: "sha256:1", Image: "web:1",
-		Entrypoint: []string{"/bin/app"}, Cmd: []string{"--x=app"}, Env: []string{"NAME=app"},
 		WorkingDir: "/srv", TTY: true, Hostname: "a",
 		Network: container.Network{Address: netip.MustParseAddr("10.9.8.1")},
 	}

@@ -7,7 +7,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"skiff/orchestrator/scheduling"
 	"skiff/runtime/container"
 )
 
@@ -19,20 +18,19 @@ type state struct {
 	halting  bool      // skiff goes down: the containers end, the Pod stays
 	deadline time.Time // end of the grace period of a Pod that is leaving
 
-	hold      *hold                 // why the Pod has no place on the node yet
-	rejected  *scheduling.Rejection // why the node did not take it
-	bound     bool                  // spec.nodeName is set in the API
-	address   netip.Addr            // leased for as long as the Pod exists
-	mounted   bool                  // the volumes are there
-	admitted  bool                  // requests may reach the Pod
-	serving   bool                  // Traffic.Add has returned: the Pod may be called Ready
-	drained   bool                  // Traffic.Drain has returned: no request reaches it again
-	stray     bool                  // a creation was cut short: the engine may have what we do not know
-	swept     bool                  // it was asked for what we do not know
-	removed   bool                  // no container is left
-	unmounted bool                  // no volume is left
-	released  bool                  // the address may be another's
-	deleted   bool                  // the API was told that the Pod is gone
+	hold      *hold      // why the Pod has no place on the node yet
+	bound     bool       // spec.nodeName is set in the API
+	address   netip.Addr // leased for as long as the Pod exists
+	mounted   bool       // the volumes are there
+	admitted  bool       // requests may reach the Pod
+	serving   bool       // Traffic.Add has returned: the Pod may be called Ready
+	drained   bool       // Traffic.Drain has returned: no request reaches it again
+	stray     bool       // a creation was cut short: the engine may have what we do not know
+	swept     bool       // it was asked for what we do not know
+	removed   bool       // no container is left
+	unmounted bool       // no volume is left
+	released  bool       // the address may be another's
+	deleted   bool       // the API was told that the Pod is gone
 
 	failure *failure // the Pod may not go on, however its containers are
 
@@ -104,9 +102,6 @@ func newState(pod *corev1.Pod) *state {
 	}
 	if pod.DeletionTimestamp != nil {
 		s.deadline = pod.DeletionTimestamp.Time
-	}
-	if over(pod.Status.Phase) && len(pod.Status.ContainerStatuses) == 0 {
-		s.rejected = &scheduling.Rejection{Reason: pod.Status.Reason, Message: pod.Status.Message}
 	}
 	s.inits, s.units = unitsOf(&pod.Spec)
 	s.meetEphemerals()
@@ -230,7 +225,7 @@ func (s *state) restarts(u *unit) bool {
 
 // finished says whether the Pod's work is over, one way or the other.
 func (s *state) finished() bool {
-	if s.rejected != nil || s.failure != nil || s.initFailed() {
+	if s.failure != nil || s.initFailed() {
 		return true
 	}
 	for _, u := range s.units {

@@ -37,9 +37,6 @@ func podStatus(s *state, host netip.Addr, now time.Time) corev1.PodStatus {
 		st.PodIP = s.address.String()
 		st.PodIPs = []corev1.PodIP{{IP: st.PodIP}}
 	}
-	if s.rejected != nil {
-		return rejectedStatus(s, st, now)
-	}
 	for _, u := range s.inits {
 		st.InitContainerStatuses = append(st.InitContainerStatuses, initStatus(s, u, now))
 	}
@@ -93,6 +90,8 @@ func containerStatus(s *state, u *unit, now time.Time) corev1.ContainerStatus {
 			cs.Image = u.cur.Image
 		}
 		started = u.running() && u.hooked && u.started
+		cs.AllocatedResources = s.spec(u.name).Resources.Requests
+		cs.Resources = s.spec(u.name).Resources.DeepCopy()
 	}
 	cs.Started = &started
 	cs.Ready = started && u.ready && (s.serving || u.role != regular)

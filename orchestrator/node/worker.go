@@ -64,6 +64,7 @@ type Worker struct {
 
 	updates  chan update
 	nodes    chan *corev1.Node
+	met      chan need
 	ended    chan *pod
 	listed   chan []container.Status
 	shutdown chan chan []*pod
@@ -85,6 +86,9 @@ type update struct {
 
 // New prepares a Worker; Run starts it.
 func New(o Options) *Worker {
+	o.Factory.Services().Informer() // asked for here, since the caller starts them
+	o.Factory.ConfigMaps().Informer()
+	o.Factory.Secrets().Informer()
 	return &Worker{
 		shared: shared{
 			Options:   o,
@@ -97,6 +101,7 @@ func New(o Options) *Worker {
 		nodeInformer: o.Factory.Nodes().Informer(),
 		updates:      make(chan update),
 		nodes:        make(chan *corev1.Node),
+		met:          make(chan need),
 		ended:        make(chan *pod),
 		listed:       make(chan []container.Status),
 		shutdown:     make(chan chan []*pod),
@@ -149,7 +154,8 @@ func (w *Worker) watch(ctx context.Context) (stop func(), err error) {
 	for _, of := range []struct {
 		informer cache.SharedIndexInformer
 		handler  cache.ResourceEventHandler
-	}{{w.informer, w.handler(ctx)}, {w.nodeInformer, w.nodeHandler(ctx)}} {
+	}{{w.informer, w.handler(ctx)}, {w.nodeInformer, w.nodeHandler(ctx)},
+		{w.Factory.ConfigMaps().Informer(), w.needHandler(ctx)}, {w.Factory.Secrets().Informer(), w.needHandler(ctx)}} {
 		registration, err := of.informer.AddEventHandler(of.handler)
 		if err != nil {
 			stop()
@@ -166,6 +172,8 @@ func (w *Worker) loop(ctx context.Context, events <-chan container.Event) {
 		select {
 		case u := <-w.updates:
 			w.update(ctx, u)
+		case n := <-w.met:
+			w.needMet(n)
 		case node := <-w.nodes:
 			w.nodeChanged(ctx, node)
 		case e, ok := <-events:

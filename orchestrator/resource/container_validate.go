@@ -68,6 +68,7 @@ func validateContainer(c *corev1.Container, volumes sets.Set[string], path *fiel
 		corev1.TerminationMessageReadFile, corev1.TerminationMessageFallbackToLogsOnError)...)
 	errs = append(errs, validateContainerPorts(c.Ports, path.Child("ports"))...)
 	errs = append(errs, validateEnv(c.Env, path.Child("env"))...)
+	errs = append(errs, validateEnvFrom(c.EnvFrom, path.Child("envFrom"))...)
 	errs = append(errs, validateVolumeMounts(c.VolumeMounts, volumes, path.Child("volumeMounts"))...)
 	return append(errs, validateOneOf(c.ImagePullPolicy, path.Child("imagePullPolicy"),
 		corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever)...)
@@ -113,38 +114,6 @@ func validateContainerPorts(ports []corev1.ContainerPort, path *field.Path) fiel
 			corev1.ProtocolSCTP, corev1.ProtocolTCP, corev1.ProtocolUDP)...)
 	}
 	return errs
-}
-
-func validateEnv(env []corev1.EnvVar, path *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	for i, v := range env {
-		at := path.Index(i)
-		if v.Name == "" {
-			errs = append(errs, field.Required(at.Child("name"), ""))
-		} else {
-			errs = append(errs, invalid(at.Child("name"), v.Name, validation.IsRelaxedEnvVarName(v.Name))...)
-		}
-		if v.ValueFrom != nil {
-			errs = append(errs, validateEnvSource(v, at.Child("valueFrom"))...)
-		}
-	}
-	return errs
-}
-
-// validateEnvSource checks that a variable has one source. What the sources
-// themselves say is not looked at as long as skiff refuses all of them.
-func validateEnvSource(v corev1.EnvVar, path *field.Path) field.ErrorList {
-	sources := setPointers(v.ValueFrom)
-	switch {
-	case sources == 0:
-		return field.ErrorList{field.Invalid(path, "",
-			"must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`")}
-	case v.Value != "":
-		return field.ErrorList{field.Invalid(path, "", "may not be specified when `value` is not empty")}
-	case sources > 1:
-		return field.ErrorList{field.Invalid(path, "", "may not have more than one field specified at a time")}
-	}
-	return nil
 }
 
 func validateVolumeMounts(mounts []corev1.VolumeMount, volumes sets.Set[string], path *field.Path) field.ErrorList {

@@ -57,7 +57,6 @@ func troubleToleration(taint string) corev1.Toleration {
 // as far as that would look like a wish of its author.
 func asWritten(spec *corev1.PodSpec) *corev1.PodSpec {
 	written := spec.DeepCopy()
-	written.EnableServiceLinks = nil
 	if written.PriorityClassName != "" {
 		written.Priority = nil
 	}

@@ -1,5 +1,7 @@
 package resource
 
+import "maps"
+
 // Why a field has no effect, where several share the reason.
 const (
 	oneNode    = "there is one node"
@@ -12,7 +14,7 @@ const (
 // podFields says for each field of a Pod spec, Pods and templates alike,
 // whether skiff honours it. What has no line is refused. "[]" stands for every
 // element of a list, "[key]" for one entry of a map and "[*]" for its others.
-var podFields = withHandlers(map[string]podField{
+var podFields = withHandlers(withGroups(map[string]podField{
 	"containers":                    {support: mixed},
 	"initContainers":                {support: mixed},
 	"restartPolicy":                 {support: honoured},
@@ -47,9 +49,6 @@ var podFields = withHandlers(map[string]podField{
 	"preemptionPolicy":          {support: ignored, why: noPriority, neutral: []string{"PreemptLowerPriority"}},
 	"dnsPolicy":                 {support: honoured},
 	"dnsConfig":                 {support: honoured},
-	"enableServiceLinks": {
-		support: ignored, why: "the environment variables of Services are not set yet", neutral: []string{"false"},
-	},
 
 	"hostUsers":       {neutral: []string{"true"}},
 	"os":              {support: mixed},
@@ -69,10 +68,6 @@ var podFields = withHandlers(map[string]podField{
 	"containers[].ports[].name":                          {support: honoured},
 	"containers[].ports[].containerPort":                 {support: honoured},
 	"containers[].ports[].protocol":                      {support: honoured},
-	"containers[].env":                                   {support: mixed},
-	"containers[].env[].name":                            {support: honoured},
-	"containers[].env[].value":                           {support: honoured},
-	"containers[].env[].valueFrom":                       {support: mixed},
 	"containers[].resources":                             {support: mixed},
 	"containers[].resources.limits":                      {support: mixed},
 	"containers[].resources.limits[*]":                   {support: refused},
@@ -104,7 +99,15 @@ var podFields = withHandlers(map[string]podField{
 	"volumes[].hostPath":           {support: honoured},
 	"volumes[].emptyDir":           {support: mixed},
 	"volumes[].emptyDir.sizeLimit": {support: ignored, why: "the size of volumes is not limited yet"},
-})
+}, securityFields, environmentFields))
+
+// withGroups adds the lines of groups that have a file of their own.
+func withGroups(table map[string]podField, groups ...map[string]podField) map[string]podField {
+	for _, group := range groups {
+		maps.Copy(table, group)
+	}
+	return table
+}
 
 // withHandlers adds the lines of probes and of lifecycle hooks, which are the
 // same for each of them.

@@ -84,7 +84,6 @@ func TestWarnings(t *testing.T) {
 		}},
 		{template("schedulerName: mine, enableServiceLinks: true"), []string{
 			"spec.template.spec.schedulerName has no effect: there is one node",
-			"spec.template.spec.enableServiceLinks has no effect: the environment variables of Services are not set yet",
 		}},
 		{template("containers: [{name: c, image: nginx, resources: {limits: {cpu: 1, memory: 1Gi, ephemeral-storage: 2Gi}, requests: {ephemeral-storage: 1Gi}}, resizePolicy: [{resourceName: cpu, restartPolicy: NotRequired}]}]"), []string{
 			"spec.template.spec.containers[0].resources.limits[ephemeral-storage] has no effect: the local storage that containers use is not limited",

@@ -41,6 +41,7 @@ func validatePodSpec(spec *corev1.PodSpec, path *field.Path) field.ErrorList {
 		errs = append(errs, field.Invalid(path.Child("activeDeadlineSeconds"), *d, validation.InclusiveRangeError(1, math.MaxInt32)))
 	}
 	errs = append(errs, validateResources(spec, path)...)
+	errs = append(errs, validateSecurity(spec, path)...)
 	return append(errs, refuseUnsupported(spec, path)...)
 }
 

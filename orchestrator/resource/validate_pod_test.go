@@ -104,9 +104,28 @@ func podTests() []refusal {
 		refuse("resourceClaims", "[{name: gpu, resourceClaimName: gpu}]"),
 		refuse("hostnameOverride", "db"),
 		{"spec: {os: {name: windows}}", []string{`spec.os.name: Forbidden: not supported by skiff yet`}},
-		{"spec: {securityContext: {fsGroup: 1, sysctls: [{name: a, value: b}]}}", []string{
-			`spec.securityContext.fsGroup: Forbidden: not supported by skiff yet`,
-			`spec.securityContext.sysctls: Forbidden: not supported by skiff yet`,
+		{"spec: {securityContext: {runAsUser: 1, runAsGroup: 2, runAsNonRoot: true, fsGroup: 1, fsGroupChangePolicy: OnRootMismatch, supplementalGroups: [3], " +
+			"supplementalGroupsPolicy: Merge, seLinuxOptions: {level: s0}, seccompProfile: {type: RuntimeDefault}, appArmorProfile: {type: Unconfined}, " +
+			"sysctls: [{name: net/core/somaxconn, value: a}, {name: kernel.sem, value: b}]}}", nil},
+		{"spec: {securityContext: {runAsUser: -1, fsGroup: 2147483648, supplementalGroups: [-1], fsGroupChangePolicy: Never, " +
+			"sysctls: [{name: vm.swappiness, value: '1'}, {name: Net, value: b}, {name: net.a, value: a}, {name: net/a, value: a}, {value: a}]}}", []string{
+			`spec.securityContext.runAsUser: Invalid value: -1: must be between 0 and 2147483647, inclusive`,
+			`spec.securityContext.fsGroup: Invalid value: 2147483648: must be between 0 and 2147483647, inclusive`,
+			`spec.securityContext.supplementalGroups[0]: Invalid value: -1: must be between 0 and 2147483647, inclusive`,
+			`spec.securityContext.fsGroupChangePolicy: Unsupported value: "Never": supported values: "Always", "OnRootMismatch"`,
+			`spec.securityContext.sysctls[0].name: Forbidden: not supported by skiff: the parameter belongs to the whole machine`,
+			`spec.securityContext.sysctls[1].name: Invalid value: "Net": must have at most 253 characters and match regex ^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$`,
+			`spec.securityContext.sysctls[3].name: Duplicate value: "net/a"`,
+			`spec.securityContext.sysctls[4].name: Required value`,
+		}},
+		{"spec: {securityContext: {supplementalGroupsPolicy: Strict, windowsOptions: {hostProcess: false}, seccompProfile: {type: Localhost}, " +
+			"appArmorProfile: {type: Unconfined, localhostProfile: a}}}", []string{
+			`spec.securityContext.seccompProfile.localhostProfile: Required value: must be set when seccomp type is Localhost`,
+			`spec.securityContext.appArmorProfile.localhostProfile: Invalid value: "a": can only be set when AppArmor type is Localhost`,
+			`spec.securityContext.windowsOptions: Forbidden: not supported by skiff yet`,
+			`spec.securityContext.supplementalGroupsPolicy: Forbidden: not supported by skiff yet`,
+			`spec.securityContext.seccompProfile.type: Forbidden: not supported by skiff yet`,
+			`spec.securityContext.appArmorProfile.localhostProfile: Forbidden: not supported by skiff yet`,
 		}},
 	}
 }

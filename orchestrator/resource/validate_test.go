@@ -163,14 +163,31 @@ func containerTests(c string) []refusal {
 		}},
 		{container("env: [{name: A, value: x, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]"), []string{
 			c + ".env[0].valueFrom: Invalid value: \"\": may not be specified when `value` is not empty",
-			c + `.env[0].valueFrom.fieldRef: Forbidden: not supported by skiff yet`,
 		}},
 		{container("env: [{name: A, valueFrom: {fieldRef: {fieldPath: metadata.name}, secretKeyRef: {name: s, key: k}}}]"), []string{
 			c + ".env[0].valueFrom: Invalid value: \"\": may not have more than one field specified at a time",
-			c + `.env[0].valueFrom.fieldRef: Forbidden: not supported by skiff yet`,
-			c + `.env[0].valueFrom.secretKeyRef: Forbidden: not supported by skiff yet`,
 		}},
-		{container("envFrom: [{configMapRef: {name: c}}]"), []string{c + `.envFrom: Forbidden: not supported by skiff yet`}},
+		{container("envFrom: [{prefix: A_, configMapRef: {name: c}}, {secretRef: {name: s, optional: true}}]"), nil},
+		{container("envFrom: [{prefix: '=', configMapRef: {name: c}}, {}, {secretRef: {}}, {configMapRef: {name: c}, secretRef: {name: s}}]"), []string{
+			c + `.envFrom[0].prefix: Invalid value: "=": a valid environment variable name must consist only of printable ASCII characters other than '='`,
+			c + ".envFrom[1]: Invalid value: \"\": must specify one of: `configMapRef` or `secretRef`",
+			c + `.envFrom[2].secretRef.name: Required value`,
+			c + `.envFrom[3]: Invalid value: "": may not have more than one field specified at a time`,
+		}},
+		{container("env: [{name: A, valueFrom: {fieldRef: {fieldPath: 'metadata.labels[''a/b'']'}}}, {name: B, valueFrom: {resourceFieldRef: {resource: limits.cpu, divisor: 1m}}}, " +
+			"{name: C, valueFrom: {secretKeyRef: {name: s, key: k}}}, {name: D, valueFrom: {configMapKeyRef: {name: s, key: k}}}]"), nil},
+		{container("env: [{name: A, valueFrom: {fieldRef: {fieldPath: spec.containers}}}, {name: B, valueFrom: {fieldRef: {fieldPath: 'metadata.name[''a'']'}}}, " +
+			"{name: C, valueFrom: {resourceFieldRef: {resource: limits.gpu}}}, {name: D, valueFrom: {resourceFieldRef: {resource: limits.cpu, divisor: 1Gi}}}, " +
+			"{name: E, valueFrom: {secretKeyRef: {name: s, key: a b}}}, {name: F, valueFrom: {configMapKeyRef: {}}}, {name: G, valueFrom: {fieldRef: {fieldPath: metadata.labels}}}]"), []string{
+			c + `.env[0].valueFrom.fieldRef.fieldPath: Unsupported value: "spec.containers": supported values: "metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName", "spec.serviceAccountName", "status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs"`,
+			c + `.env[1].valueFrom.fieldRef.fieldPath: Invalid value: "metadata.name": does not support subscript`,
+			c + `.env[2].valueFrom.resourceFieldRef.resource: Unsupported value: "limits.gpu": supported values: "limits.cpu", "limits.ephemeral-storage", "limits.memory", "requests.cpu", "requests.ephemeral-storage", "requests.memory"`,
+			c + `.env[3].valueFrom.resourceFieldRef.divisor: Invalid value: "limits.cpu": only divisor's values 1m and 1 are supported with the cpu resource`,
+			c + `.env[4].valueFrom.secretKeyRef.key: Invalid value: "a b": a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')`,
+			c + `.env[5].valueFrom.configMapKeyRef.name: Required value`,
+			c + `.env[5].valueFrom.configMapKeyRef.key: Required value`,
+			c + `.env[6].valueFrom.fieldRef.fieldPath: Unsupported value: "metadata.labels": supported values: "metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName", "spec.serviceAccountName", "status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs"`,
+		}},
 
 		{container("resources: {}, securityContext: {}"), nil},
 		{container("resources: {limits: {cpu: 1, memory: 1Gi, ephemeral-storage: 1Gi}}"), nil},
@@ -189,9 +206,16 @@ func containerTests(c string) []refusal {
 			c + `.resources.limits[hugepages-2Mi]: Forbidden: not supported by skiff yet`,
 			c + `.resources.requests[hugepages-2Mi]: Forbidden: not supported by skiff yet`,
 		}},
-		{container("securityContext: {runAsUser: 0, privileged: false}"), []string{
-			c + `.securityContext.privileged: Forbidden: not supported by skiff yet`,
-			c + `.securityContext.runAsUser: Forbidden: not supported by skiff yet`,
+		{container("securityContext: {runAsUser: 0, runAsGroup: 0, runAsNonRoot: false, privileged: true, readOnlyRootFilesystem: true, procMount: Default, " +
+			"capabilities: {drop: [all], add: [CAP_NET_ADMIN]}, seLinuxOptions: {type: t}, seccompProfile: {type: Unconfined}, appArmorProfile: {type: RuntimeDefault}}"), nil},
+		{container("securityContext: {runAsUser: -1, procMount: Unmasked, allowPrivilegeEscalation: false, privileged: true, capabilities: {add: [CAP_SYS_ADMIN]}, seccompProfile: {type: Localhost, localhostProfile: a.json}}"), []string{
+			c + `.securityContext.runAsUser: Invalid value: -1: must be between 0 and 2147483647, inclusive`,
+			c + ".securityContext.procMount: Invalid value: \"Unmasked\": `hostUsers` must be false to use `Unmasked`",
+			c + ".securityContext: Invalid value: {\"capabilities\":{\"add\":[\"CAP_SYS_ADMIN\"]},\"privileged\":true,\"runAsUser\":-1,\"allowPrivilegeEscalation\":false,\"procMount\":\"Unmasked\",\"seccompProfile\":{\"type\":\"Localhost\",\"localhostProfile\":\"a.json\"}}: cannot set `allowPrivilegeEscalation` to false and `privileged` to true",
+			c + ".securityContext: Invalid value: {\"capabilities\":{\"add\":[\"CAP_SYS_ADMIN\"]},\"privileged\":true,\"runAsUser\":-1,\"allowPrivilegeEscalation\":false,\"procMount\":\"Unmasked\",\"seccompProfile\":{\"type\":\"Localhost\",\"localhostProfile\":\"a.json\"}}: cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN",
+			c + `.securityContext.procMount: Forbidden: not supported by skiff yet`,
+			c + `.securityContext.seccompProfile.type: Forbidden: not supported by skiff yet`,
+			c + `.securityContext.seccompProfile.localhostProfile: Forbidden: not supported by skiff yet`,
 		}},
 		{container("volumeDevices: [{name: v, devicePath: /dev/x}]"), []string{c + `.volumeDevices: Forbidden: not supported by skiff yet`}},
 		{container("restartPolicy: Never"), []string{c + `.restartPolicy: Forbidden: not supported by skiff yet`}},

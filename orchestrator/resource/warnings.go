@@ -57,6 +57,7 @@ func warnName(name, use string) []string {
 // Pod spec of the object at path.
 func warnPodSpec(meta *metav1.ObjectMeta, spec *corev1.PodSpec, path *field.Path) []string {
 	warnings := warnIgnored(spec, path.Child("spec"))
+	warnings = append(warnings, warnSysctls(spec, path.Child("spec"))...)
 	warnings = append(warnings, warnAnnotations(meta.Annotations, path.Child("metadata", "annotations"))...)
 	containers := path.Child("spec", "containers")
 	warnings = append(warnings, warnPorts(spec.Containers, containers)...)

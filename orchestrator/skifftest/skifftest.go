@@ -43,14 +43,19 @@ const (
 // New starts an orchestrator with a name, a data directory and a port of its
 // own. It is ready when New returns. When the test ends, all of it is removed
 // from the engine; when the test failed, its Pods and events are logged first.
-func New(t testing.TB) *Instance {
+// The options may be changed before it starts.
+func New(t testing.TB, change ...func(*orchestrator.Options)) *Instance {
 	t.Helper()
-	i := Start(t, orchestrator.Options{
+	o := orchestrator.Options{
 		Name:    "test-" + strings.ToLower(rand.Text()[:10]),
 		DataDir: t.TempDir(),
 		Listen:  "127.0.0.1:0",
 		Log:     slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo})),
-	})
+	}
+	for _, c := range change {
+		c(&o)
+	}
+	i := Start(t, o)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 		defer cancel()

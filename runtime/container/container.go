@@ -78,6 +78,7 @@ type Spec struct {
 	Stdin      bool
 	Resources  Resources
 	StdinOnce  bool // standard input ends with its first client
+	Security   Security
 }
 
 // Mount is a bind mount of a path on the engine's machine.

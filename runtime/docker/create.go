@@ -91,6 +91,7 @@ func (e *Engine) translate(spec container.Spec) (*dockercontainer.Config, *docke
 		},
 	}
 	bound(host, spec.Resources)
+	secure(config, host, spec.Security)
 	for _, m := range spec.Mounts {
 		host.Mounts = append(host.Mounts, mount.Mount{
 			Type:        mount.TypeBind,

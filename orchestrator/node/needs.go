@@ -1,0 +1,78 @@
+package node
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/cache"
+)
+
+// need is an object without which a container cannot be configured.
+type need struct {
+	secret          bool // else it is a ConfigMap
+	namespace, name string
+}
+
+// needs are those of a Pod's containers.
+func needs(pod *corev1.Pod) map[need]bool {
+	out := map[need]bool{}
+	add := func(secret bool, name string) { out[need{secret, pod.Namespace, name}] = true }
+	for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
+		for _, from := range c.EnvFrom {
+			if r := from.ConfigMapRef; r != nil {
+				add(false, r.Name)
+			}
+			if r := from.SecretRef; r != nil {
+				add(true, r.Name)
+			}
+		}
+		for _, v := range c.Env {
+			if v.ValueFrom == nil {
+				continue
+			}
+			if r := v.ValueFrom.ConfigMapKeyRef; r != nil {
+				add(false, r.Name)
+			}
+			if r := v.ValueFrom.SecretKeyRef; r != nil {
+				add(true, r.Name)
+			}
+		}
+	}
+	return out
+}
+
+// needHandler hands over which objects have come or changed.
+func (w *Worker) needHandler(ctx context.Context) cache.ResourceEventHandler {
+	send := func(obj any) {
+		m, ok := obj.(metav1.Object)
+		if !ok {
+			return
+		}
+		_, secret := obj.(*corev1.Secret)
+		select {
+		case w.met <- need{secret, m.GetNamespace(), m.GetName()}:
+		case <-ctx.Done():
+		}
+	}
+	return cache.ResourceEventHandlerFuncs{AddFunc: send, UpdateFunc: func(_, obj any) { send(obj) }}
+}
+
+// needMet has the containers tried again at once that may have waited for it.
+func (w *Worker) needMet(n need) {
+	for _, p := range w.pods {
+		if p.needs[n] {
+			p.send(p.reconfigure)
+		}
+	}
+}
+
+func (p *pod) reconfigure() {
+	for _, u := range p.s.all() {
+		if u.wait != nil && u.wait.reason == reasonConfigError {
+			p.s.job(job{opStart, u.name}).retry = time.Time{}
+		}
+	}
+}

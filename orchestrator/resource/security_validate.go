@@ -1,0 +1,164 @@
+package resource
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// validateSecurity checks the security contexts of a Pod and its containers.
+func validateSecurity(spec *corev1.PodSpec, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if sc := spec.SecurityContext; sc != nil {
+		errs = append(errs, validatePodSecurity(sc, path.Child("securityContext"))...)
+	}
+	for i := range spec.InitContainers {
+		errs = append(errs, validateContainerSecurity(spec, &spec.InitContainers[i], path.Child("initContainers").Index(i).Child("securityContext"))...)
+	}
+	for i := range spec.Containers {
+		errs = append(errs, validateContainerSecurity(spec, &spec.Containers[i], path.Child("containers").Index(i).Child("securityContext"))...)
+	}
+	return errs
+}
+
+func validatePodSecurity(sc *corev1.PodSecurityContext, path *field.Path) field.ErrorList {
+	errs := validateIDs(sc.RunAsUser, sc.RunAsGroup, path)
+	if sc.FSGroup != nil {
+		errs = append(errs, invalid(path.Child("fsGroup"), *sc.FSGroup, validation.IsValidGroupID(*sc.FSGroup))...)
+	}
+	for i, group := range sc.SupplementalGroups {
+		errs = append(errs, invalid(path.Child("supplementalGroups").Index(i), group, validation.IsValidGroupID(group))...)
+	}
+	if p := sc.FSGroupChangePolicy; p != nil {
+		errs = append(errs, validateOneOf(*p, path.Child("fsGroupChangePolicy"), corev1.FSGroupChangeAlways, corev1.FSGroupChangeOnRootMismatch)...)
+	}
+	if p := sc.SupplementalGroupsPolicy; p != nil {
+		errs = append(errs, validateOneOf(*p, path.Child("supplementalGroupsPolicy"),
+			corev1.SupplementalGroupsPolicyMerge, corev1.SupplementalGroupsPolicyStrict)...)
+	}
+	errs = append(errs, validateSysctls(sc.Sysctls, path.Child("sysctls"))...)
+	return append(errs, validateProfiles(sc.SeccompProfile, sc.AppArmorProfile, path)...)
+}
+
+func validateContainerSecurity(spec *corev1.PodSpec, c *corev1.Container, path *field.Path) field.ErrorList {
+	sc := c.SecurityContext
+	if sc == nil {
+		return nil
+	}
+	errs := validateIDs(sc.RunAsUser, sc.RunAsGroup, path)
+	if m := sc.ProcMount; m != nil {
+		errs = append(errs, validateOneOf(*m, path.Child("procMount"), corev1.DefaultProcMount, corev1.UnmaskedProcMount)...)
+		if *m == corev1.UnmaskedProcMount && (spec.HostUsers == nil || *spec.HostUsers) {
+			errs = append(errs, field.Invalid(path.Child("procMount"), *m, "`hostUsers` must be false to use `Unmasked`"))
+		}
+	}
+	errs = append(errs, validateProfiles(sc.SeccompProfile, sc.AppArmorProfile, path)...)
+	if sc.AllowPrivilegeEscalation == nil || *sc.AllowPrivilegeEscalation {
+		return errs
+	}
+	if sc.Privileged != nil && *sc.Privileged {
+		errs = append(errs, field.Invalid(path, sc, "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"))
+	}
+	if sc.Capabilities != nil && slices.Contains(sc.Capabilities.Add, "CAP_SYS_ADMIN") {
+		errs = append(errs, field.Invalid(path, sc, "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN"))
+	}
+	return errs
+}
+
+func validateIDs(user, group *int64, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if user != nil {
+		errs = append(errs, invalid(path.Child("runAsUser"), *user, validation.IsValidUserID(*user))...)
+	}
+	if group != nil {
+		errs = append(errs, invalid(path.Child("runAsGroup"), *group, validation.IsValidGroupID(*group))...)
+	}
+	return errs
+}
+
+// validateProfiles checks that exactly the type that needs a profile of the node
+// names one.
+func validateProfiles(seccomp *corev1.SeccompProfile, appArmor *corev1.AppArmorProfile, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if seccomp != nil {
+		errs = append(errs, validateProfile("seccomp", string(seccomp.Type), seccomp.LocalhostProfile, path.Child("seccompProfile"))...)
+	}
+	if appArmor != nil {
+		errs = append(errs, validateProfile("AppArmor", string(appArmor.Type), appArmor.LocalhostProfile, path.Child("appArmorProfile"))...)
+	}
+	return errs
+}
+
+func validateProfile(kind, profile string, local *string, path *field.Path) field.ErrorList {
+	const localhost = "Localhost"
+	errs := validateOneOf(profile, path.Child("type"), localhost, "RuntimeDefault", "Unconfined")
+	switch {
+	case profile == localhost && (local == nil || *local == ""):
+		errs = append(errs, field.Required(path.Child("localhostProfile"), "must be set when "+kind+" type is Localhost"))
+	case profile != localhost && local != nil:
+		errs = append(errs, field.Invalid(path.Child("localhostProfile"), *local, "can only be set when "+kind+" type is Localhost"))
+	}
+	return errs
+}
+
+// sysctlName is a name with dots or slashes between its parts.
+var sysctlName = regexp.MustCompile(`^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$`)
+
+func validateSysctls(sysctls []corev1.Sysctl, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	seen := map[string]bool{}
+	for i, s := range sysctls {
+		at, name := path.Index(i).Child("name"), dotted(s.Name)
+		switch {
+		case s.Name == "":
+			errs = append(errs, field.Required(at, ""))
+		case len(s.Name) > 253 || !sysctlName.MatchString(s.Name):
+			errs = append(errs, field.Invalid(at, s.Name, "must have at most 253 characters and match regex "+sysctlName.String()))
+		case seen[name]:
+			errs = append(errs, field.Duplicate(at, s.Name))
+		case !namespaced(name):
+			errs = append(errs, field.Forbidden(at, "not supported by skiff: the parameter belongs to the whole machine"))
+		}
+		seen[name] = true
+	}
+	return errs
+}
+
+func dotted(sysctl string) string { return strings.ReplaceAll(sysctl, "/", ".") }
+
+// namespaced says whether each Pod has its own value of a kernel parameter.
+func namespaced(name string) bool {
+	for _, prefix := range []string{"net.", "kernel.shm", "kernel.msg", "fs.mqueue."} {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return name == "kernel.sem"
+}
+
+// safeSysctls are those that every kubelet allows.
+var safeSysctls = []string{
+	"kernel.shm_rmid_forced", "net.ipv4.ip_local_port_range", "net.ipv4.tcp_syncookies", "net.ipv4.ping_group_range",
+	"net.ipv4.ip_unprivileged_port_start", "net.ipv4.ip_local_reserved_ports", "net.ipv4.tcp_keepalive_time",
+	"net.ipv4.tcp_fin_timeout", "net.ipv4.tcp_keepalive_intvl", "net.ipv4.tcp_keepalive_probes",
+	"net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem",
+}
+
+// warnSysctls names what a cluster allows only where its nodes are told so.
+func warnSysctls(spec *corev1.PodSpec, path *field.Path) []string {
+	if spec.SecurityContext == nil {
+		return nil
+	}
+	var warnings []string
+	for i, s := range spec.SecurityContext.Sysctls {
+		if !slices.Contains(safeSysctls, dotted(s.Name)) {
+			warnings = append(warnings, path.Child("securityContext", "sysctls").Index(i).String()+
+				": a cluster's nodes refuse "+s.Name+" unless they are told to allow it (--allowed-unsafe-sysctls)")
+		}
+	}
+	return warnings
+}
