@@ -10,7 +10,7 @@ GO_BUILD := CGO_ENABLED=0 go build -trimpath
 # How long one package's tests may take: the zero-loss tests roll out many times.
 TIMEOUT  ?= 30m
 
-.PHONY: build test lint bench demo docker images kubectl clean
+.PHONY: build test lint bench bench-proxy fuzz demo docker images kubectl clean
 
 build: ## bin/skiff, one static binary
 	$(GO_BUILD) -ldflags '$(LDFLAGS)' -gcflags '$(GCFLAGS)' -o bin/skiff ./cmd/skiff
@@ -28,6 +28,17 @@ lint: ## gofmt, go vet and staticcheck
 
 bench: docker build images ## the figures that the README gives, measured here
 	go test -run '^$$' -bench . -benchtime 5x -timeout $(TIMEOUT) ./cmd/skiff ./runtime/docker ./orchestrator
+
+bench-proxy: ## the data path beside nginx and HAProxy
+	@.ci/rivals
+	$(GO_BUILD) -o bin/proxybench ./examples/proxybench
+	PATH="$$PATH:/usr/sbin" bin/proxybench
+
+# How long each fuzz target runs.
+FUZZTIME ?= 1m
+
+fuzz: ## every fuzz target for a while; what they find is kept in testdata
+	@.ci/fuzz $(FUZZTIME)
 
 demo: docker build images ## deploy, upgrade, break and roll back under load
 	$(GO_BUILD) -o bin/demo ./examples/demo

@@ -68,9 +68,9 @@ type client struct {
 }
 
 func clientOf(l *listener, conn net.Conn) *client {
-	c := &client{wire: newWire(conn), listener: l, address: conn.RemoteAddr().String()}
-	if host, _, err := net.SplitHostPort(c.address); err == nil {
-		c.address = host
+	c := &client{wire: newWire(conn), listener: l}
+	if tcp, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
+		c.address = tcp.IP.String()
 	}
 	c.ctx, c.leave = context.WithCancelCause(l.base)
 	c.trip.client = c

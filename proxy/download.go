@@ -20,7 +20,7 @@ func (t *trip) answer(conn *backConn, n int) (reusable bool, err error) {
 	res := &t.out.res
 	for interim := 0; ; interim++ {
 		if err := d.head(res); err != nil {
-			return false, err
+			return false, blameBackEnd(err)
 		}
 		t.out.in = d.buf
 		switch {
@@ -37,6 +37,15 @@ func (t *trip) answer(conn *backConn, n int) (reusable bool, err error) {
 
 func statusError(res *http1.Response) error {
 	return fmt.Errorf("answer with status \"%03d %s\"", res.Status, res.Reason)
+}
+
+// blameBackEnd keeps a malformed answer from looking like a malformed request.
+func blameBackEnd(err error) error {
+	var refusal *http1.Refusal
+	if errors.As(err, &refusal) {
+		return errors.New("malformed answer: " + refusal.Reason)
+	}
+	return err
 }
 
 // interim passes a 1xx answer on to a client that knows of such.
@@ -78,19 +87,21 @@ func (t *trip) final(d *download) (reusable bool, err error) {
 	default:
 		err = t.pass(d, how)
 	}
+	err = blameBackEnd(err)
 	return err == nil && !res.Close && d.over && d.r == d.w && (d.coded || d.left >= 0), err
 }
 
-// pass sends the answer: all of a small one in one write, and of others each
-// part as soon as it has come.
+// pass sends the answer: a small one of known length in one write, and of others
+// each part as soon as it has come.
 func (t *trip) pass(d *download, how framing) error {
+	whole := how == byLength && d.left <= int64(cap(t.out.out)-len(t.out.out)-minRead)
 	for out := t.out.out; ; out = out[:0] {
 		for cap(out)-len(out) >= minRead {
 			at := len(out)
 			if how == byChunks {
 				at += chunkHeadBytes
 			}
-			n, err := d.read(out[at:cap(out)-chunkTailBytes], len(out) == 0)
+			n, err := d.read(out[at:cap(out)-chunkTailBytes], len(out) == 0 || whole)
 			waited := len(out) == 0
 			out = out[:at+n]
 			if how == byChunks {
