@@ -24,6 +24,10 @@ type Options struct {
 	Version string // of skiff, as the API reports it
 	Log     *slog.Logger
 
+	// GatewayProgram is the path of a skiff program that runs alone in a
+	// container of the engine: static, for Linux. Empty: this program is one.
+	GatewayProgram string
+
 	// What Pods may request together; zero: as much as the machine has.
 	CPUs, Memory apiresource.Quantity
 }

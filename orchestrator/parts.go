@@ -32,6 +32,7 @@ import (
 	"skiff/orchestrator/store"
 	"skiff/orchestrator/traffic"
 	"skiff/proxy"
+	"skiff/proxy/switchboard"
 	"skiff/runtime/container"
 	"skiff/runtime/docker"
 )
@@ -48,6 +49,8 @@ type parts struct {
 	events      record.EventBroadcaster // the director's
 	factory     *informer.Factory
 	proxy       *proxy.Proxy
+	board       *switchboard.Board
+	inside      *inside
 	director    *traffic.Director
 	worker      *node.Worker
 	deployments *deployment.Controller
@@ -89,10 +92,14 @@ func (o *Orchestrator) assemble(ctx context.Context, st *store.Store) (_ *parts,
 		}
 	}()
 	address := p.listener.Addr().(*net.TCPAddr)
-	if p.pki, err = apiserver.LoadPKI(o.paths.PKI, address.IP, time.Now()); err != nil {
+	addresses := allocation.Ranges{ClusterIPs: ranges.Services}
+	at := []net.IP{address.IP, addresses.APIServiceIP().AsSlice()}
+	if p.pki, err = apiserver.LoadPKI(o.paths.PKI, at, time.Now()); err != nil {
 		return nil, err
 	}
-	addresses := allocation.Ranges{ClusterIPs: ranges.Services}
+	if p.inside, err = o.inside(p.engine, ranges, address); err != nil {
+		return nil, err
+	}
 	kinds := resource.All(resource.Options{Services: addresses})
 	p.server = apiserver.New(apiserver.Options{
 		Store:     st,
@@ -112,11 +119,15 @@ func (o *Orchestrator) assemble(ctx context.Context, st *store.Store) (_ *parts,
 	}
 	p.factory = informer.NewFactory(client)
 	p.proxy = proxy.New(proxy.Options{Dial: p.engine.DialContext, Log: p.log})
+	p.board = switchboard.New(p.proxy, p.log)
 	p.events = record.NewBroadcaster(record.WithContext(ctx))
 	p.events.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: client.CoreV1().Events("")})
-	p.director = traffic.New(p.factory, client, p.proxy, p.events.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "skiff-proxy"}), p.log)
+	p.director = traffic.New(traffic.Options{
+		Client: client, Factory: p.factory, Host: p.board, Inside: p.inside,
+		Recorder: p.events.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "skiff-proxy"}), Log: p.log,
+	})
 	p.worker = node.New(node.Options{
-		Client: client, Factory: p.factory, Engine: p.engine, Traffic: p.director,
+		Client: client, Factory: p.factory, Engine: namedEngine{p.engine, p.inside.Up()}, Traffic: p.director,
 		Addresses: ranges.Pods, HostIP: gateway, Machine: machine, Capacity: o.options.capacity(),
 		Version: o.options.Version, DataDir: o.paths.Dir, Log: p.log,
 	})

@@ -69,7 +69,7 @@ func (o *Orchestrator) work(ctx context.Context, p *parts) error {
 	defer p.events.Shutdown()
 	group, ctx := errgroup.WithContext(ctx)
 	for _, run := range []func(context.Context) error{
-		p.serve, p.proxy.Run, p.director.Run, p.worker.Run,
+		p.serve, p.proxy.Run, p.board.Run, p.inside.Run, p.director.Run, p.worker.Run,
 		p.deployments.Run, p.replicaSets.Run, p.services.Run, p.garbage.Run,
 	} {
 		group.Go(func() error { return run(ctx) })
@@ -106,12 +106,20 @@ func (o *Orchestrator) becomeReady(ctx context.Context, p *parts) error {
 		return err
 	}
 	o.mu.Lock()
-	o.address, o.stopPods = address, p.worker.Shutdown
+	o.address, o.stopPods = address, p.stopPods
 	o.mu.Unlock()
 	p.ready.Store(true)
 	close(o.ready)
 	o.options.Log.Info("ready", "api", address)
 	return nil
+}
+
+// stopPods stops the containers, those first that others reach by the gateway.
+func (p *parts) stopPods(ctx context.Context) error {
+	if err := p.worker.Shutdown(ctx); err != nil {
+		return err
+	}
+	return p.inside.Shutdown(ctx)
 }
 
 // contextName is what the instance is called in a kubeconfig.

@@ -64,11 +64,17 @@ func TestZeroLossTCP(t *testing.T) {
 // updateUnder deploys d, has clients use it on a port of the given kind and
 // updates it meanwhile.
 func updateUnder(t *testing.T, d *appsv1.Deployment, kind string, start func(context.Context, *clients, string)) {
+	t.Helper()
 	i := skifftest.New(t)
 	i.Deploy(t, d)
 	address := i.Expose(t, nodePort("web", kind))
-	waitAnswer(t, address)
+	rollUnder(t, i, address, start)
+}
 
+// rollUnder updates the Deployment web ten times, and takes the last update
+// back, while clients use an address of its Service.
+func rollUnder(t *testing.T, i *skifftest.Instance, address string, start func(context.Context, *clients, string)) {
+	waitAnswer(t, address)
 	ctx, cancel := context.WithCancel(t.Context())
 	c := &clients{cancel: cancel, versions: map[string]int{}, changed: make(chan struct{}), loads: map[string]*load.Result{}}
 	t.Cleanup(func() { cancel(); c.wg.Wait() })

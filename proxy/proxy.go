@@ -22,19 +22,15 @@ type Mode int
 const (
 	TCP  Mode = iota // balanced per connection
 	HTTP             // balanced per request
+	UDP              // balanced per client
 )
 
-func (m Mode) String() string {
-	if m == HTTP {
-		return "HTTP"
-	}
-	return "TCP"
-}
+func (m Mode) String() string { return [...]string{"TCP", "HTTP", "UDP"}[m] }
 
 // Listener says what is served at an address.
 type Listener struct {
 	Name    string // for the log
-	Address string // ip:port
+	Address string // ip:port; for UDP with UDPSuffix
 	Mode    Mode
 	Pool    *pool.Pool
 	H2C     bool // the back ends speak HTTP/2 without TLS, whatever the client speaks
@@ -65,7 +61,8 @@ type Proxy struct {
 
 	mu     sync.Mutex           // guards all below
 	open   map[string]*listener // by address
-	serve  func(*listener)      // nil before Run
+	relays map[string]*relay    // those of UDP
+	serve  func(server)         // nil before Run
 	closed bool
 }
 
@@ -80,7 +77,12 @@ func New(o Options) *Proxy {
 	if o.Linger == 0 {
 		o.Linger = 5 * time.Second
 	}
-	return &Proxy{options: o, open: map[string]*listener{}}
+	return &Proxy{options: o, open: map[string]*listener{}, relays: map[string]*relay{}}
+}
+
+// server is an open address.
+type server interface {
+	run(base context.Context) // until it is closed and nothing goes on there
 }
 
 // NewPool makes a pool for listeners of this proxy. Whoever asks for it closes it.
@@ -98,6 +100,9 @@ func (p *Proxy) Listen(what Listener) error {
 	if p.closed {
 		return ErrClosed
 	}
+	if what.Mode == UDP {
+		return p.listenUDP(what)
+	}
 	if l := p.open[what.Address]; l != nil {
 		l.serves.Store(&what)
 		return nil
@@ -114,15 +119,36 @@ func (p *Proxy) Listen(what Listener) error {
 	return nil
 }
 
+func (p *Proxy) listenUDP(what Listener) error {
+	if r := p.relays[what.Address]; r != nil {
+		r.serves.Store(&what)
+		return nil
+	}
+	r, err := newRelay(p, what)
+	if err != nil {
+		return err
+	}
+	p.relays[what.Address] = r
+	if p.serve != nil {
+		p.serve(r)
+	}
+	return nil
+}
+
 // Close stops accepting at an address. Established connections go on until
 // they end or their back ends are drained; idle HTTP connections are closed.
 func (p *Proxy) Close(address string) {
 	p.mu.Lock()
 	l := p.open[address]
+	r := p.relays[address]
 	delete(p.open, address)
+	delete(p.relays, address)
 	p.mu.Unlock()
 	if l != nil {
 		l.inner.Close()
+	}
+	if r != nil {
+		r.conn.Close()
 	}
 }
 
@@ -137,9 +163,12 @@ func (p *Proxy) Run(ctx context.Context) error {
 		p.mu.Unlock()
 		return errors.New("run proxy: it runs or ran already")
 	}
-	p.serve = func(l *listener) { p.serving.Go(func() { l.run(base) }) }
+	p.serve = func(s server) { p.serving.Go(func() { s.run(base) }) }
 	for _, l := range p.open {
 		p.serve(l)
+	}
+	for _, r := range p.relays {
+		p.serve(r)
 	}
 	p.mu.Unlock()
 
@@ -150,7 +179,11 @@ func (p *Proxy) Run(ctx context.Context) error {
 	for _, l := range p.open {
 		l.inner.Close()
 	}
+	for _, r := range p.relays {
+		r.conn.Close()
+	}
 	clear(p.open)
+	clear(p.relays)
 	p.mu.Unlock()
 	timer := time.AfterFunc(p.options.Linger, func() { cut(errShutdown) })
 	defer timer.Stop()

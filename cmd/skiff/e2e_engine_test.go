@@ -49,7 +49,7 @@ func (i *instance) onEngine(t testing.TB) []string {
 		docker(t, "volume", "ls", "--filter", label, "--format", "volume/{{.Name}}"))
 }
 
-// engineContainer is a container of the instance, as the engine has it.
+// engineContainer is a container of a Pod of the instance, as the engine has it.
 type engineContainer struct {
 	ID, State, Pod, UID, Container string
 }
@@ -57,10 +57,13 @@ type engineContainer struct {
 func (i *instance) containers(t testing.TB) []engineContainer {
 	t.Helper()
 	out := docker(t, "ps", "-a", "--no-trunc", "--filter", "label=skiff.instance="+i.name, "--format",
-		`{{.ID}} {{.State}} {{.Label "io.kubernetes.pod.name"}} {{.Label "io.kubernetes.pod.uid"}} {{.Label "io.kubernetes.container.name"}}`)
+		`{{if .Label "skiff.gateway"}}gateway {{end}}{{.ID}} {{.State}} {{.Label "io.kubernetes.pod.name"}} {{.Label "io.kubernetes.pod.uid"}} {{.Label "io.kubernetes.container.name"}}`)
 	var all []engineContainer
 	for line := range strings.Lines(out) {
 		f := strings.Fields(line)
+		if strings.HasPrefix(line, "gateway ") {
+			continue
+		}
 		if len(f) != 5 {
 			t.Fatalf("a container whose Pod cannot be told from its labels: %q", line)
 		}

@@ -45,7 +45,7 @@ func newInstance(t *testing.T) *instance {
 		dir:  filepath.Join(home, "data"),
 		work: filepath.Join(home, "work"),
 	}
-	i.env = environment(home, i)
+	i.env = append(environment(home, i), "SKIFF_GATEWAY_PROGRAM="+skifftest.GatewayProgram(t))
 	mongo, err := filepath.Abs("../../examples/mongo")
 	if err := errors.Join(err, os.Mkdir(i.work, 0o755), os.Symlink(mongo, filepath.Join(i.work, "deploy"))); err != nil {
 		t.Fatal(err)

@@ -19,6 +19,11 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	if isGateway(os.Args) {
+		code := runGateway(ctx, os.Stderr)
+		stop()
+		os.Exit(code)
+	}
 	streams := genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr}
 	code := run(ctx, os.Args, streams)
 	stop()

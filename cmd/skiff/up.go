@@ -43,6 +43,7 @@ again with the next "skiff up".`,
 			f.String("listen", "", defaultListen, "loopback `ADDRESS` of the API; port 0 takes a free one")
 			f.String("cpus", "", "", "processors that Pods may request together, as a `QUANTITY` such as 4 or 1500m (default: those of the engine's machine)")
 			f.String("memory", "", "", "memory that Pods may request together, as a `QUANTITY` such as 8Gi (default: that of the engine's machine)")
+			f.String("gateway-program", "", os.Getenv("SKIFF_GATEWAY_PROGRAM"), "`FILE` of a static skiff for Linux, which runs in a container ($SKIFF_GATEWAY_PROGRAM), else this program")
 		},
 		run: func(c *call) error {
 			at, err := locate(c)
@@ -65,6 +66,7 @@ again with the next "skiff up".`,
 // mistake is told where it was made.
 func upOptions(c *call, at place, log io.Writer) (orchestrator.Options, error) {
 	o := at.options(c.String("listen"), log)
+	o.GatewayProgram = c.String("gateway-program")
 	for flag, to := range map[string]*resource.Quantity{"cpus": &o.CPUs, "memory": &o.Memory} {
 		text := c.String(flag)
 		if text == "" {
@@ -136,7 +138,8 @@ func (p *program) upDetached(c *call, at place) error {
 		return fmt.Errorf("start skiff: %w", err)
 	}
 	daemon := exec.Command(self, "--name="+at.name, "--data-dir="+at.dir, "up",
-		"--listen="+c.String("listen"), "--cpus="+c.String("cpus"), "--memory="+c.String("memory"))
+		"--listen="+c.String("listen"), "--cpus="+c.String("cpus"), "--memory="+c.String("memory"),
+		"--gateway-program="+c.String("gateway-program"))
 	daemon.Env = append(os.Environ(), fmt.Sprintf("%s=%d", readyFDEnv, readyFD))
 	daemon.Dir = at.dir
 	daemon.Stdout, daemon.Stderr = log, log

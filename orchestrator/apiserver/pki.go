@@ -16,6 +16,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -39,10 +40,10 @@ type keyPair struct {
 	certPEM, keyPEM []byte
 }
 
-// LoadPKI reads the certificates in dir, for an API that listens on host. It
-// makes those that are not there, are about to expire or are for another host;
-// with a new authority all are made anew.
-func LoadPKI(dir string, host net.IP, now time.Time) (*PKI, error) {
+// LoadPKI reads the certificates in dir, for an API that is reached at these
+// addresses and by its names in the cluster. It makes those that are not there,
+// are about to expire or are for others; with a new authority all are made anew.
+func LoadPKI(dir string, at []net.IP, now time.Time) (*PKI, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make certificate directory: %w", err)
 	}
@@ -51,7 +52,7 @@ func LoadPKI(dir string, host net.IP, now time.Time) (*PKI, error) {
 	if pki.ca, err = loadOrIssue(dir, "ca", authority(now), nil, now); err != nil {
 		return nil, err
 	}
-	if pki.server, err = loadOrIssue(dir, "server", serverTemplate(host, now), &pki.ca, now); err != nil {
+	if pki.server, err = loadOrIssue(dir, "server", serverTemplate(at, now), &pki.ca, now); err != nil {
 		return nil, err
 	}
 	if pki.client, err = loadOrIssue(dir, "client", clientTemplate(now), &pki.ca, now); err != nil {
@@ -88,15 +89,17 @@ func authority(now time.Time) *x509.Certificate {
 	}
 }
 
-func serverTemplate(host net.IP, now time.Time) *x509.Certificate {
+func serverTemplate(at []net.IP, now time.Time) *x509.Certificate {
 	return &x509.Certificate{
 		Subject:     pkix.Name{CommonName: "skiff-apiserver"},
 		NotBefore:   now.Add(-backdate),
 		NotAfter:    now.Add(certificateLife),
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		DNSNames:    []string{"localhost"},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback, host},
+		DNSNames: []string{
+			"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local",
+		},
+		IPAddresses: append([]net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}, at...),
 	}
 }
 
@@ -133,8 +136,12 @@ func loadOrIssue(dir, name string, template *x509.Certificate, issuer *keyPair, 
 }
 
 func (p keyPair) usable(wanted *x509.Certificate, issuer *keyPair, now time.Time) bool {
+	names := slices.Clone(wanted.DNSNames)
 	for _, ip := range wanted.IPAddresses {
-		if p.certificate.VerifyHostname(ip.String()) != nil {
+		names = append(names, ip.String())
+	}
+	for _, name := range names {
+		if p.certificate.VerifyHostname(name) != nil {
 			return false
 		}
 	}

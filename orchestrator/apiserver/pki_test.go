@@ -16,11 +16,11 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-var loopback = net.IPv4(127, 0, 0, 1)
+var atLoopback = []net.IP{net.IPv4(127, 0, 0, 1)}
 
 func mustLoadPKI(t *testing.T, dir string, now time.Time) *PKI {
 	t.Helper()
-	pki, err := LoadPKI(dir, loopback, now)
+	pki, err := LoadPKI(dir, atLoopback, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func TestPKIIsKept(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "ca.pem"), []byte("garbage"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := LoadPKI(dir, loopback, now); err == nil {
+	if _, err := LoadPKI(dir, atLoopback, now); err == nil {
 		t.Error("a damaged certificate was replaced in silence")
 	}
 }
@@ -122,7 +122,7 @@ func TestPKIForItsAddress(t *testing.T) {
 	t.Parallel()
 	dir, now := t.TempDir(), time.Now()
 	before := mustLoadPKI(t, dir, now)
-	pki, err := LoadPKI(dir, net.IPv4(127, 0, 0, 2), now)
+	pki, err := LoadPKI(dir, []net.IP{net.IPv4(127, 0, 0, 2)}, now)
 	if err != nil {
 		t.Fatal(err)
 	}

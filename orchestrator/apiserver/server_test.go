@@ -97,7 +97,7 @@ func inBackground(t testing.TB, f func(context.Context) error, after func() erro
 
 func serveTLS(t testing.TB, h http.Handler, dir string) *rest.Config {
 	t.Helper()
-	pki, err := LoadPKI(dir, loopback, time.Now())
+	pki, err := LoadPKI(dir, atLoopback, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

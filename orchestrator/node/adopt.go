@@ -214,9 +214,7 @@ func (s *state) adopt(found []container.Status) {
 			}
 		}
 	}
-	if s.pod.DeletionTimestamp != nil {
-		s.admitted = true // by the earlier run, perhaps
-	}
+	s.admitted = true // by the earlier run, perhaps: a gateway goes on as that left it
 	s.markStale()
 }
 

@@ -21,6 +21,11 @@ import (
 // apiService is the Service that clients in Pods find the API by.
 var apiService = cache.NewObjectName(metav1.NamespaceDefault, "kubernetes")
 
+// IsAPI says whether a Service is the one that leads to the API.
+func IsAPI(o metav1.Object) bool {
+	return o.GetNamespace() == apiService.Namespace && o.GetName() == apiService.Name
+}
+
 // API is where the API is, for the Service default/kubernetes.
 type API struct {
 	ClusterIP netip.Addr // of the Service: allocation.Ranges.APIServiceIP

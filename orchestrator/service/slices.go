@@ -26,6 +26,13 @@ const (
 	maxPerSlice = 1000
 )
 
+// HandMade says whether endpoints, of either form, are a user's and not the
+// controller's.
+func HandMade(endpoints metav1.Object) bool {
+	set := endpoints.GetLabels()
+	return set[discoveryv1.LabelManagedBy] != sliceManager && set[endpointsLabel] != endpointsManager
+}
+
 func (r *run) syncSlices(ctx context.Context, svc *corev1.Service, pods []*corev1.Pod) error {
 	client := r.client.DiscoveryV1().EndpointSlices(svc.Namespace)
 	// Read from the API and not from the informer, which may lag behind the last

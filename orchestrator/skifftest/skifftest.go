@@ -51,6 +51,8 @@ func New(t testing.TB, change ...func(*orchestrator.Options)) *Instance {
 		DataDir: t.TempDir(),
 		Listen:  "127.0.0.1:0",
 		Log:     slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo})),
+
+		GatewayProgram: GatewayProgram(t),
 	}
 	for _, c := range change {
 		c(&o)

@@ -13,7 +13,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
@@ -35,7 +34,7 @@ func TestNodePortsMoveWithinAService(t *testing.T) {
 
 	changed := svc.DeepCopy()
 	changed.Spec.Ports[0].NodePort, changed.Spec.Ports[1].NodePort = int32(second), int32(first)
-	w.change(changed, 80, func(p corev1.ServicePort) bool { return p.NodePort == int32(second) })
+	w.change(changed, func(p corev1.ServicePort) bool { return p.NodePort == int32(second) })
 	kept.ask(t)
 	for _, port := range []int{first, second} {
 		if _, body, err := ask(client(t), port, "/"); body != "v1" {
@@ -45,7 +44,7 @@ func TestNodePortsMoveWithinAService(t *testing.T) {
 	changed = changed.DeepCopy()
 	changed.Spec.Ports = changed.Spec.Ports[1:]
 	changed.Spec.Ports[0].Port = 82
-	w.change(changed, 82, func(p corev1.ServicePort) bool { return p.NodePort == int32(first) })
+	w.change(changed, func(p corev1.ServicePort) bool { return p.NodePort == int32(first) })
 	kept.ask(t)
 	if _, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", second)); err == nil {
 		t.Error("a node port that the Service gave up is still open")
@@ -53,14 +52,13 @@ func TestNodePortsMoveWithinAService(t *testing.T) {
 }
 
 // change applies svc and waits until the Director serves its port as wanted.
-func (w *world) change(svc *corev1.Service, number int32, done func(corev1.ServicePort) bool) {
+func (w *world) change(svc *corev1.Service, done func(corev1.ServicePort) bool) {
 	w.t.Helper()
 	w.apply(svc)
 	eventually(w.t, "the Service is served as it is now", func() bool {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		p := w.served["default/web"].ports[number]
-		return p != nil && done(p.spec)
+		return done(w.served["default/web"].object.Spec.Ports[0])
 	})
 }
 
@@ -102,17 +100,26 @@ func TestSelectorChangeHolds(t *testing.T) {
 	blue.Labels, green.Labels = map[string]string{"color": "blue"}, map[string]string{"color": "green"}
 	blue.Status.PodIP = "127.0.0.1"
 	w.add(&app{Pod: blue})
-	around := surroundings{pods: []*corev1.Pod{blue, green}}
+	for _, pod := range []*corev1.Pod{blue, green} {
+		if _, err := w.client.CoreV1().Pods("default").Create(t.Context(), pod, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the Pod is known", func() bool {
+			_, err := w.pods.Pods("default").Get(pod.Name)
+			return err == nil
+		})
+	}
 	svc := newService(freePort(t), intstr.FromInt(80))
 	svc.ObjectMeta = metav1.ObjectMeta{Name: "colors", Namespace: "default"}
 	point := func(color string) {
-		selector := labels.SelectorFromSet(labels.Set{"color": color})
-		w.update(t.Context(), &service{namespace: "default", key: "default/colors", selector: selector}, svc, around)
+		svc = svc.DeepCopy()
+		svc.Spec.Selector = map[string]string{"color": color}
+		if _, err := w.update(t.Context(), svc); err != nil {
+			t.Error(err)
+		}
 	}
 	point("blue")
-	w.mu.Lock()
-	pool := w.served["default/colors"].ports[80].pool
-	w.mu.Unlock()
+	pool := w.pool("colors", "80/TCP")
 
 	ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
 	var clients sync.WaitGroup

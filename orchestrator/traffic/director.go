@@ -1,7 +1,9 @@
-// Package traffic directs the proxy: it opens a listener for each port of a
-// Service that is reached from the host, and keeps in its pool the Pods that
-// are ready and selected. Which Pods are ready is told by the node, call by
-// call, and not by what the API says, which lags behind.
+// Package traffic directs what forwards to Pods: the host's proxy, which serves
+// what is reached from the host, and the gateway, which serves the ClusterIPs
+// and names that Pods use. It says where to listen for each port of a Service
+// and which Pods are behind it, those that are ready and selected. Which Pods
+// are ready is told by the node, call by call, and not by what the API says,
+// which lags behind.
 package traffic
 
 import (
@@ -13,25 +15,49 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	appslisters "k8s.io/client-go/listers/apps/v1"
 	corelisters "k8s.io/client-go/listers/core/v1"
+	discoverylisters "k8s.io/client-go/listers/discovery/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/client-go/util/workqueue"
 
 	"skiff/orchestrator/informer"
-	"skiff/proxy"
+	endpoints "skiff/orchestrator/service"
+	"skiff/proxy/dns"
 	"skiff/proxy/pool"
+	"skiff/proxy/switchboard"
 )
 
-// Proxy is what the Director needs of a *proxy.Proxy.
-type Proxy interface {
-	Listen(proxy.Listener) error
-	Close(address string)
-	NewPool() *pool.Pool
+// Front is what forwards requests to Pods. Its methods return at once; what has
+// to be waited for is what they return.
+type Front interface {
+	// Set forwards a Service as it is now, and says which addresses it could not
+	// listen to. Connections to back ends that are gone are let go.
+	Set(ctx context.Context, s switchboard.Service) (failed map[string]error)
+	// Expect says of a Service whether a back end is on its way.
+	Expect(service string, e pool.Expectation)
+	// Remove takes a back end out of every pool; it may come back. Once wait has
+	// returned, no new request reaches it.
+	Remove(id string) (wait func(context.Context) error)
+	// Drain takes it out for good. Once wait has returned, nothing of it is in
+	// flight any more: streams are cut after the given time, requests when
+	// wait's context ends.
+	Drain(id string, streams time.Duration) (wait func(context.Context) error)
+}
+
+// Inside is the front on the instance's network, which Pods use.
+type Inside interface {
+	Front
+	// Publish makes records all that the DNS says of a Service.
+	Publish(service string, records []dns.Record)
+	// Begin says that all there is has been set.
+	Begin()
 }
 
 // A port that is taken is tried again this often.
@@ -40,53 +66,63 @@ const (
 	longestRetry = 5 * time.Second
 )
 
+// Options are what a Director works with.
+type Options struct {
+	Client   kubernetes.Interface
+	Factory  *informer.Factory // to be started after New
+	Host     Front
+	Inside   Inside // nil: Pods do not reach Services
+	Recorder record.EventRecorder
+	Log      *slog.Logger
+}
+
 // Director is safe for concurrent use.
 type Director struct {
-	client   kubernetes.Interface
-	proxy    Proxy
-	recorder record.EventRecorder
-	log      *slog.Logger
+	Options
+	fronts []Front
 
 	services    corelisters.ServiceLister
+	slices      discoverylisters.EndpointSliceLister
+	endpoints   corelisters.EndpointsLister
 	pods        corelisters.PodLister
 	deployments appslisters.DeploymentLister
 	replicaSets appslisters.ReplicaSetLister
 	synced      []cache.InformerSynced
 	queue       workqueue.TypedRateLimitingInterface[string]
 
-	// parting are the drains of back ends that left a pool without their Pod
-	// being stopped.
-	parting sync.WaitGroup
+	known chan struct{} // closed once ready holds what an earlier run left
 
-	mu      sync.Mutex // guards all below, and every service
-	ready   map[types.UID]*corev1.Pod
-	served  map[string]*service   // by namespace/name
-	holders map[string]string     // address → key of the Service that has it
-	retired map[*pool.Pool]string // pools of ports that are gone → namespace, while something is in flight
+	mu     sync.Mutex // guards all below, and every service
+	ready  map[types.UID]*corev1.Pod
+	served map[string]*service // by namespace/name
 }
 
-// New makes a Director. The factory is to be started after it.
-func New(factory *informer.Factory, client kubernetes.Interface, p Proxy, recorder record.EventRecorder, log *slog.Logger) *Director {
+// New makes a Director.
+func New(o Options) *Director {
 	d := &Director{
-		client:      client,
-		proxy:       p,
-		recorder:    recorder,
-		log:         log,
-		services:    factory.Services().Lister(),
-		pods:        factory.Pods().Lister(),
-		deployments: factory.Deployments().Lister(),
-		replicaSets: factory.ReplicaSets().Lister(),
+		Options:     o,
+		fronts:      []Front{o.Host},
+		services:    o.Factory.Services().Lister(),
+		slices:      o.Factory.EndpointSlices().Lister(),
+		endpoints:   o.Factory.Endpoints().Lister(),
+		pods:        o.Factory.Pods().Lister(),
+		deployments: o.Factory.Deployments().Lister(),
+		replicaSets: o.Factory.ReplicaSets().Lister(),
 		queue: workqueue.NewTypedRateLimitingQueue(
 			workqueue.NewTypedItemExponentialFailureRateLimiter[string](firstRetry, longestRetry)),
-		ready:   map[types.UID]*corev1.Pod{},
-		served:  map[string]*service{},
-		holders: map[string]string{},
-		retired: map[*pool.Pool]string{},
+		known:  make(chan struct{}),
+		ready:  map[types.UID]*corev1.Pod{},
+		served: map[string]*service{},
 	}
-	d.watch(factory.Services().Informer(), d.enqueue)
-	d.watch(factory.Pods().Informer(), d.enqueueNamespace)
-	d.watch(factory.Deployments().Informer(), d.enqueueNamespace)
-	d.watch(factory.ReplicaSets().Informer(), d.enqueueNamespace)
+	if o.Inside != nil {
+		d.fronts = append(d.fronts, o.Inside)
+	}
+	d.watch(o.Factory.Services().Informer(), d.enqueue)
+	d.watch(o.Factory.EndpointSlices().Informer(), d.enqueueOwner)
+	d.watch(o.Factory.Endpoints().Informer(), d.enqueueOwner)
+	d.watch(o.Factory.Pods().Informer(), d.enqueueNamespace)
+	d.watch(o.Factory.Deployments().Informer(), d.enqueueNamespace)
+	d.watch(o.Factory.ReplicaSets().Informer(), d.enqueueNamespace)
 	return d
 }
 
@@ -97,7 +133,7 @@ func (d *Director) watch(informer cache.SharedIndexInformer, changed func(any)) 
 		DeleteFunc: changed,
 	})
 	if err != nil { // only a stopped informer takes no handler
-		d.log.Error("watch for traffic", "error", err)
+		d.Log.Error("watch for traffic", "error", err)
 		return
 	}
 	d.synced = append(d.synced, registration.HasSynced)
@@ -106,6 +142,21 @@ func (d *Director) watch(informer cache.SharedIndexInformer, changed func(any)) 
 func (d *Director) enqueue(obj any) {
 	if key, err := cache.DeletionHandlingMetaNamespaceKeyFunc(obj); err == nil {
 		d.queue.Add(key)
+	}
+}
+
+// enqueueOwner looks again at the Service that somebody wrote endpoints for.
+// Those that a controller wrote say what the Director knows.
+func (d *Director) enqueueOwner(obj any) {
+	if gone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
+		obj = gone.Obj
+	}
+	if o, ok := obj.(metav1.Object); ok && endpoints.HandMade(o) {
+		name := o.GetName()
+		if slice, ok := obj.(*discoveryv1.EndpointSlice); ok {
+			name = slice.Labels[discoveryv1.LabelServiceName]
+		}
+		d.queue.Add(o.GetNamespace() + "/" + name)
 	}
 }
 
@@ -141,12 +192,11 @@ func (d *Director) relabel(pod *corev1.Pod) {
 	d.ready[pod.UID] = known
 }
 
-// Run follows the Services until ctx ends. Then it closes every pool; the
-// listeners end with the proxy's own Run.
+// Run follows the Services until ctx ends.
 func (d *Director) Run(ctx context.Context) error {
 	var worker sync.WaitGroup
 	worker.Go(func() {
-		if !cache.WaitForCacheSync(ctx.Done(), d.synced...) {
+		if !cache.WaitForCacheSync(ctx.Done(), d.synced...) || d.begin(ctx) != nil {
 			return
 		}
 		for d.next(ctx) {
@@ -155,20 +205,39 @@ func (d *Director) Run(ctx context.Context) error {
 	<-ctx.Done()
 	d.queue.ShutDown()
 	worker.Wait()
+	return nil
+}
 
+// begin takes up what an earlier run has left: Pods that it called ready are
+// so until the node says otherwise. Only when every Service is known does the
+// gateway hear of anything, which goes on with what it has until then.
+func (d *Director) begin(ctx context.Context) error {
+	pods, err := d.pods.List(labels.Everything())
+	if err != nil {
+		return fmt.Errorf("list pods: %w", err)
+	}
 	d.mu.Lock()
-	var pools []*pool.Pool
-	for _, s := range d.served {
-		for _, p := range s.ports {
-			pools = append(pools, p.pool)
+	for _, pod := range pods {
+		if podReady(pod) && alive(pod) && pod.Status.PodIP != "" {
+			d.ready[pod.UID] = pod
 		}
 	}
 	d.mu.Unlock()
-	for _, p := range pools {
-		p.Close()
+	close(d.known)
+	services, err := d.services.List(labels.Everything())
+	if err != nil {
+		return fmt.Errorf("list services: %w", err)
 	}
-	d.parting.Wait()
-	return nil
+	for _, svc := range services {
+		key := svc.Namespace + "/" + svc.Name
+		if err := d.sync(ctx, key); err != nil {
+			d.queue.AddRateLimited(key)
+		}
+	}
+	if d.Inside != nil {
+		d.Inside.Begin()
+	}
+	return ctx.Err()
 }
 
 func (d *Director) next(ctx context.Context) bool {
@@ -178,7 +247,7 @@ func (d *Director) next(ctx context.Context) bool {
 	}
 	defer d.queue.Done(key)
 	if err := d.sync(ctx, key); err != nil {
-		d.log.Debug("direct traffic; trying again", "service", key, "error", err)
+		d.Log.Debug("direct traffic; trying again", "service", key, "error", err)
 		d.queue.AddRateLimited(key)
 		return true
 	}

@@ -39,7 +39,7 @@ func TestPodsAndServicesInAnyOrder(t *testing.T) {
 	if err := w.Remove(t.Context(), a.UID); err != nil {
 		t.Fatal(err)
 	}
-	if n := w.served["default/web"].ports[80].pool.Snapshot(); len(n.Backends) != 0 {
+	if n := w.pool("web", "80/TCP").Snapshot(); len(n.Backends) != 0 {
 		t.Errorf("after Remove: %+v", n.Backends)
 	}
 	w.Remove(t.Context(), "nobody")
@@ -140,9 +140,7 @@ func TestBlueGreen(t *testing.T) {
 		}()
 		other := map[string]string{"green": "blue", "blue": "green"}[side]
 		eventually(t, "the slow request is in flight", func() bool {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			return w.served["default/web"].ports[80].pool.InFlight(other) == 1
+			return w.pool("web", "80/TCP").InFlight(other) == 1
 		})
 		svc = svc.DeepCopy()
 		svc.Spec.Selector["version"] = side
@@ -258,9 +256,7 @@ func TestDrainCoversDeletedServices(t *testing.T) {
 		_, body, err := ask(c, port, "/slow")
 		slow <- fmt.Sprint(body, err)
 	}()
-	w.mu.Lock()
-	p := w.served["default/web"].ports[80].pool
-	w.mu.Unlock()
+	p := w.pool("web", "80/TCP")
 	eventually(t, "the slow request is in flight", func() bool { return p.InFlight(string(a.UID)) == 1 })
 	if err := w.client.CoreV1().Services("default").Delete(t.Context(), "web", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)

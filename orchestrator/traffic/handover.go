@@ -8,96 +8,86 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 
-	"skiff/orchestrator/resource"
 	"skiff/proxy/pool"
 )
 
 // Add makes a Pod that is ready a back end of every Service that selects it.
 // When it returns, requests may arrive. Adding it again changes nothing.
-func (d *Director) Add(_ context.Context, pod *corev1.Pod) error {
+func (d *Director) Add(ctx context.Context, pod *corev1.Pod) error {
 	if pod.Status.PodIP == "" {
 		return fmt.Errorf("add pod %s/%s to its services: it has no address", pod.Namespace, pod.Name)
+	}
+	if err := d.awaitKnown(ctx); err != nil {
+		return err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.ready[pod.UID] = pod
 	for _, s := range d.in(pod.Namespace) {
-		if !s.selector.Matches(labels.Set(pod.Labels)) {
-			continue
-		}
-		for _, p := range s.ports {
-			if m, ok := memberFor(p.spec, pod); ok {
-				p.pool.Add(m.ID, m.Address)
-			}
+		if err := d.show(ctx, s); err != nil {
+			return fmt.Errorf("add pod %s/%s to service %s: %w", pod.Namespace, pod.Name, s.key, err)
 		}
 	}
-	d.expectIn(pod.Namespace)
 	return nil
 }
 
 // Remove takes a Pod out of every pool: when it returns no new request reaches
 // it. Requests in flight go on, and it may be added again. A Pod that was
 // never added is fine.
-func (d *Director) Remove(_ context.Context, uid types.UID) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	namespace := corev1.NamespaceAll
-	if pod := d.ready[uid]; pod != nil {
-		namespace = pod.Namespace
-	}
-	delete(d.ready, uid)
-	d.expectIn(namespace) // before the pool is empty, so that it holds
-	for _, p := range d.pools(namespace) {
-		p.Remove(string(uid))
-	}
-	return nil
+func (d *Director) Remove(ctx context.Context, uid types.UID) error {
+	return d.takeOut(ctx, uid, func(f Front) func(context.Context) error { return f.Remove(string(uid)) })
 }
 
 // Drain takes a Pod out of every pool for good, and returns when nothing of
 // its traffic is in flight any more. TCP connections, WebSockets and event
 // streams are cut after streams, requests when ctx ends.
 func (d *Director) Drain(ctx context.Context, pod *corev1.Pod, streams time.Duration) error {
-	d.mu.Lock()
-	delete(d.ready, pod.UID)
-	d.expectIn(pod.Namespace)
-	pools := d.pools(pod.Namespace)
-	d.mu.Unlock()
-
-	var all sync.WaitGroup
-	errs := make([]error, len(pools))
-	for i, p := range pools {
-		all.Go(func() { errs[i] = p.Drain(ctx, string(pod.UID), streams) })
-	}
-	all.Wait()
-	if err := errors.Join(errs...); err != nil {
+	err := d.takeOut(ctx, pod.UID, func(f Front) func(context.Context) error { return f.Drain(string(pod.UID), streams) })
+	if err != nil {
 		return fmt.Errorf("drain pod %s/%s: %w", pod.Namespace, pod.Name, err)
 	}
 	return nil
 }
 
-// letGo drains a Pod that left one pool but is not stopped: the selector
-// changed, or the port is gone.
-func (d *Director) letGo(ctx context.Context, p *pool.Pool, uid string) {
-	streams, requests := resource.DefaultDrain, defaultRequests
-	if pod := d.ready[types.UID(uid)]; pod != nil {
-		streams = resource.DrainTime(pod)
-		if grace := pod.Spec.TerminationGracePeriodSeconds; grace != nil {
-			requests = time.Duration(*grace) * time.Second
-		}
+// takeOut removes a Pod from every front and waits until all say that it is.
+func (d *Director) takeOut(ctx context.Context, uid types.UID, from func(Front) func(context.Context) error) error {
+	if err := d.awaitKnown(ctx); err != nil {
+		return err
 	}
-	d.parting.Go(func() {
-		ctx, cancel := context.WithTimeout(ctx, requests)
-		defer cancel()
-		if err := p.Empty(ctx, uid, streams); err != nil {
-			d.log.Warn("let go of connections", "pod", uid, "error", err)
-		}
-	})
+	d.mu.Lock()
+	namespace := corev1.NamespaceAll
+	if pod := d.ready[uid]; pod != nil {
+		namespace = pod.Namespace
+	}
+	delete(d.ready, uid)
+	d.expectIn(namespace) // before the pool is empty, so that it holds
+	var waits []func(context.Context) error
+	for _, f := range d.fronts {
+		waits = append(waits, from(f))
+	}
+	d.mu.Unlock()
+
+	errs := make([]error, len(waits))
+	var all sync.WaitGroup
+	for i, wait := range waits {
+		all.Go(func() { errs[i] = wait(ctx) })
+	}
+	all.Wait()
+	return errors.Join(errs...)
 }
 
-const defaultRequests = 30 * time.Second
+// awaitKnown waits for what an earlier run has left to be known: what is said
+// of a Pod now must not be overtaken by that.
+func (d *Director) awaitKnown(ctx context.Context) error {
+	select {
+	case <-d.known:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
 
 // Below: mu is held.
 
@@ -112,36 +102,26 @@ func (d *Director) in(namespace string) []*service {
 	return in
 }
 
-// pools lists all pools that may have something of a Pod in a namespace.
-func (d *Director) pools(namespace string) []*pool.Pool {
-	var pools []*pool.Pool
-	for _, s := range d.in(namespace) {
-		for _, p := range s.ports {
-			pools = append(pools, p.pool)
-		}
-	}
-	for p, of := range d.retired {
-		if namespace == corev1.NamespaceAll || of == namespace {
-			pools = append(pools, p)
-		}
-	}
-	return pools
-}
-
+// expectIn tells what is to be expected without the Pods that are not ready,
+// and no longer names them.
 func (d *Director) expectIn(namespace string) {
 	for _, s := range d.in(namespace) {
 		around, err := d.around(s.namespace)
 		if err != nil {
-			d.log.Error("look for pods to come", "error", err)
+			d.Log.Error("look for pods to come", "error", err)
 			return
 		}
 		expected := d.expectation(s, around)
-		for _, p := range s.ports {
-			p.pool.Expect(expected)
+		for _, f := range d.fronts {
+			f.Expect(s.key, expected)
 		}
+		d.publish(s, d.backends(s, around))
 	}
 }
 
 func (d *Director) expectation(s *service, around surroundings) pool.Expectation {
+	if len(s.object.Spec.Selector) == 0 {
+		return pool.Expectation{Reason: "the Service has no endpoints"}
+	}
 	return expectation(s.selector, around, func(uid types.UID) bool { return d.ready[uid] != nil })
 }

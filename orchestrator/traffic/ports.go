@@ -1,6 +1,7 @@
 package traffic
 
 import (
+	"cmp"
 	"net"
 	"strconv"
 	"strings"
@@ -9,7 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"skiff/proxy"
-	"skiff/proxy/pool"
+	"skiff/proxy/switchboard"
 )
 
 // protocol is what a Service's port is taken to carry.
@@ -20,6 +21,7 @@ type protocol struct {
 
 var (
 	tcp   = protocol{mode: proxy.TCP}
+	udp   = protocol{mode: proxy.UDP}
 	http1 = protocol{mode: proxy.HTTP}
 	http2 = protocol{mode: proxy.HTTP, h2c: true}
 
@@ -42,34 +44,73 @@ var (
 	}
 )
 
-// servedPorts are the ports of a Service that the proxy serves, by number.
-func servedPorts(svc *corev1.Service) map[int32]corev1.ServicePort {
-	if svc == nil || svc.Spec.Type == corev1.ServiceTypeExternalName || len(svc.Spec.Selector) == 0 {
+// servedPort is one port of a Service, as it is forwarded.
+type servedPort struct {
+	switchboard.Port
+	spec corev1.ServicePort
+}
+
+// ports are what is forwarded of a Service, wherever that is.
+func (s *service) ports(backends []backend, around surroundings) []servedPort {
+	if s.object.Spec.Type == corev1.ServiceTypeExternalName || s.object.Spec.ClusterIP == corev1.ClusterIPNone {
 		return nil
 	}
-	ports := map[int32]corev1.ServicePort{}
-	for _, p := range svc.Spec.Ports {
-		if p.Protocol == corev1.ProtocolTCP || p.Protocol == "" {
-			ports[p.Port] = p
+	templates := around.templates(s.selector)
+	protocols := map[string]protocol{}
+	var ports []servedPort
+	for _, spec := range s.object.Spec.Ports {
+		name := portName(spec)
+		protocol := protocolOf(spec, s.protocols[name], templates)
+		protocols[name] = protocol
+		p := switchboard.Port{Name: name, Mode: protocol.mode, H2C: protocol.h2c}
+		for _, b := range backends {
+			if number, ok := b.port(spec); ok {
+				p.Members = append(p.Members, b.member(number))
+			}
 		}
+		ports = append(ports, servedPort{Port: p, spec: spec})
 	}
+	s.protocols = protocols
 	return ports
 }
 
-// addresses are where a port is reached from the host.
-func addresses(svc *corev1.Service, p corev1.ServicePort) []string {
+// portName tells a Service's ports apart.
+func portName(p corev1.ServicePort) string {
+	return strconv.Itoa(int(p.Port)) + "/" + string(protocolName(p.Protocol))
+}
+
+func protocolName(p corev1.Protocol) corev1.Protocol { return cmp.Or(p, corev1.ProtocolTCP) }
+
+// at writes an address of a port as the proxy wants it.
+func at(address string, p corev1.Protocol) string {
+	if p == corev1.ProtocolUDP {
+		return address + proxy.UDPSuffix
+	}
+	return address
+}
+
+// hostAddresses are where a port is reached from the host.
+func hostAddresses(svc *corev1.Service, p corev1.ServicePort) []string {
 	var addresses []string
-	at := func(number int32) {
-		addresses = append(addresses, net.JoinHostPort(hostAddress, strconv.Itoa(int(number))))
+	listen := func(number int32) {
+		addresses = append(addresses, at(net.JoinHostPort(hostAddress, strconv.Itoa(int(number))), p.Protocol))
 	}
 	balanced := svc.Spec.Type == corev1.ServiceTypeLoadBalancer
 	if p.NodePort > 0 && (balanced || svc.Spec.Type == corev1.ServiceTypeNodePort) {
-		at(p.NodePort)
+		listen(p.NodePort)
 	}
 	if balanced && p.Port != p.NodePort {
-		at(p.Port)
+		listen(p.Port)
 	}
 	return addresses
+}
+
+// clusterAddresses are where Pods reach a port.
+func clusterAddresses(svc *corev1.Service, p corev1.ServicePort) []string {
+	if svc.Spec.ClusterIP == "" {
+		return nil
+	}
+	return []string{at(net.JoinHostPort(svc.Spec.ClusterIP, strconv.Itoa(int(p.Port))), p.Protocol)}
 }
 
 // protocolOf says what a port carries: by what the Service says, else by what
@@ -77,6 +118,9 @@ func addresses(svc *corev1.Service, p corev1.ServicePort) []string {
 // nothing says anything, it stays at what was known before, so that the last
 // Pod's end does not turn HTTP into TCP.
 func protocolOf(p corev1.ServicePort, before protocol, pods []*corev1.PodSpec) protocol {
+	if p.Protocol == corev1.ProtocolUDP {
+		return udp
+	}
 	if p.AppProtocol != nil {
 		return byAppProtocol[strings.ToLower(*p.AppProtocol)]
 	}
@@ -92,21 +136,11 @@ func protocolOf(p corev1.ServicePort, before protocol, pods []*corev1.PodSpec) p
 	return before
 }
 
-// memberFor is the back end that a Pod is to a Service's port.
-func memberFor(p corev1.ServicePort, pod *corev1.Pod) (pool.Member, bool) {
-	number, ok := targetPort(p, &pod.Spec)
-	if !ok {
-		return pool.Member{}, false
-	}
-	address := net.JoinHostPort(pod.Status.PodIP, strconv.Itoa(int(number)))
-	return pool.Member{ID: string(pod.UID), Address: address}, true
-}
-
 // targetPort is the number of the Pod's port that p leads to.
 func targetPort(p corev1.ServicePort, pod *corev1.PodSpec) (int32, bool) {
 	if p.TargetPort.Type == intstr.String {
 		for i := range pod.Containers {
-			if number, ok := namedPort(&pod.Containers[i], p.TargetPort.StrVal); ok {
+			if number, ok := namedPort(&pod.Containers[i], p.TargetPort.StrVal, p.Protocol); ok {
 				return number, true
 			}
 		}
@@ -118,9 +152,9 @@ func targetPort(p corev1.ServicePort, pod *corev1.PodSpec) (int32, bool) {
 	return p.TargetPort.IntVal, true
 }
 
-func namedPort(c *corev1.Container, name string) (int32, bool) {
+func namedPort(c *corev1.Container, name string, protocol corev1.Protocol) (int32, bool) {
 	for _, p := range c.Ports {
-		if p.Name == name && (p.Protocol == corev1.ProtocolTCP || p.Protocol == "") {
+		if p.Name == name && protocolName(p.Protocol) == protocolName(protocol) {
 			return p.ContainerPort, true
 		}
 	}
@@ -136,7 +170,7 @@ func probedByHTTP(pod *corev1.PodSpec, number int32) bool {
 			}
 			probed := probe.HTTPGet.Port.IntVal
 			if probe.HTTPGet.Port.Type == intstr.String {
-				probed, _ = namedPort(c, probe.HTTPGet.Port.StrVal)
+				probed, _ = namedPort(c, probe.HTTPGet.Port.StrVal, corev1.ProtocolTCP)
 			}
 			if probed == number {
 				return true

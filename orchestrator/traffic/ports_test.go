@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
@@ -54,7 +55,7 @@ func TestProtocolOf(t *testing.T) {
 	}
 }
 
-func TestMemberFor(t *testing.T) {
+func TestMembers(t *testing.T) {
 	t.Parallel()
 	pod := newPod("a")
 	pod.Status.PodIP = "10.0.0.7"
@@ -74,46 +75,61 @@ func TestMemberFor(t *testing.T) {
 		{"name that the Pod does not have", intstr.FromString("ftp"), ""},
 	}
 	for _, test := range tests {
-		got, ok := memberFor(corev1.ServicePort{Port: 80, TargetPort: test.target}, pod)
-		if got.Address != test.want || ok != (test.want != "") {
-			t.Errorf("%s: got %+v, %t, want %s", test.name, got, ok, test.want)
+		b := podBackend(&corev1.Service{}, pod)
+		number, ok := b.port(corev1.ServicePort{Port: 80, TargetPort: test.target})
+		if got := b.member(number).Address; ok != (test.want != "") || ok && got != test.want {
+			t.Errorf("%s: got %s, %t, want %s", test.name, got, ok, test.want)
 		}
+	}
+	if number, ok := podBackend(&corev1.Service{}, pod).port(corev1.ServicePort{
+		Port: 53, TargetPort: intstr.FromString("dns"), Protocol: corev1.ProtocolUDP,
+	}); number != 53 || !ok {
+		t.Errorf("a UDP port by name: %d, %t", number, ok)
 	}
 }
 
 func TestAddresses(t *testing.T) {
 	t.Parallel()
 	p := corev1.ServicePort{Port: 80, NodePort: 30080}
+	u := corev1.ServicePort{Port: 53, NodePort: 30053, Protocol: corev1.ProtocolUDP}
 	tests := []struct {
 		kind corev1.ServiceType
+		port corev1.ServicePort
 		want []string
 	}{
-		{corev1.ServiceTypeClusterIP, nil},
-		{corev1.ServiceTypeNodePort, []string{"127.0.0.1:30080"}},
-		{corev1.ServiceTypeLoadBalancer, []string{"127.0.0.1:30080", "127.0.0.1:80"}},
+		{corev1.ServiceTypeClusterIP, p, nil},
+		{corev1.ServiceTypeNodePort, p, []string{"127.0.0.1:30080"}},
+		{corev1.ServiceTypeNodePort, u, []string{"127.0.0.1:30053/udp"}},
+		{corev1.ServiceTypeLoadBalancer, p, []string{"127.0.0.1:30080", "127.0.0.1:80"}},
 	}
 	for _, test := range tests {
-		svc := &corev1.Service{Spec: corev1.ServiceSpec{Type: test.kind}}
-		if got := addresses(svc, p); !slices.Equal(got, test.want) {
+		svc := &corev1.Service{Spec: corev1.ServiceSpec{Type: test.kind, ClusterIP: "10.0.0.9"}}
+		if got := hostAddresses(svc, test.port); !slices.Equal(got, test.want) {
 			t.Errorf("%s: got %v, want %v", test.kind, got, test.want)
+		}
+		if got := clusterAddresses(svc, p); !slices.Equal(got, []string{"10.0.0.9:80"}) {
+			t.Errorf("%s, inside: got %v", test.kind, got)
 		}
 	}
 }
 
-func TestServedPorts(t *testing.T) {
+func TestPorts(t *testing.T) {
 	t.Parallel()
-	spec := corev1.ServiceSpec{
-		Selector: web,
-		Ports:    []corev1.ServicePort{{Port: 80}, {Port: 53, Protocol: corev1.ProtocolUDP}, {Port: 81, Protocol: corev1.ProtocolTCP}},
+	ports := func(spec corev1.ServiceSpec) (names []string) {
+		spec.Ports = []corev1.ServicePort{{Port: 53}, {Port: 53, Protocol: corev1.ProtocolUDP}, {Port: 81, Protocol: corev1.ProtocolTCP}}
+		s := &service{object: &corev1.Service{Spec: spec}, selector: labels.SelectorFromSet(web)}
+		for _, p := range s.ports(nil, surroundings{}) {
+			names = append(names, p.Name)
+		}
+		return names
 	}
-	if got := servedPorts(&corev1.Service{Spec: spec}); len(got) != 2 || got[80].Port != 80 || got[81].Port != 81 {
+	if got := ports(corev1.ServiceSpec{ClusterIP: "10.0.0.9"}); !slices.Equal(got, []string{"53/TCP", "53/UDP", "81/TCP"}) {
 		t.Errorf("got %v", got)
 	}
-	spec.Type = corev1.ServiceTypeExternalName
-	if got := servedPorts(&corev1.Service{Spec: spec}); got != nil {
+	if got := ports(corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName}); got != nil {
 		t.Errorf("an external name: %v", got)
 	}
-	if got := servedPorts(&corev1.Service{Spec: corev1.ServiceSpec{Ports: spec.Ports}}); got != nil {
-		t.Errorf("no selector: %v", got)
+	if got := ports(corev1.ServiceSpec{ClusterIP: corev1.ClusterIPNone}); got != nil {
+		t.Errorf("headless: %v", got)
 	}
 }

@@ -17,8 +17,8 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/tools/cache"
 
-	"skiff/proxy"
 	"skiff/proxy/pool"
+	"skiff/proxy/switchboard"
 )
 
 const hostAddress = "127.0.0.1"
@@ -26,21 +26,15 @@ const hostAddress = "127.0.0.1"
 // service is what is served of one Service.
 type service struct {
 	namespace, key string
+	object         *corev1.Service
 	selector       labels.Selector
-	ports          map[int32]*port // by the Service's port number
-	open           map[string]bool // address → whether it is listened to; false: it is taken
-}
-
-// port is one port of a Service and the pool that it leads to.
-type port struct {
-	spec     corev1.ServicePort
-	pool     *pool.Pool
-	protocol protocol
+	protocols      map[string]protocol // of its ports, as far as was known last
+	open           map[string]bool     // address on the host → whether it is listened to; false: it is taken
 }
 
 var errPortTaken = errors.New("a port is not free")
 
-// sync brings the proxy in line with one Service.
+// sync brings the fronts in line with one Service.
 func (d *Director) sync(ctx context.Context, key string) error {
 	namespace, name, err := cache.SplitMetaNamespaceKey(key)
 	if err != nil {
@@ -48,22 +42,17 @@ func (d *Director) sync(ctx context.Context, key string) error {
 	}
 	svc, err := d.services.Services(namespace).Get(name)
 	if apierrors.IsNotFound(err) {
-		d.update(ctx, &service{namespace: namespace, key: key, selector: labels.Nothing()}, nil, surroundings{})
+		d.forget(ctx, key)
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("get service: %w", err)
 	}
-	around, err := d.around(namespace)
+	taken, err := d.update(ctx, svc)
 	if err != nil {
 		return err
 	}
-	selector := labels.Nothing()
-	if len(svc.Spec.Selector) > 0 {
-		selector = labels.SelectorFromSet(svc.Spec.Selector)
-	}
-	taken := d.update(ctx, &service{namespace: namespace, key: key, selector: selector}, svc, around)
-	if err := d.publish(ctx, svc, taken); err != nil {
+	if err := d.writeStatus(ctx, svc, taken); err != nil {
 		return err
 	}
 	if len(taken) > 0 {
@@ -72,129 +61,140 @@ func (d *Director) sync(ctx context.Context, key string) error {
 	return nil
 }
 
-// update serves svc as it is now, or, if it is nil, no longer. It returns the
-// addresses that could not be listened to.
-func (d *Director) update(ctx context.Context, s *service, svc *corev1.Service, around surroundings) (taken []string) {
+// update serves svc as it is now. It returns the addresses on the host that
+// could not be listened to.
+func (d *Director) update(ctx context.Context, svc *corev1.Service) (taken []string, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	s.ports, s.open = map[int32]*port{}, map[string]bool{}
-	if old := d.served[s.key]; old != nil {
-		s.ports, s.open = old.ports, old.open
+	key := svc.Namespace + "/" + svc.Name
+	s := d.served[key]
+	if s == nil {
+		s = &service{namespace: svc.Namespace, key: key, open: map[string]bool{}}
+		d.served[key] = s
 	}
-	specs := servedPorts(svc)
-	var gone []*port
-	for number, p := range s.ports {
-		if _, stays := specs[number]; !stays {
-			gone = append(gone, p)
-			delete(s.ports, number)
+	s.object, s.selector = svc, labels.Nothing()
+	if len(svc.Spec.Selector) > 0 {
+		s.selector = labels.SelectorFromSet(svc.Spec.Selector)
+	}
+	if err := d.show(ctx, s); err != nil {
+		return nil, err
+	}
+	for address, open := range s.open {
+		if !open {
+			taken = append(taken, address)
 		}
 	}
-	for number, spec := range specs {
-		p := s.ports[number]
-		if p == nil {
-			p = &port{pool: d.proxy.NewPool()}
-			s.ports[number] = p
-		}
-		p.spec = spec
-		p.protocol = protocolOf(spec, p.protocol, around.templates(s.selector))
-	}
-	expected := d.expectation(s, around)
-	for _, p := range s.ports {
-		for _, left := range p.pool.Replace(d.members(s, p.spec), expected) {
-			d.letGo(ctx, p.pool, left)
-		}
-	}
-	taken = d.listen(s, svc)
-	for _, p := range gone {
-		d.retire(ctx, s, p)
-	}
-	d.served[s.key] = s
-	if len(specs) == 0 {
-		delete(d.served, s.key)
-	}
-	return taken
+	return taken, nil
 }
 
-// members are the ready Pods that a Service's port leads to.
-func (d *Director) members(s *service, spec corev1.ServicePort) []pool.Member {
-	var members []pool.Member
-	for _, pod := range d.ready {
-		if pod.Namespace != s.namespace || !s.selector.Matches(labels.Set(pod.Labels)) {
-			continue
-		}
-		if m, ok := memberFor(spec, pod); ok {
-			members = append(members, m)
-		}
+// forget stops serving a Service that is gone.
+func (d *Director) forget(ctx context.Context, key string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := d.served[key]
+	if s == nil {
+		return
 	}
-	return members
+	delete(d.served, key)
+	if d.Inside != nil {
+		d.Inside.Publish(key, nil)
+	}
+	for _, f := range d.fronts {
+		f.Set(ctx, switchboard.Service{Name: key})
+	}
+	d.noteOpen(s, nil, nil)
 }
 
-// listen opens what should be open for a Service, and then closes what should
-// not: an address that goes from one of its ports to another is never closed.
-func (d *Director) listen(s *service, svc *corev1.Service) (taken []string) {
-	wanted := map[string]bool{}
-	for _, number := range slices.Sorted(maps.Keys(s.ports)) {
-		for _, address := range addresses(svc, s.ports[number].spec) {
-			wanted[address] = true
-			if !d.listenAt(address, s, svc, s.ports[number]) {
-				taken = append(taken, address)
-			}
-		}
-	}
-	for address := range s.open {
-		if !wanted[address] {
-			d.release(s, address)
-		}
-	}
-	return taken
-}
+// Below: mu is held.
 
-// listenAt opens an address for a port, or has it lead to that port from now
-// on, and tells when it is taken and when it is free again.
-func (d *Director) listenAt(address string, s *service, svc *corev1.Service, p *port) bool {
-	wasOpen, known := s.open[address]
-	err := d.hold(s, address, proxy.Listener{
-		Name:    s.key + ":" + strconv.Itoa(int(p.spec.Port)),
-		Address: address,
-		Mode:    p.protocol.mode,
-		H2C:     p.protocol.h2c,
-		Pool:    p.pool,
-	})
-	s.open[address] = err == nil
-	switch {
-	case err != nil && (wasOpen || !known):
-		reason, message := explain(address, err)
-		d.recorder.Event(svc, corev1.EventTypeWarning, reason, message)
-		d.log.Warn("listen for service", "service", s.key, "address", address, "error", err)
-	case err == nil && known && !wasOpen:
-		d.recorder.Eventf(svc, corev1.EventTypeNormal, "Listening", "%s is free now; the Service is reached there", address)
-	}
-	return err == nil
-}
-
-// hold opens an address for a Service. The proxy would let a second Service
-// take it over, so whose it is is known here.
-func (d *Director) hold(s *service, address string, l proxy.Listener) error {
-	if holder := d.holders[address]; holder != "" && holder != s.key {
-		return &heldError{by: holder}
-	}
-	if err := d.proxy.Listen(l); err != nil {
+// show has every front serve a Service as it is now.
+func (d *Director) show(ctx context.Context, s *service) error {
+	around, err := d.around(s.namespace)
+	if err != nil {
 		return err
 	}
-	d.holders[address] = s.key
+	backends := d.backends(s, around)
+	expected := d.expectation(s, around)
+	ports := s.ports(backends, around)
+	atHost := forwarded(s, ports, hostAddresses)
+	d.noteOpen(s, atHost.Ports, d.Host.Set(ctx, withExpectation(atHost, expected)))
+	if d.Inside != nil {
+		d.Inside.Set(ctx, withExpectation(forwarded(s, ports, clusterAddresses), expected))
+	}
+	d.publish(s, backends)
 	return nil
 }
 
-type heldError struct{ by string }
+func withExpectation(s switchboard.Service, e pool.Expectation) switchboard.Service {
+	s.Expected = e
+	return s
+}
 
-func (e *heldError) Error() string { return "the port belongs to service " + e.by }
+// forwarded is what one front makes of a Service: those of its ports that are
+// reached there.
+func forwarded(s *service, ports []servedPort, addresses func(*corev1.Service, corev1.ServicePort) []string) switchboard.Service {
+	out := switchboard.Service{Name: s.key}
+	for _, p := range ports {
+		if p.Addresses = addresses(s.object, p.spec); len(p.Addresses) > 0 {
+			out.Ports = append(out.Ports, p.Port)
+		}
+	}
+	return out
+}
+
+// publish tells the names by which Pods find a Service.
+func (d *Director) publish(s *service, backends []backend) {
+	if d.Inside != nil {
+		d.Inside.Publish(s.key, records(s.object, backends))
+	}
+}
+
+// noteOpen takes note of where a Service is reached on the host now. It tells
+// when an address is taken and when it is free again, and lets those that wait
+// for an address which was given up try at once.
+func (d *Director) noteOpen(s *service, ports []switchboard.Port, failed map[string]error) {
+	wanted := map[string]bool{}
+	for _, p := range ports {
+		for _, address := range p.Addresses {
+			wanted[address] = true
+			wasOpen, known := s.open[address]
+			err := failed[address]
+			s.open[address] = err == nil
+			switch {
+			case err != nil && (wasOpen || !known):
+				reason, message := explain(address, err)
+				d.Recorder.Event(s.object, corev1.EventTypeWarning, reason, message)
+				d.Log.Warn("listen for service", "service", s.key, "address", address, "error", err)
+			case err == nil && known && !wasOpen:
+				d.Recorder.Eventf(s.object, corev1.EventTypeNormal, "Listening", "%s is free now; the Service is reached there", address)
+			}
+		}
+	}
+	for address, wasOpen := range s.open {
+		if !wanted[address] {
+			delete(s.open, address)
+			if wasOpen {
+				d.wakeOthers(s.key)
+			}
+		}
+	}
+}
+
+// wakeOthers lets Services that wait for a port try at once.
+func (d *Director) wakeOthers(key string) {
+	for _, s := range d.served {
+		if s.key != key && slices.Contains(slices.Collect(maps.Values(s.open)), false) {
+			d.queue.Add(s.key)
+		}
+	}
+}
 
 func explain(address string, err error) (reason, message string) {
 	const retried = "; the Service is not reached there until it is free"
-	var held *heldError
+	var held *switchboard.HeldError
 	switch {
 	case errors.As(err, &held):
-		return "PortInUse", fmt.Sprintf("%s is in use by service %s%s", address, held.by, retried)
+		return "PortInUse", fmt.Sprintf("%s is in use by service %s%s", address, held.By, retried)
 	case errors.Is(err, syscall.EADDRINUSE):
 		return "PortInUse", fmt.Sprintf("%s is in use by another program%s", address, retried)
 	case errors.Is(err, syscall.EACCES):
@@ -203,49 +203,11 @@ func explain(address string, err error) (reason, message string) {
 	return "ListenFailed", fmt.Sprintf("cannot listen on %s: %v", address, err)
 }
 
-// release stops listening on an address if the Service has it.
-func (d *Director) release(s *service, address string) {
-	if s.open[address] {
-		d.proxy.Close(address)
-		delete(d.holders, address)
-		d.wakeOthers(s.key)
-	}
-	delete(s.open, address)
-}
-
-// wakeOthers lets Services that wait for a port try at once.
-func (d *Director) wakeOthers(key string) {
-	for _, s := range d.served {
-		for _, open := range s.open {
-			if !open && s.key != key {
-				d.queue.Add(s.key)
-			}
-		}
-	}
-}
-
-// retire ends a port that is gone from its Service. What is in flight goes on
-// for as long as a drain would let it.
-func (d *Director) retire(ctx context.Context, s *service, p *port) {
-	d.retired[p.pool] = s.namespace
-	left := p.pool.Replace(nil, pool.Expectation{Reason: "the Service is gone"})
-	p.pool.Close()
-	for _, uid := range left {
-		d.letGo(ctx, p.pool, uid)
-	}
-	d.parting.Go(func() {
-		p.pool.Settled(ctx)
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		delete(d.retired, p.pool)
-	})
-}
-
-// publish writes the address of a LoadBalancer into its status, once all of
+// writeStatus writes the address of a LoadBalancer into its status, once all of
 // its ports are served.
-func (d *Director) publish(ctx context.Context, svc *corev1.Service, taken []string) error {
+func (d *Director) writeStatus(ctx context.Context, svc *corev1.Service, taken []string) error {
 	var want []corev1.LoadBalancerIngress
-	if svc.Spec.Type == corev1.ServiceTypeLoadBalancer && len(svc.Spec.Selector) > 0 && !anyOwnPort(svc, taken) {
+	if svc.Spec.Type == corev1.ServiceTypeLoadBalancer && !anyOwnPort(svc, taken) {
 		mode := corev1.LoadBalancerIPModeProxy
 		want = []corev1.LoadBalancerIngress{{IP: hostAddress, IPMode: &mode}}
 	}
@@ -254,7 +216,7 @@ func (d *Director) publish(ctx context.Context, svc *corev1.Service, taken []str
 	}
 	svc = svc.DeepCopy()
 	svc.Status.LoadBalancer.Ingress = want
-	_, err := d.client.CoreV1().Services(svc.Namespace).UpdateStatus(ctx, svc, metav1.UpdateOptions{})
+	_, err := d.Client.CoreV1().Services(svc.Namespace).UpdateStatus(ctx, svc, metav1.UpdateOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("write load balancer address: %w", err)
 	}
@@ -263,6 +225,6 @@ func (d *Director) publish(ctx context.Context, svc *corev1.Service, taken []str
 
 func anyOwnPort(svc *corev1.Service, taken []string) bool {
 	return slices.ContainsFunc(svc.Spec.Ports, func(p corev1.ServicePort) bool {
-		return slices.Contains(taken, net.JoinHostPort(hostAddress, strconv.Itoa(int(p.Port))))
+		return slices.Contains(taken, at(net.JoinHostPort(hostAddress, strconv.Itoa(int(p.Port))), p.Protocol))
 	})
 }

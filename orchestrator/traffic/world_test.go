@@ -23,11 +23,14 @@ import (
 
 	"skiff/orchestrator/informer"
 	"skiff/proxy"
+	"skiff/proxy/pool"
+	"skiff/proxy/switchboard"
 )
 
 // world is a Director with a real proxy, over an API in memory.
 type world struct {
 	*Director
+	board  *switchboard.Board
 	t      *testing.T
 	client *fake.Clientset
 	events *record.FakeRecorder
@@ -35,13 +38,23 @@ type world struct {
 
 func newWorld(t *testing.T, objects ...runtime.Object) *world {
 	t.Helper()
+	return newWorldWith(t, nil, objects...)
+}
+
+func newWorldWith(t *testing.T, inside Inside, objects ...runtime.Object) *world {
+	t.Helper()
 	w := &world{t: t, client: fake.NewClientset(objects...), events: record.NewFakeRecorder(100)}
 	factory := informer.NewFactory(w.client)
 	p := proxy.New(proxy.Options{Hold: 10 * time.Second, Linger: time.Second})
-	w.Director = New(factory, w.client, p, w.events, slog.New(slog.DiscardHandler))
+	w.board = switchboard.New(p, slog.New(slog.DiscardHandler))
+	w.Director = New(Options{
+		Client: w.client, Factory: factory, Host: w.board, Inside: inside,
+		Recorder: w.events, Log: slog.New(slog.DiscardHandler),
+	})
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { p.Run(ctx) })
+	running.Go(func() { w.board.Run(ctx) })
 	running.Go(func() { w.Run(ctx) })
 	factory.Start(ctx.Done())
 	t.Cleanup(func() {
@@ -185,7 +198,9 @@ func eventuallySays(t *testing.T, c *http.Client, port int, want string) {
 }
 
 func (w *world) waiting() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.served["default/web"].ports[80].pool.Snapshot().Waiting
+	return w.pool("web", "80/TCP").Snapshot().Waiting
 }
+
+// pool is what a port of a Service leads to on the host, nil while it leads to
+// nothing.
+func (w *world) pool(service, port string) *pool.Pool { return w.board.Pool("default/"+service, port) }

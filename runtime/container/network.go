@@ -8,7 +8,8 @@ import (
 // Ranges are the three parts of an instance's subnet. Each has one owner, so
 // that no two of them ever hand out the same address.
 type Ranges struct {
-	Engine   netip.Prefix // the gateway, and containers that ask for no address
+	Engine   netip.Prefix // the bridge, and containers that ask for no address
+	Gateway  netip.Addr   // of Engine: skiff's own, which serves Services and DNS
 	Services netip.Prefix // ClusterIPs
 	Pods     netip.Prefix // handed out by skiff, asked of the engine
 }
@@ -28,6 +29,7 @@ func Split(subnet netip.Prefix) (Ranges, error) {
 	}
 	return Ranges{
 		Engine:   part(0, subnet.Bits()+2),
+		Gateway:  part(size/4-2, 32).Addr(), // the engine hands out from the other end
 		Services: part(size/4, subnet.Bits()+2),
 		Pods:     part(size/2, subnet.Bits()+1),
 	}, nil

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 
@@ -14,8 +15,8 @@ import (
 )
 
 // load puts an image into the engine.
-func (e *Engine) load(ctx context.Context, archive []byte) error {
-	answer, err := e.api.ImageLoad(ctx, bytes.NewReader(archive), client.ImageLoadWithQuiet(true))
+func (e *Engine) load(ctx context.Context, archive io.Reader) error {
+	answer, err := e.api.ImageLoad(ctx, archive, client.ImageLoadWithQuiet(true))
 	if err != nil {
 		return failure("load image", err)
 	}
@@ -33,54 +34,92 @@ type imageConfig struct {
 	Labels     map[string]string `json:",omitempty"`
 }
 
-// imageArchive packs an image of a single file in the format of `docker save`.
-func imageArchive(ref, arch string, config imageConfig, file string, content []byte) ([]byte, error) {
-	var layer bytes.Buffer
-	if err := writeTar(&layer, entry{file, 0o555, content}); err != nil {
-		return nil, fmt.Errorf("pack image %s: %w", ref, err)
+// file is the only content of an image.
+type file struct {
+	name string
+	size int64
+	open func() (io.ReadCloser, error)
+}
+
+func fileOf(name string, content []byte) file {
+	return file{name, int64(len(content)), func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil }}
+}
+
+// imageArchive packs an image of a single small file.
+func imageArchive(ref, arch string, config imageConfig, name string, content []byte) ([]byte, error) {
+	var archive bytes.Buffer
+	err := writeImage(&archive, ref, arch, config, fileOf(name, content))
+	return archive.Bytes(), err
+}
+
+// writeImage packs an image of a single file in the format of `docker save`.
+// The file is read twice, and never held as a whole.
+func writeImage(w io.Writer, ref, arch string, config imageConfig, f file) error {
+	layer := file{name: "layer.tar", open: func() (io.ReadCloser, error) {
+		r, to := io.Pipe()
+		go func() { to.CloseWithError(writeTar(to, entry{f, 0o555})) }()
+		return r, nil
+	}}
+	sum, err := layer.measure()
+	if err != nil {
+		return fmt.Errorf("pack image %s: %w", ref, err)
 	}
-	sum := sha256.Sum256(layer.Bytes())
 	description, err := json.Marshal(map[string]any{
 		"architecture": arch,
 		"os":           "linux",
 		"created":      "1970-01-01T00:00:00Z",
 		"config":       config,
-		"rootfs":       map[string]any{"type": "layers", "diff_ids": []string{"sha256:" + hex.EncodeToString(sum[:])}},
+		"rootfs":       map[string]any{"type": "layers", "diff_ids": []string{"sha256:" + sum}},
 		"history":      []any{map[string]string{"created": "1970-01-01T00:00:00Z", "created_by": "skiff"}},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("pack image %s: %w", ref, err)
+		return fmt.Errorf("pack image %s: %w", ref, err)
 	}
 	manifest, err := json.Marshal([]any{map[string]any{
-		"Config": "config.json", "RepoTags": []string{ref}, "Layers": []string{"layer.tar"},
+		"Config": "config.json", "RepoTags": []string{ref}, "Layers": []string{layer.name},
 	}})
 	if err != nil {
-		return nil, fmt.Errorf("pack image %s: %w", ref, err)
+		return fmt.Errorf("pack image %s: %w", ref, err)
 	}
-	var archive bytes.Buffer
-	if err := writeTar(&archive,
-		entry{"config.json", 0o444, description},
-		entry{"layer.tar", 0o444, layer.Bytes()},
-		entry{"manifest.json", 0o444, manifest},
+	if err := writeTar(w,
+		entry{fileOf("config.json", description), 0o444},
+		entry{layer, 0o444},
+		entry{fileOf("manifest.json", manifest), 0o444},
 	); err != nil {
-		return nil, fmt.Errorf("pack image %s: %w", ref, err)
+		return fmt.Errorf("pack image %s: %w", ref, err)
 	}
-	return archive.Bytes(), nil
+	return nil
+}
+
+// measure reads the file for its size and its sum.
+func (f *file) measure() (sum string, err error) {
+	content, err := f.open()
+	if err != nil {
+		return "", err
+	}
+	defer content.Close()
+	hash := sha256.New()
+	f.size, err = io.Copy(hash, content)
+	return hex.EncodeToString(hash.Sum(nil)), err
 }
 
 type entry struct {
-	name    string
-	mode    int64
-	content []byte
+	file
+	mode int64
 }
 
 func writeTar(w io.Writer, entries ...entry) error {
 	t := tar.NewWriter(w)
 	for _, e := range entries {
-		if err := t.WriteHeader(&tar.Header{Name: e.name, Mode: e.mode, Size: int64(len(e.content))}); err != nil {
+		if err := t.WriteHeader(&tar.Header{Name: e.name, Mode: e.mode, Size: e.size}); err != nil {
 			return err
 		}
-		if _, err := t.Write(e.content); err != nil {
+		content, err := e.open()
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(t, content)
+		if err := errors.Join(err, content.Close()); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"strconv"
@@ -48,7 +49,7 @@ func (e *Engine) createSandbox(ctx context.Context, spec container.Spec) (string
 	if !cerrdefs.IsNotFound(err) {
 		return id, err
 	}
-	if err := e.load(ctx, archive); err != nil {
+	if err := e.load(ctx, bytes.NewReader(archive)); err != nil {
 		return "", err
 	}
 	return e.create(ctx, spec)
@@ -85,10 +86,7 @@ func (e *Engine) translate(spec container.Spec) (*dockercontainer.Config, *docke
 	}
 	host := &dockercontainer.HostConfig{
 		RestartPolicy: dockercontainer.RestartPolicy{Name: dockercontainer.RestartPolicyDisabled},
-		LogConfig: dockercontainer.LogConfig{
-			Type:   "json-file",
-			Config: map[string]string{"max-size": "10m", "max-file": "3"},
-		},
+		LogConfig:     logConfig(),
 	}
 	bound(host, spec.Resources)
 	secure(config, host, spec.Security)
@@ -137,6 +135,14 @@ func namespace(of string) string {
 		return of
 	}
 	return "container:" + engineID(of)
+}
+
+// logConfig bounds what is kept of a container's output.
+func logConfig() dockercontainer.LogConfig {
+	return dockercontainer.LogConfig{
+		Type:   "json-file",
+		Config: map[string]string{"max-size": "10m", "max-file": "3"},
+	}
 }
 
 func (e *Engine) specLabels(spec container.Spec) map[string]string {

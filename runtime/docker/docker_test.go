@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -69,7 +70,7 @@ func loadApp(ctx context.Context, e *Engine) error {
 	if err != nil {
 		return err
 	}
-	return e.load(ctx, archive)
+	return e.load(ctx, bytes.NewReader(archive))
 }
 
 var instances atomic.Int32

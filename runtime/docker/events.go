@@ -74,7 +74,9 @@ func (s *subscription) run(ctx context.Context, messages <-chan events.Message, 
 		case m := <-messages:
 			pause = first
 			s.since = time.Unix(0, m.TimeNano)
-			s.put(eventOf(m))
+			if m.Actor.Attributes[labelGateway] == "" {
+				s.put(eventOf(m))
+			}
 			continue
 		case err := <-errs:
 			if ctx.Err() != nil {

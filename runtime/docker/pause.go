@@ -49,6 +49,9 @@ var pauseCode = map[string][]byte{
 // ignoreSignal is the kernel's struct sigaction with the handler SIG_IGN.
 var ignoreSignal = append([]byte{1}, make([]byte, 31)...)
 
+// elfMachines are ELF's numbers of the processors.
+var elfMachines = map[string]uint16{"amd64": 62, "arm64": 183}
+
 // pauseProgram wraps the instructions for a processor in an ELF file: a file
 // header, one program header that maps the whole file, the code.
 func pauseProgram(arch string) ([]byte, error) {
@@ -60,7 +63,7 @@ func pauseProgram(arch string) ([]byte, error) {
 		fileHeader, programHeader = 64, 56
 		base                      = 0x400000 // where it is mapped; any page will do
 	)
-	machine := map[string]uint16{"amd64": 62, "arm64": 183}[arch]
+	machine := elfMachines[arch]
 	size := uint64(fileHeader + programHeader + len(code))
 	var b bytes.Buffer
 	b.WriteString("\x7fELF\x02\x01\x01") // 64 bits, little endian, version 1

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Purge removes everything that carries the instance's labels, and the pause
-// image if no other instance uses it. It goes on after a failure and reports
+// Purge removes everything that carries the instance's labels, and skiff's own
+// images if no other instance uses them. It goes on after a failure and reports
 // all of them; what is gone already is none.
 func (e *Engine) Purge(ctx context.Context) error {
 	return errors.Join(
@@ -21,6 +21,7 @@ func (e *Engine) Purge(ctx context.Context) error {
 		e.purgeNetworks(ctx),
 		e.purgeVolumes(ctx),
 		e.purgePause(ctx),
+		e.purgeGatewayImages(ctx),
 	)
 }
 

@@ -79,6 +79,9 @@ func (e *Engine) List(ctx context.Context) ([]container.Status, error) {
 	)
 	group.SetLimit(8)
 	for _, c := range found {
+		if c.Labels[labelGateway] != "" {
+			continue // it is no Pod's
+		}
 		group.Go(func() error { return single(c.ID) })
 	}
 	if err := group.Wait(); err != nil {

@@ -1,0 +1,183 @@
+package orchestrator_test
+
+import (
+	"context"
+	"net"
+	"os/exec"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"skiff/examples/load"
+	"skiff/orchestrator/skifftest"
+)
+
+// clusterIP creates a Service that is reached from inside only and gives the
+// address of its first port. The host reaches it as Pods do: the bridge of the
+// instance's network is the host's.
+func clusterIP(t *testing.T, i *skifftest.Instance, portName string) string {
+	t.Helper()
+	svc := nodePort("web", portName)
+	svc.Spec.Type = corev1.ServiceTypeClusterIP
+	svc, err := i.Client.CoreV1().Services(skifftest.Namespace).Create(t.Context(), svc, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return net.JoinHostPort(svc.Spec.ClusterIP, "80")
+}
+
+// TestZeroLossInside is TestZeroLoss through the gateway: what goes to a
+// ClusterIP is no more lost than what comes from the host.
+func TestZeroLossInside(t *testing.T) {
+	images(t)
+	for name, d := range map[string]*appsv1.Deployment{
+		"rolling, 3 replicas": web(3, drain("1")),
+		"recreate, 1 replica": web(1, recreate, drain("1")),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			i := skifftest.New(t)
+			i.Deploy(t, d)
+			rollUnder(t, i, clusterIP(t, i, "http"), func(ctx context.Context, c *clients, address string) {
+				c.load(ctx, "requests", load.Options{Address: address, Rate: 100, Fresh: 0.5, Conns: 16})
+				c.load(ctx, "slow requests", load.Options{Address: address, Path: "/slow?d=2s", Body: "slow", Rate: 2, Conns: 8})
+				c.run(ctx, "WebSocket", func(ctx context.Context) error { return c.webSocket(ctx, address) })
+				c.run(ctx, "events", func(ctx context.Context) error { return c.events(ctx, address) })
+			})
+		})
+	}
+}
+
+// What Pods do does not hang on the daemon: it ends and comes back under load,
+// and requests in flight and kept connections go on.
+func TestDaemonGoneUnderLoad(t *testing.T) {
+	t.Parallel()
+	images(t)
+	i := skifftest.New(t)
+	i.Deploy(t, web(2, drain("1")))
+	address := clusterIP(t, i, "http")
+	waitAnswer(t, address)
+	ctx, cancel := context.WithCancel(t.Context())
+	c := &clients{cancel: cancel, versions: map[string]int{}, changed: make(chan struct{}), loads: map[string]*load.Result{}}
+	t.Cleanup(func() { cancel(); c.wg.Wait() })
+	c.load(ctx, "requests", load.Options{Address: address, Rate: 200, Fresh: 0.5, Conns: 16})
+	c.load(ctx, "slow requests", load.Options{Address: address, Path: "/slow?d=2s", Body: "slow", Rate: 2, Conns: 8})
+	c.waitVersion(t, "1")
+	now := i
+	for round := range 3 {
+		if err := now.Stop(); err != nil {
+			t.Fatal(err)
+		}
+		seen := c.answers()
+		eventually(t, "requests are answered without a daemon", func() bool { return c.answers() > seen+100 })
+		now = skifftest.Start(t, i.Options)
+		t.Cleanup(func() { _ = now.Stop() })
+		now.Update(t, "web", version(round%2+2)) // and it is in charge again
+		now.WaitRollout(t, "web")
+	}
+	c.stop(t)
+}
+
+// answers counts all so far.
+func (c *clients) answers() (n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, of := range c.versions {
+		n += of
+	}
+	return n
+}
+
+// A gateway that dies is there again at once, with all it had, and what has to
+// wait for its word does not wait for one that is dead.
+func TestGatewayDies(t *testing.T) {
+	t.Parallel()
+	images(t)
+	i := skifftest.New(t)
+	i.Deploy(t, web(2, drain("1")))
+	address := clusterIP(t, i, "http")
+	waitAnswer(t, address)
+	for range 3 {
+		i.Update(t, "web", setEnv("ROUND", time.Now().String()))
+		out, err := exec.Command("docker", "kill", "skiff-gateway-"+i.Options.Name).CombinedOutput()
+		if err != nil {
+			t.Fatalf("kill the gateway: %v: %s", err, out)
+		}
+		began := time.Now()
+		waitAnswer(t, address)
+		t.Logf("answers again after %s", time.Since(began))
+		i.WaitRollout(t, "web")
+	}
+	if out, err := exec.Command("docker", "rm", "-f", "skiff-gateway-"+i.Options.Name).CombinedOutput(); err != nil {
+		t.Fatalf("remove the gateway: %v: %s", err, out)
+	}
+	waitAnswer(t, address)
+}
+
+// Pods reach the API at its Service, by TLS that is good for its name.
+func TestAPIFromInside(t *testing.T) {
+	t.Parallel()
+	i := skifftest.New(t)
+	svc, err := i.Client.CoreV1().Services("default").Get(t.Context(), "kubernetes", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := rest.CopyConfig(i.Config)
+	config.Host = "https://kubernetes.default.svc"
+	config.Dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, network, net.JoinHostPort(svc.Spec.ClusterIP, "443"))
+	}
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the API answers", func() bool {
+		_, err = client.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
+		return err == nil
+	})
+	// A watch is a stream that goes on.
+	w, err := client.CoreV1().ConfigMaps("default").Watch(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Stop()
+	cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "seen"}}
+	if _, err := i.Client.CoreV1().ConfigMaps("default").Create(t.Context(), cm, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for event := range w.ResultChan() {
+		if got, ok := event.Object.(*corev1.ConfigMap); ok && got.Name == "seen" {
+			break
+		}
+	}
+	// Who has no certificate of the user's is refused, from inside as from outside.
+	config.CertData, config.KeyData = nil, nil
+	client, err = kubernetes.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = client.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{}); err == nil {
+		t.Error("the API answers somebody without a certificate")
+	}
+}
+
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(time.Minute)
+	defer deadline.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		select {
+		case <-deadline.C:
+			t.Fatalf("did not come about: %s", what)
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,217 @@
+package dns
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/net/dns/dnsmessage"
+)
+
+// resolver asks a server that has these records; network is all it asks over.
+func resolver(t *testing.T, network string, upstream []string, records ...Record) *net.Resolver {
+	t.Helper()
+	z := NewZone("cluster.local")
+	z.Set("test", records)
+	address := freeAddress(t)
+	s := New(Options{Address: address, Zone: z, Upstream: upstream, Log: slog.New(slog.DiscardHandler)})
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	r := &net.Resolver{PreferGo: true, StrictErrors: true, Dial: func(ctx context.Context, n, _ string) (net.Conn, error) {
+		var d net.Dialer
+		if network == "tcp" {
+			n = network
+		}
+		return d.DialContext(ctx, n, address)
+	}}
+	for { // until it listens
+		conn, err := net.Dial("tcp", address)
+		if err == nil {
+			conn.Close()
+			return r
+		}
+		if ctx.Err() != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func TestRecords(t *testing.T) {
+	t.Parallel()
+	many := []Record{}
+	for i := range 200 {
+		many = append(many, Record{Name: "many.default.svc.cluster.local", Type: A, Value: fmt.Sprintf("10.1.2.%d", i)})
+	}
+	r := resolver(t, "", nil, append(many,
+		Record{Name: "web.default.svc.cluster.local", Type: A, TTL: 5, Value: "10.0.0.7"},
+		Record{Name: "_http._tcp.web.default.svc.cluster.local", Type: SRV, Value: "web.default.svc.cluster.local", Port: 80},
+		Record{Name: "7.0.0.10.in-addr.arpa", Type: PTR, Value: "web.default.svc.cluster.local"},
+		Record{Name: "alias.default.svc.cluster.local", Type: CNAME, Value: "web.default.svc.cluster.local"})...)
+	ctx := t.Context()
+	lookup := func(name string, want ...string) {
+		t.Helper()
+		got, err := r.LookupHost(ctx, name)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: got %v, %v, want %v", name, got, err, want)
+		}
+	}
+	lookup("web.default.svc.cluster.local.", "10.0.0.7")
+	lookup("WEB.Default.svc.cluster.local.", "10.0.0.7")
+	lookup("alias.default.svc.cluster.local.", "10.0.0.7")
+	if got, err := r.LookupHost(ctx, "many.default.svc.cluster.local."); len(got) != 200 { // too many for UDP
+		t.Errorf("many addresses: %d, %v", len(got), err)
+	}
+	if _, srv, err := r.LookupSRV(ctx, "http", "tcp", "web.default.svc.cluster.local."); err != nil || srv[0].Port != 80 || srv[0].Target != "web.default.svc.cluster.local." {
+		t.Errorf("SRV: %v, %v", srv, err)
+	}
+	if names, err := r.LookupAddr(ctx, "10.0.0.7"); err != nil || !slices.Equal(names, []string{"web.default.svc.cluster.local."}) {
+		t.Errorf("PTR: %v, %v", names, err)
+	}
+	if name, err := r.LookupCNAME(ctx, "alias.default.svc.cluster.local."); err != nil || name != "web.default.svc.cluster.local." {
+		t.Errorf("CNAME: %v, %v", name, err)
+	}
+	var missing *net.DNSError
+	for _, name := range []string{"none.default.svc.cluster.local.", "default.svc.cluster.local.", "svc.cluster.local."} {
+		_, err := r.LookupHost(ctx, name)
+		if missing, _ = err.(*net.DNSError); missing == nil || !missing.IsNotFound {
+			t.Errorf("%s: %v, want not found", name, err)
+		}
+	}
+}
+
+// What the zone does not own is asked of the machine's resolver, by whichever
+// way it was asked here, and comes as that says it.
+func TestForwarding(t *testing.T) {
+	t.Parallel()
+	for _, network := range []string{"udp", "tcp"} {
+		t.Run(network, func(t *testing.T) {
+			t.Parallel()
+			// The upstream is another server, whose zone is the rest of the world.
+			world := NewZone("example.org")
+			world.Set("world", []Record{{Name: "www.example.org", Type: A, Value: "192.0.2.7"}})
+			upstream := freeAddress(t)
+			s := New(Options{Address: upstream, Zone: world, Log: slog.New(slog.DiscardHandler)})
+			ended := make(chan error, 1)
+			ctx, cancel := context.WithCancel(context.Background())
+			go func() { ended <- s.Run(ctx) }()
+			defer func() { cancel(); <-ended }()
+			silent, err := net.ListenPacket("udp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer silent.Close()
+			r := resolver(t, network, []string{upstream},
+				Record{Name: "out.default.svc.cluster.local", Type: CNAME, Value: "www.example.org"})
+			for _, name := range []string{"www.example.org.", "out.default.svc.cluster.local."} {
+				got, err := r.LookupHost(t.Context(), name)
+				if !slices.Equal(got, []string{"192.0.2.7"}) {
+					t.Errorf("%s: %v, %v", name, got, err)
+				}
+			}
+			if _, err := r.LookupHost(t.Context(), "none.example.org."); err == nil || !strings.Contains(err.Error(), "no such host") {
+				t.Errorf("a name that nobody knows: %v", err)
+			}
+			nobody := resolver(t, network, []string{freeAddress(t)})
+			if _, err := nobody.LookupHost(t.Context(), "www.example.org."); err == nil || strings.Contains(err.Error(), "no such host") {
+				t.Errorf("without a resolver: %v, want a failure that is not the name's", err)
+			}
+		})
+	}
+}
+
+// Denials and leaving Pods must not be remembered, and answers fit.
+func TestWire(t *testing.T) {
+	t.Parallel()
+	z := NewZone("cluster.local")
+	z.Set("a", []Record{{Name: "web.default.svc.cluster.local", Type: A, TTL: 5, Value: "10.0.0.7"}})
+	s := New(Options{Zone: z, Log: slog.New(slog.DiscardHandler)})
+	ask := func(name string, kind dnsmessage.Type) dnsmessage.Message {
+		t.Helper()
+		m := dnsmessage.Message{Header: dnsmessage.Header{ID: 7, RecursionDesired: true},
+			Questions: []dnsmessage.Question{{Name: dnsmessage.MustNewName(name), Type: kind, Class: dnsmessage.ClassINET}}}
+		raw, err := m.Pack()
+		if err != nil {
+			t.Fatal(err)
+		}
+		q, err := parse(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var answer dnsmessage.Message
+		if err := answer.Unpack(s.pack(q, s.answer(t.Context(), q), q.size)); err != nil {
+			t.Fatal(err)
+		}
+		return answer
+	}
+	for name, want := range map[string]dnsmessage.RCode{
+		"web.default.svc.cluster.local.": dnsmessage.RCodeSuccess, "none.default.svc.cluster.local.": dnsmessage.RCodeNameError,
+	} {
+		m := ask(name, dnsmessage.TypeAAAA)
+		soa, ok := m.Authorities[0].Body.(*dnsmessage.SOAResource)
+		if m.RCode != want || !m.Authoritative || !ok || soa.MinTTL > 5 || m.ID != 7 {
+			t.Errorf("%s AAAA: %v %v", name, m.Header, m.Authorities)
+		}
+	}
+	var all []Record
+	for i := range 200 {
+		all = append(all, Record{Name: "many.default.svc.cluster.local", Type: A, Value: fmt.Sprintf("10.1.2.%d", i)})
+	}
+	z.Set("many", all)
+	if m := ask("many.default.svc.cluster.local.", dnsmessage.TypeA); !m.Truncated || len(m.Answers) > 0 {
+		t.Errorf("an answer that does not fit: %v, %d answers", m.Header, len(m.Answers))
+	}
+	z.Set("a", nil)
+	if m := ask("web.default.svc.cluster.local.", dnsmessage.TypeA); m.RCode != dnsmessage.RCodeNameError {
+		t.Errorf("a Service that is gone: %v", m.Header)
+	}
+}
+
+// Whatever comes, nothing falls over.
+func FuzzQuery(f *testing.F) {
+	m := dnsmessage.Message{Questions: []dnsmessage.Question{{Name: dnsmessage.MustNewName("web.default.svc.cluster.local."), Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET}}}
+	raw, err := m.Pack()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(raw)
+	f.Add(raw[:12])
+	f.Add(bytes.Repeat([]byte{0xc0, 0x0c}, 40))
+	z := NewZone("cluster.local")
+	z.Set("a", []Record{{Name: "web.default.svc.cluster.local", Type: A, TTL: 5, Value: "10.0.0.7"}})
+	s := New(Options{Zone: z, Log: slog.New(slog.DiscardHandler)})
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		q, err := parse(raw)
+		if err != nil {
+			return
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		answer := s.pack(q, s.answer(ctx, q), q.size)
+		if len(answer) < 12 || len(answer) > largestSize || !bytes.Equal(answer[:2], raw[:2]) {
+			t.Errorf("answer % x", answer)
+		}
+	})
+}

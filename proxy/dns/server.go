@@ -1,0 +1,185 @@
+package dns
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/net/dns/dnsmessage"
+)
+
+const (
+	maxForwarded   = 512 // at a time
+	maxConnections = 128 // over TCP
+	maxMessage     = 64 << 10
+	connectionIdle = 10 * time.Second
+)
+
+// Options of a Server.
+type Options struct {
+	Address  string // host:port, for UDP and TCP
+	Zone     *Zone
+	Upstream []string // host:port of the resolvers for all other names
+	Log      *slog.Logger
+}
+
+// Server answers queries while Run runs.
+type Server struct {
+	zone     *Zone
+	address  string
+	upstream []string
+	log      *slog.Logger
+
+	forwarding chan struct{} // slots
+	serving    sync.WaitGroup
+}
+
+// New makes a Server.
+func New(o Options) *Server {
+	return &Server{
+		zone: o.Zone, address: o.Address, upstream: o.Upstream, log: o.Log,
+		forwarding: make(chan struct{}, maxForwarded),
+	}
+}
+
+// Run answers until ctx ends.
+func (s *Server) Run(ctx context.Context) error {
+	packets, err := net.ListenPacket("udp", s.address)
+	if err != nil {
+		return fmt.Errorf("listen for DNS: %w", err)
+	}
+	// What TCP listens at is what UDP was given, where that was any port.
+	streams, err := net.Listen("tcp", packets.LocalAddr().String())
+	if err != nil {
+		return errors.Join(fmt.Errorf("listen for DNS: %w", err), packets.Close())
+	}
+	s.log.Info("answering DNS", "address", packets.LocalAddr().String())
+	ctx, cancel := context.WithCancel(ctx)
+	defer context.AfterFunc(ctx, func() {
+		packets.Close()
+		streams.Close()
+	})()
+	s.serving.Go(func() { s.serveUDP(ctx, packets.(*net.UDPConn)) })
+	s.serving.Go(func() { s.serveTCP(ctx, streams) })
+	<-ctx.Done()
+	cancel()
+	s.serving.Wait()
+	return nil
+}
+
+func (s *Server) serveUDP(ctx context.Context, conn *net.UDPConn) {
+	buffer := make([]byte, maxMessage)
+	for {
+		n, from, err := conn.ReadFromUDPAddrPort(buffer)
+		if err != nil {
+			if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+				return
+			}
+			continue // about a datagram, not about the socket
+		}
+		q, err := parse(append([]byte(nil), buffer[:n]...))
+		if err != nil {
+			continue // whoever sent that does not expect an answer
+		}
+		if s.quick(q) {
+			s.send(conn, from, s.pack(q, s.answer(ctx, q), q.size))
+			continue
+		}
+		select {
+		case s.forwarding <- struct{}{}:
+		default:
+			s.send(conn, from, s.pack(q, reply{code: dnsmessage.RCodeServerFailure}, q.size))
+			continue
+		}
+		s.serving.Go(func() {
+			defer func() { <-s.forwarding }()
+			s.send(conn, from, s.resolve(ctx, "udp", q, q.size))
+		})
+	}
+}
+
+func (s *Server) send(conn *net.UDPConn, to netip.AddrPort, answer []byte) {
+	if _, err := conn.WriteToUDPAddrPort(answer, to); err != nil {
+		s.log.Debug("answer a query", "client", to, "error", err)
+	}
+}
+
+// quick says whether an answer needs nobody else.
+func (s *Server) quick(q query) bool {
+	records, _ := s.zone.lookup(q.name)
+	return s.zone.owns(q.name) && (len(records) == 0 || records[0].Type != CNAME)
+}
+
+// resolve answers a query, whoever knows the answer.
+func (s *Server) resolve(ctx context.Context, network string, q query, limit int) []byte {
+	if s.zone.owns(q.name) {
+		return s.pack(q, s.answer(ctx, q), limit)
+	}
+	if raw := s.forward(ctx, network, q.raw); raw != nil {
+		return raw
+	}
+	return s.pack(q, reply{code: dnsmessage.RCodeServerFailure}, limit)
+}
+
+func (s *Server) serveTCP(ctx context.Context, listener net.Listener) {
+	slots := make(chan struct{}, maxConnections)
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		select {
+		case slots <- struct{}{}:
+		default:
+			conn.Close()
+			continue
+		}
+		s.serving.Go(func() {
+			defer func() { <-slots }()
+			defer conn.Close()
+			defer context.AfterFunc(ctx, func() { conn.Close() })()
+			for s.serveQuery(ctx, conn) == nil {
+			}
+		})
+	}
+}
+
+// serveQuery answers the next query of a connection.
+func (s *Server) serveQuery(ctx context.Context, conn net.Conn) error {
+	if err := conn.SetDeadline(time.Now().Add(connectionIdle)); err != nil {
+		return err
+	}
+	raw, err := readMessage(conn)
+	if err != nil {
+		return err
+	}
+	q, err := parse(raw)
+	if err != nil {
+		return err
+	}
+	return writeMessage(conn, s.resolve(ctx, "tcp", q, maxMessage-1))
+}
+
+// Over TCP a message goes after its length.
+
+func readMessage(r io.Reader) ([]byte, error) {
+	var length [2]byte
+	if _, err := io.ReadFull(r, length[:]); err != nil {
+		return nil, err
+	}
+	raw := make([]byte, binary.BigEndian.Uint16(length[:]))
+	_, err := io.ReadFull(r, raw)
+	return raw, err
+}
+
+func writeMessage(w io.Writer, raw []byte) error {
+	_, err := w.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(raw))), raw...))
+	return err
+}

@@ -1,0 +1,94 @@
+// Package gateway carries traffic between Pods: a proxy and a DNS server inside
+// the instance's network, and the daemon's link to it. The gateway knows only
+// what it was told last, so it forwards on when the daemon is gone; the link
+// tells it everything anew whenever either of them was away.
+package gateway
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"skiff/proxy/dns"
+	"skiff/proxy/pool"
+	"skiff/proxy/switchboard"
+)
+
+// API is the address of a back end that is no machine on the network: the API
+// of the daemon, which the gateway reaches through connections that the daemon
+// opens to it.
+const API = "api"
+
+// A connection begins with eight bytes: zero makes it the link itself, any
+// other number is that of the tunnel to the API that the gateway asked for.
+const linkTag = 0
+
+// message is what the daemon tells, one line of JSON each. Exactly one field
+// besides Seq is set; none is a question for a sign of life.
+type message struct {
+	Seq      uint64
+	Snapshot *snapshot            `json:",omitempty"`
+	Set      *switchboard.Service `json:",omitempty"`
+	Expect   *expect              `json:",omitempty"`
+	Publish  *publish             `json:",omitempty"`
+	Remove   string               `json:",omitempty"` // ID of a back end
+	Drain    *drain               `json:",omitempty"`
+}
+
+// snapshot is all there is.
+type snapshot struct {
+	Services []switchboard.Service
+	Records  map[string][]dns.Record
+}
+
+type expect struct {
+	Service  string
+	Expected pool.Expectation
+}
+
+type publish struct {
+	Service string
+	Records []dns.Record
+}
+
+type drain struct {
+	ID      string
+	Streams time.Duration // until streams are cut
+	Within  time.Duration // until everything is
+}
+
+// report is what the gateway tells.
+type report struct {
+	Done  uint64 `json:",omitempty"` // the message with that Seq has been done
+	Error string `json:",omitempty"` // what of it could not be
+	Open  uint64 `json:",omitempty"` // the daemon is to open a tunnel with that number
+}
+
+const (
+	maxMessage = 64 << 20
+	maxReport  = 1 << 20
+)
+
+// lines reads one JSON value after the other.
+type lines[T any] struct{ scanner *bufio.Scanner }
+
+func newLines[T any](r io.Reader, longest int) lines[T] {
+	s := bufio.NewScanner(r)
+	s.Buffer(nil, longest)
+	return lines[T]{s}
+}
+
+func (l lines[T]) next() (value T, err error) {
+	if !l.scanner.Scan() {
+		if err = l.scanner.Err(); err == nil {
+			err = io.EOF
+		}
+		return value, err
+	}
+	if err := json.Unmarshal(l.scanner.Bytes(), &value); err != nil {
+		return value, fmt.Errorf("read message: %w", err)
+	}
+	return value, nil
+}

@@ -1,0 +1,119 @@
+package switchboard
+
+import (
+	"context"
+	"time"
+
+	"skiff/proxy"
+	"skiff/proxy/pool"
+)
+
+// HeldError says that an address belongs to another Service.
+type HeldError struct{ By string }
+
+func (e *HeldError) Error() string { return "the port belongs to service " + e.By }
+
+// Below: mu is held.
+
+// fill gives a port its back ends. Those that are gone are let go, as they were
+// said to be while they were there.
+func (b *Board) fill(ctx context.Context, p *port, now Port, expected pool.Expectation) {
+	before := make(map[string]Member, len(p.Members))
+	for _, m := range p.Members {
+		before[m.ID] = m
+	}
+	members := make([]pool.Member, len(now.Members))
+	for i, m := range now.Members {
+		members[i] = m.Member
+		p.longest = max(p.longest, m.Requests)
+	}
+	p.Port = now
+	for _, left := range p.pool.Replace(members, expected) {
+		b.letGo(ctx, p.pool, before[left])
+	}
+}
+
+func (b *Board) letGo(ctx context.Context, p *pool.Pool, m Member) {
+	b.later(ctx, m.Requests, func(ctx context.Context) {
+		if err := p.Empty(ctx, m.ID, m.Streams); err != nil {
+			b.log.Warn("let go of connections", "backend", m.ID, "error", err)
+		}
+	})
+}
+
+// retire ends a port that is gone from its Service. Until nothing is in flight
+// there any more, a drain still looks into its pool.
+func (b *Board) retire(ctx context.Context, p *port) {
+	b.retired[p.pool] = struct{}{}
+	b.fill(ctx, p, Port{}, pool.Expectation{Reason: "the Service is gone"})
+	p.pool.Close()
+	b.later(ctx, p.longest+goodbye, func(ctx context.Context) {
+		p.pool.Settled(ctx)
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		delete(b.retired, p.pool)
+	})
+}
+
+// goodbye is for what was cut at the very end to say so.
+const goodbye = 5 * time.Second
+
+// later runs f, which outlives the call that asked for it, but not the Board.
+func (b *Board) later(ctx context.Context, limit time.Duration, f func(context.Context)) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
+	b.parting.Go(func() {
+		defer cancel()
+		f(ctx)
+	})
+	b.parting.Go(func() {
+		defer cancel()
+		select {
+		case <-b.ended:
+		case <-ctx.Done():
+		}
+	})
+}
+
+// listen opens what should be open for a Service, and then closes what should
+// not: an address that goes from one of its ports to another is never closed.
+func (b *Board) listen(s Service, now *service) (failed map[string]error) {
+	wanted := map[string]bool{}
+	for _, p := range s.Ports {
+		for _, address := range p.Addresses {
+			wanted[address] = true
+			err := b.hold(s.Name, proxy.Listener{
+				Name: s.Name + ":" + p.Name, Address: address,
+				Mode: p.Mode, H2C: p.H2C, Pool: now.ports[p.Name].pool,
+			})
+			if err == nil {
+				now.open[address] = true
+				continue
+			}
+			if failed == nil {
+				failed = map[string]error{}
+			}
+			failed[address] = err
+		}
+	}
+	for address := range now.open {
+		if !wanted[address] {
+			b.proxy.Close(address)
+			delete(now.open, address)
+			delete(b.holders, address)
+		}
+	}
+	return failed
+}
+
+// hold opens an address for a Service. The proxy would let a second Service
+// take it over, so whose it is is known here.
+func (b *Board) hold(name string, l proxy.Listener) error {
+	if holder := b.holders[l.Address]; holder != "" && holder != name {
+		return &HeldError{By: holder}
+	}
+	if err := b.proxy.Listen(l); err != nil {
+		return err
+	}
+	b.holders[l.Address] = name
+	return nil
+}

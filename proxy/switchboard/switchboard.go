@@ -1,0 +1,205 @@
+// Package switchboard brings what a proxy forwards in line with what is wanted,
+// one Service at a time: which addresses it listens at, and which back ends are
+// behind them. The host's proxy and the gateway on the instance's network are
+// driven by the same code.
+package switchboard
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"skiff/proxy"
+	"skiff/proxy/pool"
+)
+
+// Service is what is forwarded for one Service.
+type Service struct {
+	Name     string // its identity
+	Ports    []Port // none: nothing is forwarded
+	Expected pool.Expectation
+}
+
+// Port is one port of a Service and the pool that it leads to.
+type Port struct {
+	Name      string   // tells the Service's ports apart
+	Addresses []string // where it is listened to
+	Mode      proxy.Mode
+	H2C       bool // the back ends speak HTTP/2 without TLS
+	Members   []Member
+}
+
+// Member is a back end, and how long what is in flight may go on where it has
+// left a pool without being drained: its Service leads elsewhere.
+type Member struct {
+	pool.Member
+	Streams, Requests time.Duration
+}
+
+// Proxy is what a Board needs of a *proxy.Proxy.
+type Proxy interface {
+	Listen(proxy.Listener) error
+	Close(address string)
+	NewPool() *pool.Pool
+}
+
+// Board is safe for concurrent use.
+type Board struct {
+	proxy Proxy
+	log   *slog.Logger
+
+	// parting are the drains of back ends that left a pool without being told to.
+	parting sync.WaitGroup
+	ended   chan struct{}
+
+	mu       sync.Mutex // guards all below
+	services map[string]*service
+	holders  map[string]string       // address → the Service that has it
+	retired  map[*pool.Pool]struct{} // of ports that are gone, while something is in flight
+}
+
+type service struct {
+	ports map[string]*port
+	open  map[string]bool // addresses
+}
+
+type port struct {
+	Port
+	pool    *pool.Pool
+	longest time.Duration // that a request to one of its back ends may go on
+}
+
+// New makes a Board that forwards nothing.
+func New(p Proxy, log *slog.Logger) *Board {
+	return &Board{
+		proxy:    p,
+		log:      log,
+		ended:    make(chan struct{}),
+		services: map[string]*service{},
+		holders:  map[string]string{},
+		retired:  map[*pool.Pool]struct{}{},
+	}
+}
+
+// Set forwards a Service as it is now. It returns the addresses that could not
+// be listened to; all the rest is done. Connections of back ends that it has no
+// more are let go in the background.
+func (b *Board) Set(ctx context.Context, s Service) (failed map[string]error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := b.services[s.Name]
+	if now == nil {
+		now = &service{ports: map[string]*port{}, open: map[string]bool{}}
+		b.services[s.Name] = now
+	}
+	gone := now.ports
+	now.ports = make(map[string]*port, len(s.Ports))
+	for _, spec := range s.Ports {
+		p := gone[spec.Name]
+		if p == nil {
+			p = &port{pool: b.proxy.NewPool()}
+		}
+		delete(gone, spec.Name)
+		now.ports[spec.Name] = p
+		b.fill(ctx, p, spec, s.Expected)
+	}
+	failed = b.listen(s, now)
+	for _, p := range gone {
+		b.retire(ctx, p)
+	}
+	if len(s.Ports) == 0 {
+		delete(b.services, s.Name)
+	}
+	return failed
+}
+
+// Services lists those that are forwarded.
+func (b *Board) Services() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var names []string
+	for name := range b.services {
+		names = append(names, name)
+	}
+	return names
+}
+
+// Expect tells a Service's pools whether a back end is on its way.
+func (b *Board) Expect(name string, e pool.Expectation) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if s := b.services[name]; s != nil {
+		for _, p := range s.ports {
+			p.pool.Expect(e)
+		}
+	}
+}
+
+// Remove takes a back end out of every pool: when it returns no new request
+// reaches it. Requests in flight go on, and it may be set again. There is
+// nothing to wait for.
+func (b *Board) Remove(id string) (wait func(context.Context) error) {
+	for _, p := range b.pools() {
+		p.Remove(id)
+	}
+	return func(context.Context) error { return nil }
+}
+
+// Drain takes a back end out of every pool for good: when it returns no new
+// request reaches it. wait returns when nothing of it is in flight any more.
+// Streams are cut after the given time, requests when wait's context ends.
+func (b *Board) Drain(id string, streams time.Duration) (wait func(context.Context) error) {
+	pools := b.pools()
+	for _, p := range pools {
+		p.Remove(id)
+	}
+	return func(ctx context.Context) error {
+		var all sync.WaitGroup
+		errs := make([]error, len(pools))
+		for i, p := range pools {
+			all.Go(func() { errs[i] = p.Drain(ctx, id, streams) })
+		}
+		all.Wait()
+		return errors.Join(errs...)
+	}
+}
+
+// Run ends every pool when ctx ends, and returns when nothing is being let go
+// any more. The listeners end with the proxy.
+func (b *Board) Run(ctx context.Context) error {
+	<-ctx.Done()
+	close(b.ended)
+	for _, p := range b.pools() {
+		p.Close()
+	}
+	b.parting.Wait()
+	return nil
+}
+
+// Pool is the pool that a port leads to, nil where there is none.
+func (b *Board) Pool(service, port string) *pool.Pool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if s := b.services[service]; s != nil && s.ports[port] != nil {
+		return s.ports[port].pool
+	}
+	return nil
+}
+
+// pools lists all that may have something of a back end.
+func (b *Board) pools() []*pool.Pool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var pools []*pool.Pool
+	for _, s := range b.services {
+		for _, p := range s.ports {
+			pools = append(pools, p.pool)
+		}
+	}
+	for p := range b.retired {
+		pools = append(pools, p)
+	}
+	return pools
+}

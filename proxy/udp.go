@@ -1,0 +1,203 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"skiff/proxy/pool"
+)
+
+// UDPSuffix ends the address of a listener for UDP: 127.0.0.1:53/udp.
+const UDPSuffix = "/udp"
+
+const (
+	maxDatagram = 64 << 10
+	// maxSessions bounds the clients of one listener, maxQueued what each may
+	// send before a back end takes it.
+	maxSessions = 4096
+	maxQueued   = 64
+	// sessionIdle is how long a client that says nothing, and is told nothing,
+	// keeps its back end. It is what the kernel gives a flow both ways of which
+	// it has seen.
+	sessionIdle = 2 * time.Minute
+)
+
+// relay is one open address of UDP. A client, which is an address and port,
+// has a session with one back end for as long as they talk.
+type relay struct {
+	proxy  *Proxy
+	conn   *net.UDPConn
+	serves atomic.Pointer[Listener]
+	ended  sync.WaitGroup
+
+	mu       sync.Mutex // guards sessions
+	sessions map[netip.AddrPort]*session
+}
+
+func newRelay(p *Proxy, what Listener) (*relay, error) {
+	inner, err := net.ListenPacket("udp", strings.TrimSuffix(what.Address, UDPSuffix))
+	if err != nil {
+		return nil, fmt.Errorf("listen for %s: %w", what.Name, err)
+	}
+	r := &relay{proxy: p, conn: inner.(*net.UDPConn), sessions: map[netip.AddrPort]*session{}}
+	r.serves.Store(&what)
+	return r, nil
+}
+
+// run serves until the address is closed or base ends, and returns when every
+// session has ended.
+func (r *relay) run(base context.Context) {
+	ctx, cancel := context.WithCancel(base)
+	defer r.ended.Wait()
+	defer cancel()
+	defer context.AfterFunc(base, func() { r.conn.Close() })()
+	buffer := make([]byte, maxDatagram)
+	for {
+		n, from, err := r.conn.ReadFromUDPAddrPort(buffer)
+		if err != nil {
+			if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+				return
+			}
+			continue // about a datagram, not about the socket
+		}
+		r.take(ctx, from, append([]byte(nil), buffer[:n]...))
+	}
+}
+
+// take hands a datagram to its client's session. What does not fit is dropped,
+// as UDP may be at any time.
+func (r *relay) take(ctx context.Context, from netip.AddrPort, datagram []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.sessions[from]
+	if s == nil {
+		if len(r.sessions) >= maxSessions {
+			return
+		}
+		s = &session{relay: r, client: from, queue: make(chan []byte, maxQueued), begun: time.Now()}
+		r.sessions[from] = s
+		r.ended.Go(func() { s.run(ctx, r.serves.Load()) })
+	}
+	select {
+	case s.queue <- datagram:
+	default:
+	}
+}
+
+func (r *relay) forget(s *session) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.sessions[s.client] == s {
+		delete(r.sessions, s.client)
+	}
+}
+
+// session is what one client says to one back end, and hears from it.
+type session struct {
+	relay   *relay
+	client  netip.AddrPort
+	queue   chan []byte
+	begun   time.Time
+	last    atomic.Int64 // when a datagram last passed, since begun
+	waiting atomic.Bool  // it came from the client
+	upwards sync.Mutex   // locked while what the client sends is held back
+	server  net.Conn
+}
+
+func (s *session) run(ctx context.Context, what *Listener) {
+	defer s.relay.forget(s)
+	claim, err := what.Pool.Claim(ctx, nil)
+	if err != nil {
+		what.Pool.Failed(pool.Unavailable)
+		return
+	}
+	defer claim.Release()
+	dialing, cancel := context.WithTimeout(claim.Context(), dialTimeout)
+	s.server, err = s.relay.proxy.options.Dial(dialing, "udp", claim.Backend().Address())
+	cancel()
+	if err != nil {
+		what.Pool.Failed(pool.Unreached)
+		return
+	}
+	defer s.server.Close()
+	claim.Stream(s)
+	defer context.AfterFunc(claim.Context(), s.Close)()
+	ctx, over := context.WithCancel(claim.Context())
+	var down sync.WaitGroup
+	down.Go(func() {
+		defer over()
+		s.answers()
+	})
+	s.ask(ctx)
+	s.Close()
+	down.Wait()
+}
+
+// ask passes on what the client sends, until nothing has passed either way for
+// a while.
+func (s *session) ask(ctx context.Context) {
+	idle := time.NewTimer(sessionIdle)
+	defer idle.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-idle.C:
+			rest, _ := s.Rest()
+			if rest >= sessionIdle {
+				return
+			}
+			idle.Reset(sessionIdle - rest)
+		case datagram := <-s.queue:
+			s.upwards.Lock()
+			s.passed(true)
+			_, err := s.server.Write(datagram)
+			s.upwards.Unlock()
+			if err != nil { // nobody listens there
+				return
+			}
+		}
+	}
+}
+
+func (s *session) answers() {
+	buffer := make([]byte, maxDatagram)
+	for {
+		n, err := s.server.Read(buffer)
+		if err != nil {
+			s.relay.forget(s) // what comes next goes to another back end
+			return
+		}
+		s.passed(false)
+		if _, err := s.relay.conn.WriteToUDPAddrPort(buffer[:n], s.client); err != nil {
+			return
+		}
+	}
+}
+
+func (s *session) passed(upwards bool) {
+	s.waiting.Store(upwards)
+	s.last.Store(int64(time.Since(s.begun)))
+}
+
+// Rest is how long nothing has passed, and whether an answer is due.
+func (s *session) Rest() (idle time.Duration, waiting bool) {
+	return time.Since(s.begun) - time.Duration(s.last.Load()), s.waiting.Load()
+}
+
+// Hold keeps back what the client sends, until Resume.
+func (s *session) Hold()   { s.upwards.Lock() }
+func (s *session) Resume() { s.upwards.Unlock() }
+
+// Close ends the session. The client's next datagram begins another.
+func (s *session) Close() {
+	s.relay.forget(s)
+	s.server.Close()
+}

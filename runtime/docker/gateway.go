@@ -1,0 +1,158 @@
+package docker
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+
+	cerrdefs "github.com/containerd/errdefs"
+	dockercontainer "github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/versions"
+
+	"skiff/runtime/container"
+)
+
+// GatewaySpec describes the container that serves the instance's network: one
+// static program that may change the network of its container, and nothing else.
+type GatewaySpec struct {
+	Program string     // path of an executable for the engine's machine
+	Args    []string   // of it
+	Env     []string   // NAME=value
+	Address netip.Addr // on the instance's network
+}
+
+// Gateway runs that container. It is no Pod's: it is not in List nor in Events.
+// Its methods may be called from any goroutine.
+type Gateway struct {
+	engine *Engine
+	spec   GatewaySpec
+
+	mu    sync.Mutex // guards image
+	image gatewayImage
+}
+
+// Gateway prepares the instance's gateway; nothing is started yet.
+func (e *Engine) Gateway(spec GatewaySpec) *Gateway { return &Gateway{engine: e, spec: spec} }
+
+func (g *Gateway) name() string { return "skiff-gateway-" + g.engine.instance }
+
+// DialContext reaches the gateway as it reaches Pods.
+func (g *Gateway) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	return g.engine.DialContext(ctx, network, address)
+}
+
+// Running says whether the container runs, as it is specified.
+func (g *Gateway) Running(ctx context.Context) (bool, error) {
+	image, err := g.prepare(ctx)
+	if err != nil {
+		return false, err
+	}
+	found, err := g.engine.inspect(ctx, g.name())
+	if errors.Is(err, container.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && g.matches(found, image) && found.State.Running, err
+}
+
+func (g *Gateway) matches(found dockercontainer.InspectResponse, image gatewayImage) bool {
+	return found.Config.Labels[labelHash] == g.hash(image) && found.Config.Labels[labelUID] == g.engine.uid
+}
+
+// Start has the container run. One that is not as specified, because skiff or
+// the network is another one now, makes room for one that is.
+func (g *Gateway) Start(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	image, err := g.prepare(ctx)
+	if err != nil {
+		return err
+	}
+	found, err := g.engine.inspect(ctx, g.name())
+	switch {
+	case err == nil && g.matches(found, image):
+		err = g.engine.startWithAddress(ctx, found.ID)
+		if err == nil || !cerrdefs.IsNotFound(err) {
+			return failure("start the gateway", err)
+		}
+		// Its network was removed and made again: it cannot be started any more.
+	case err != nil && !errors.Is(err, container.ErrNotFound):
+		return err
+	}
+	if err := g.Remove(ctx); err != nil {
+		return err
+	}
+	if _, err := g.engine.restoreNetwork(ctx); err != nil {
+		return err
+	}
+	id, err := g.create(ctx, image)
+	if err != nil {
+		return failure("create the gateway", err)
+	}
+	if err := g.engine.startWithAddress(ctx, id); err != nil {
+		return failure("start the gateway", err)
+	}
+	if err := g.engine.purgeGatewayImages(ctx); err != nil {
+		g.engine.log.Debug("images of other gateways are left", "error", err)
+	}
+	return nil
+}
+
+// Remove ends the container at once; one that is not there is fine.
+func (g *Gateway) Remove(ctx context.Context) error { return g.engine.Remove(ctx, g.name()) }
+
+// create brings the image along only when the engine says that it has none.
+// Another instance's purge may take it away again at that very moment.
+func (g *Gateway) create(ctx context.Context, image gatewayImage) (string, error) {
+	config, host, net := g.translate(image)
+	for attempt := 1; ; attempt++ {
+		made, err := g.engine.api.ContainerCreate(ctx, config, host, net, nil, g.name())
+		if !cerrdefs.IsNotFound(err) || attempt == 3 {
+			return made.ID, err
+		}
+		if err := g.engine.loadGateway(ctx, image); err != nil {
+			return "", err
+		}
+	}
+}
+
+// hash tells a container that is as specified from one that was.
+func (g *Gateway) hash(image gatewayImage) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%q\n%q\n%s", image.ref, g.spec.Args, g.spec.Env, g.spec.Address))
+	return hex.EncodeToString(sum[:8])
+}
+
+func (g *Gateway) translate(image gatewayImage) (*dockercontainer.Config, *dockercontainer.HostConfig, *network.NetworkingConfig) {
+	labels := g.engine.labels()
+	labels[labelGateway] = "true"
+	labels[labelHash] = g.hash(image)
+	labels[labelAddress] = g.spec.Address.String()
+	config := &dockercontainer.Config{
+		Image: image.ref, Cmd: g.spec.Args, Env: g.spec.Env, Labels: labels, User: "0:0",
+		Healthcheck: &dockercontainer.HealthConfig{Test: []string{"NONE"}},
+	}
+	name := g.engine.networkName()
+	host := &dockercontainer.HostConfig{
+		NetworkMode:    dockercontainer.NetworkMode(name),
+		RestartPolicy:  dockercontainer.RestartPolicy{Name: dockercontainer.RestartPolicyDisabled},
+		LogConfig:      logConfig(),
+		ReadonlyRootfs: true,
+		CapDrop:        []string{"ALL"},
+		CapAdd:         []string{"NET_ADMIN", "NET_BIND_SERVICE"},
+		SecurityOpt:    []string{"no-new-privileges"},
+		// Listeners are there before their addresses are.
+		Sysctls: map[string]string{"net.ipv4.ip_nonlocal_bind": "1"},
+	}
+	endpoint := &network.EndpointSettings{IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: g.spec.Address.String()}}
+	// Older engines make the hardware address of the other one; newer ones make
+	// a new one each time, and Pods would go on sending to the old one for a while.
+	if ip := g.spec.Address.As4(); versions.GreaterThanOrEqualTo(g.engine.api.ClientVersion(), "1.44") {
+		endpoint.MacAddress = net.HardwareAddr(append([]byte{2, 0x42}, ip[:]...)).String()
+	}
+	return config, host, &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{name: endpoint}}
+}

@@ -1,0 +1,124 @@
+package docker
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	cerrdefs "github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/image"
+)
+
+const (
+	gatewayRepository = "skiff/gateway"
+	labelGateway      = "skiff.gateway"
+)
+
+// gatewayImage is the image of a program, which its name says what is in it:
+// instances of the same skiff share it and may load it at the same time.
+type gatewayImage struct {
+	ref, arch string
+	program   file
+}
+
+// prepare measures the program, the first time.
+func (g *Gateway) prepare(ctx context.Context) (gatewayImage, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.image.ref != "" {
+		return g.image, nil
+	}
+	version, err := g.engine.api.ServerVersion(ctx)
+	if err != nil {
+		return gatewayImage{}, failure("ask the engine for its version", err)
+	}
+	path := g.spec.Program
+	if err := checkProgram(path, version.Arch); err != nil {
+		return gatewayImage{}, fmt.Errorf("use %s for the gateway: %w", path, err)
+	}
+	program := file{name: "skiff", open: func() (io.ReadCloser, error) { return os.Open(path) }}
+	sum, err := program.measure()
+	if err != nil {
+		return gatewayImage{}, fmt.Errorf("read %s for the gateway: %w", path, err)
+	}
+	g.image = gatewayImage{ref: gatewayRepository + ":" + sum[:12], arch: version.Arch, program: program}
+	return g.image, nil
+}
+
+// loadGateway streams the image, which is as large as skiff, to the engine.
+func (e *Engine) loadGateway(ctx context.Context, i gatewayImage) error {
+	archive, to := io.Pipe()
+	defer archive.Close()
+	go func() {
+		to.CloseWithError(writeImage(to, i.ref, i.arch, imageConfig{
+			Entrypoint: []string{"/" + i.program.name},
+			Labels:     map[string]string{labelGateway: "true"},
+		}, i.program))
+	}()
+	return e.load(ctx, archive)
+}
+
+// purgeGatewayImages removes those that no container uses. One whose container
+// is about to be made is loaded again.
+func (e *Engine) purgeGatewayImages(ctx context.Context) error {
+	found, err := e.api.ImageList(ctx, image.ListOptions{Filters: filters.NewArgs(filters.Arg("label", labelGateway))})
+	if err != nil {
+		return failure("list images", err)
+	}
+	var errs []error
+	for _, i := range found {
+		for _, ref := range i.RepoTags {
+			_, err := e.api.ImageRemove(ctx, ref, image.RemoveOptions{})
+			if err != nil && !cerrdefs.IsNotFound(err) && !cerrdefs.IsConflict(err) {
+				errs = append(errs, failure("remove image "+ref, err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+var (
+	errNotLinux  = errors.New("it is no program for Linux")
+	errNotStatic = errors.New("it needs libraries, which are not there in a container: build it with CGO_ENABLED=0")
+)
+
+// checkProgram says why a program would not run alone in a container, as far as
+// its head tells: https://refspecs.linuxfoundation.org/elf/elf.pdf.
+func checkProgram(path, arch string) error {
+	const (
+		headSize    = 64
+		entrySize   = 56
+		interpreter = 3 // the type of a program header that names a loader
+		mostEntries = 1000
+	)
+	program, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer program.Close()
+	head := make([]byte, headSize)
+	if _, err := io.ReadFull(program, head); err != nil || string(head[:6]) != "\x7fELF\x02\x01" {
+		return errNotLinux
+	}
+	if machine, known := elfMachines[arch]; known && binary.LittleEndian.Uint16(head[18:]) != machine {
+		return fmt.Errorf("%w on %s", errNotLinux, arch)
+	}
+	count := int(binary.LittleEndian.Uint16(head[56:]))
+	if count > mostEntries || binary.LittleEndian.Uint16(head[54:]) != entrySize {
+		return errNotLinux
+	}
+	entries := make([]byte, count*entrySize)
+	if _, err := program.ReadAt(entries, int64(binary.LittleEndian.Uint64(head[32:]))); err != nil {
+		return errNotLinux
+	}
+	for i := range count {
+		if binary.LittleEndian.Uint32(entries[i*entrySize:]) == interpreter {
+			return errNotStatic
+		}
+	}
+	return nil
+}
