@@ -3,9 +3,6 @@ package orchestrator_test
 import (
 	"context"
 	"fmt"
-	"log/slog"
-	"net/http"
-	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -15,8 +12,6 @@ import (
 
 	"skiff/examples/load"
 	"skiff/orchestrator/skifftest"
-	"skiff/runtime/container"
-	"skiff/runtime/docker"
 )
 
 // BenchmarkApplyToReady takes turns: the engine creates and starts a container
@@ -27,8 +22,8 @@ func BenchmarkApplyToReady(b *testing.B) {
 	by := byHand(b)
 	var plain, ours, added []time.Duration
 	for n := 0; b.Loop(); n++ {
-		p := by.start(b, n)
-		o := deployOnce(b, i)
+		p := by.once(b, n)
+		o := deployOnce(b, i, 1)
 		plain, ours, added = append(plain, p), append(ours, o), append(added, o-p)
 	}
 	b.ReportMetric(0, "ns/op")
@@ -38,83 +33,22 @@ func BenchmarkApplyToReady(b *testing.B) {
 	b.ReportMetric(float64(median(ours))/float64(median(plain)), "ratio")
 }
 
-func deployOnce(b *testing.B, i *skifftest.Instance) time.Duration {
+// deployOnce takes a Deployment from the request to Ready, and deletes it.
+func deployOnce(b *testing.B, i *skifftest.Instance, replicas int32) time.Duration {
 	start := time.Now()
-	i.Deploy(b, web(1))
+	i.Deploy(b, web(replicas))
 	took := time.Since(start)
+	remove(b, i)
+	return took
+}
+
+// remove deletes the Deployment web and waits until its Pods are gone.
+func remove(b *testing.B, i *skifftest.Instance) {
 	background := metav1.DeletePropagationBackground
 	if err := i.Client.AppsV1().Deployments(skifftest.Namespace).Delete(b.Context(), "web", metav1.DeleteOptions{PropagationPolicy: &background}); err != nil {
 		b.Fatal(err)
 	}
 	i.WaitPods(b, "app=web", func(pods []corev1.Pod) bool { return len(pods) == 0 })
-	return took
-}
-
-// engineByHand is the engine without skiff: what a script would do.
-type engineByHand struct {
-	engine  *docker.Engine
-	address netip.Addr
-}
-
-func byHand(b *testing.B) *engineByHand {
-	e, err := docker.New(docker.Options{Instance: "bench-by-hand", Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		if err := e.Purge(ctx); err != nil {
-			b.Error(err)
-		}
-		e.Close()
-	})
-	subnet, err := e.EnsureNetwork(b.Context(), netip.Prefix{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	ranges, err := container.Split(subnet)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return &engineByHand{e, ranges.Pods.Addr().Next()}
-}
-
-// start takes a container from create to its first answer, and removes it.
-func (h *engineByHand) start(b *testing.B, n int) time.Duration {
-	ctx := b.Context()
-	image, err := h.engine.Image(ctx, webImage)
-	if err != nil {
-		b.Fatal(err)
-	}
-	begin := time.Now()
-	id, err := h.engine.Create(ctx, container.Spec{
-		Pod: container.Pod{Namespace: "default", Name: "by-hand", UID: "by-hand"}, Name: "web", Attempt: n,
-		ImageID: image.ID, Image: webImage, Env: []string{"RUDE=true"}, Hostname: "by-hand",
-		Network: container.Network{Address: h.address},
-	})
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := h.engine.Start(ctx, id); err != nil {
-		b.Fatal(err)
-	}
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		resp, err := client.Get(fmt.Sprintf("http://%s:8080/healthz", h.address))
-		if err == nil {
-			resp.Body.Close()
-			break
-		}
-		<-tick.C
-	}
-	took := time.Since(begin)
-	if err := h.engine.Remove(ctx, id); err != nil {
-		b.Fatal(err)
-	}
-	return took
 }
 
 // BenchmarkRollingUpdate updates 3 replicas at 2,000 requests per second, half

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -110,6 +112,35 @@ func inTurn(b *testing.B, e *Engine, inits int, boxed bool) (ids []string) {
 	ids = append(ids, start(b, e, s))
 	answer(b, e, address)
 	return ids
+}
+
+// BenchmarkSandbox is what a sandbox holds in memory: its pause program, and
+// nothing else of ours.
+func BenchmarkSandbox(b *testing.B) {
+	e := newEngine(b)
+	kB := 0
+	for b.Loop() {
+		s := spec(b, e)
+		s.Name = container.SandboxName
+		id := start(b, e, s)
+		c, err := e.inspect(b.Context(), id)
+		if err != nil {
+			b.Fatal(err)
+		}
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.State.Pid))
+		if err != nil {
+			b.Fatal(err)
+		}
+		_, rest, _ := strings.Cut(string(status), "VmRSS:")
+		if _, err := fmt.Sscan(rest, &kB); err != nil {
+			b.Fatalf("read the pause program's memory: %v", err)
+		}
+		if err := e.Remove(b.Context(), id); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(float64(kB), "RSS-kB")
 }
 
 // answer asks until the container answers.

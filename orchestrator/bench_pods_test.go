@@ -1,0 +1,89 @@
+package orchestrator_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"skiff/orchestrator/skifftest"
+)
+
+// compare reports medians of the engine's time and of skiff's, and their ratio.
+func compare(b *testing.B, engine, skiff []time.Duration) {
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(ms(median(engine)), "engine-ms")
+	b.ReportMetric(ms(median(skiff)), "skiff-ms")
+	b.ReportMetric(float64(median(skiff))/float64(median(engine)), "ratio")
+}
+
+// BenchmarkFiftyPods: the engine runs 50 plain containers until each has
+// answered, then skiff a Deployment of 50 replicas until all are Ready.
+func BenchmarkFiftyPods(b *testing.B) {
+	const pods = 50
+	i := skifftest.New(b)
+	by := byHand(b)
+	var engine, ours []time.Duration
+	for n := 0; b.Loop(); n++ {
+		begin := time.Now()
+		ids := by.runAll(b, n*pods, pods)
+		engine = append(engine, time.Since(begin))
+		by.removeAll(b, ids)
+		ours = append(ours, deployOnce(b, i, pods))
+	}
+	compare(b, engine, ours)
+}
+
+// BenchmarkRollingUpdateOfTen: the engine runs 10 containers and removes 10
+// others, then skiff updates a Deployment of 10 replicas, until only the new
+// Pods are there.
+func BenchmarkRollingUpdateOfTen(b *testing.B) {
+	const pods = 10
+	i := skifftest.New(b)
+	by := byHand(b)
+	i.Deploy(b, web(pods))
+	old := by.runAll(b, 0, pods)
+	var engine, ours []time.Duration
+	for n := 1; b.Loop(); n++ {
+		begin := time.Now()
+		next := by.runAll(b, n*pods, pods)
+		by.removeAll(b, old)
+		old = next
+		engine = append(engine, time.Since(begin))
+
+		begin = time.Now()
+		i.Update(b, "web", version(n+1))
+		i.WaitRollout(b, "web")
+		i.WaitPods(b, "app=web", func(all []corev1.Pod) bool { return len(all) == pods })
+		ours = append(ours, time.Since(begin))
+	}
+	compare(b, engine, ours)
+}
+
+// BenchmarkRestart: the engine runs a plain container until it has answered,
+// then a Pod's container ends and its Pod is Ready again. The engine's own end
+// of a container is part of skiff's time.
+func BenchmarkRestart(b *testing.B) {
+	i := skifftest.New(b)
+	by := byHand(b)
+	var engine, ours []time.Duration
+	for n := 0; b.Loop(); n++ {
+		engine = append(engine, by.once(b, n))
+		// A second restart of the same Pod would wait for its back-off.
+		i.Deploy(b, web(1))
+		pod := i.WaitPods(b, "app=web", func(all []corev1.Pod) bool { return len(all) == 1 })[0]
+		id := strings.TrimPrefix(pod.Status.ContainerStatuses[0].ContainerID, "docker://")
+		begin := time.Now()
+		if err := by.engine.Stop(b.Context(), id, 0); err != nil {
+			b.Fatal(err)
+		}
+		i.WaitPods(b, "app=web", func(all []corev1.Pod) bool {
+			c := all[0].Status.ContainerStatuses[0]
+			return c.RestartCount == 1 && c.Ready
+		})
+		ours = append(ours, time.Since(begin))
+		remove(b, i)
+	}
+	compare(b, engine, ours)
+}
