@@ -36,7 +36,7 @@ func Open(path string) (*Store, error) {
 	}
 	revision, err := prepare(db)
 	if err != nil {
-		return nil, errors.Join(damaged(path, err), db.Close())
+		return nil, errors.Join(unusable(path, err), db.Close())
 	}
 	s := &Store{
 		db:        db,
@@ -78,19 +78,16 @@ func openFile(path string) (db *bolt.DB, err error) {
 		db, err = bolt.Open(path, 0o600, &options)
 		return err
 	})
-	var pathError *os.PathError
 	switch {
 	case err == nil:
 		return db, nil
 	case errors.Is(err, bolterrors.ErrTimeout):
 		return nil, fmt.Errorf("open store %s: %w", path, ErrLocked)
-	case errors.As(err, &pathError):
-		return nil, fmt.Errorf("open store: %w", err)
 	}
 	if file != nil {
 		_ = file.Close() // after a panic bbolt still holds the lock through it
 	}
-	return nil, damaged(path, err)
+	return nil, unusable(path, err)
 }
 
 // prepare checks the whole file, makes what a new one lacks, and returns the
@@ -136,7 +133,12 @@ func initialise(db *bolt.DB) error {
 	})
 }
 
-func damaged(path string, err error) error {
+// unusable tells what the system refuses, as on a full disk, from what is wrong
+// with the file.
+func unusable(path string, err error) error {
+	if refused := new(os.PathError); errors.As(err, &refused) {
+		return fmt.Errorf("open store: %w", err)
+	}
 	return fmt.Errorf("open store %s: %w (%v): move the file away to start empty, or put a backup in its place", path, ErrDamaged, err)
 }
 
