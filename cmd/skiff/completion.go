@@ -11,6 +11,7 @@ func (p *program) completion() *cobra.Command {
 		name:  "completion",
 		short: "print the completion script of a shell",
 		args:  "bash | zsh | fish",
+		long:  "That of bash uses the functions of the package bash-completion.",
 		examples: examples(
 			"source <(skiff completion bash)",
 			"skiff completion fish > ~/.config/fish/completions/skiff.fish"),
