@@ -7,9 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -38,37 +36,17 @@ type cluster struct {
 func start(t *testing.T) *cluster {
 	t.Helper()
 	c := &cluster{t: t, api: fakeapi.New()}
-	ctx, cancel := context.WithCancel(t.Context())
-	log := slog.New(slog.DiscardHandler)
-	factory := informer.NewFactory(c.api.Client)
-	var wg sync.WaitGroup
-	for _, run := range []func(context.Context) error{
-		deployment.New(c.api.Client, factory, log, clock.RealClock{}).Run,
-		replicaset.New(c.api.Client, factory, log, clock.RealClock{}).Run,
-	} {
-		wg.Go(func() {
-			if err := run(ctx); err != nil {
-				t.Errorf("controller ended: %v", err)
-			}
-		})
-	}
-	factory.Start(ctx.Done())
-	t.Cleanup(func() {
-		cancel()
-		wg.Wait()
-		factory.Wait()
+	c.api.Run(t, func(factory *informer.Factory) []func(context.Context) error {
+		log := slog.New(slog.DiscardHandler)
+		return []func(context.Context) error{
+			deployment.New(c.api.Client, factory, log, clock.RealClock{}).Run,
+			replicaset.New(c.api.Client, factory, log, clock.RealClock{}).Run,
+		}
 	})
-	c.settle()
 	return c
 }
 
-// settle lets the controllers do all that they can do now, and lets so much of
-// the bubble's time pass that refused writes are tried again.
-func (c *cluster) settle() {
-	synctest.Wait()
-	time.Sleep(200 * time.Millisecond)
-	synctest.Wait()
-}
+func (c *cluster) settle() { c.api.Settle() }
 
 func newDeployment(name string, replicas int32, change ...func(*appsv1.Deployment)) *appsv1.Deployment {
 	labels := map[string]string{"app": name}

@@ -4,10 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
-	"sync"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -31,32 +28,15 @@ type cluster struct {
 func start(t *testing.T) *cluster {
 	t.Helper()
 	c := &cluster{t: t, api: fakeapi.New()}
-	ctx, cancel := context.WithCancel(t.Context())
-	factory := informer.NewFactory(c.api.Client)
-	controller := replicaset.New(c.api.Client, factory, slog.New(slog.DiscardHandler), clock.RealClock{})
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		if err := controller.Run(ctx); err != nil {
-			t.Errorf("controller ended: %v", err)
+	c.api.Run(t, func(factory *informer.Factory) []func(context.Context) error {
+		return []func(context.Context) error{
+			replicaset.New(c.api.Client, factory, slog.New(slog.DiscardHandler), clock.RealClock{}).Run,
 		}
 	})
-	factory.Start(ctx.Done())
-	t.Cleanup(func() {
-		cancel()
-		wg.Wait()
-		factory.Wait()
-	})
-	c.settle()
 	return c
 }
 
-// settle lets the controller do all that it can do now, and lets so much of the
-// bubble's time pass that refused writes are tried again.
-func (c *cluster) settle() {
-	synctest.Wait()
-	time.Sleep(200 * time.Millisecond)
-	synctest.Wait()
-}
+func (c *cluster) settle() { c.api.Settle() }
 
 func aSet(name string, replicas int32) *appsv1.ReplicaSet {
 	labels := map[string]string{"app": name}
