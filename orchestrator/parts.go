@@ -24,6 +24,7 @@ import (
 	"skiff/orchestrator/deployment"
 	"skiff/orchestrator/gc"
 	"skiff/orchestrator/informer"
+	"skiff/orchestrator/keyring"
 	"skiff/orchestrator/node"
 	"skiff/orchestrator/replicaset"
 	"skiff/orchestrator/resource"
@@ -128,6 +129,7 @@ func (o *Orchestrator) assemble(ctx context.Context, st *store.Store) (_ *parts,
 	})
 	p.worker = node.New(node.Options{
 		Client: client, Factory: p.factory, Engine: namedEngine{p.engine, p.inside.Up()}, Traffic: p.director,
+		Logins:    keyring.Docker{Dir: keyring.DockerDir()},
 		Addresses: ranges.Pods, HostIP: gateway, Machine: machine, Capacity: o.options.capacity(),
 		Version: o.options.Version, DataDir: o.paths.Dir, Log: p.log,
 	})

@@ -24,9 +24,9 @@ type Engine interface {
 type Images interface {
 	// Image describes a local image; container.ErrNotFound where there is none.
 	Image(ctx context.Context, ref string) (container.Image, error)
-	// Pull fetches an image, or makes sure that the local one is the newest.
-	// progress is told how many of how many bytes are there, from one goroutine.
-	Pull(ctx context.Context, ref string, progress func(done, total int64)) (container.Image, error)
+	// Pull fetches an image, or makes sure that the local one is the newest, as
+	// somebody whom the registry knows where as is not zero. progress is told how many of how many bytes are there, from one goroutine.
+	Pull(ctx context.Context, ref string, as container.Credential, progress func(done, total int64)) (container.Image, error)
 }
 
 // Containers makes, runs and removes the instance's containers.

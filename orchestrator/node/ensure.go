@@ -90,7 +90,7 @@ func (p *pod) image(ctx context.Context, pod *corev1.Pod, c *corev1.Container, f
 func (p *pod) pullImage(ctx context.Context, pod *corev1.Pod, c *corev1.Container) (container.Image, error) {
 	begun := time.Now()
 	p.events.normal(pod, c.Name, reasonPulling, "Pulling image %q", c.Image)
-	image, err := p.images.pull(ctx, c.Image, pullNews, func(have, total int64) {
+	image, err := p.pullAs(ctx, c.Image, p.credentials(ctx, pod, c), func(have, total int64) {
 		p.events.normal(pod, c.Name, reasonPulling, "Pulling image %q: %d of %d MB after %s",
 			c.Image, have>>20, total>>20, time.Since(begun).Round(time.Second))
 	})

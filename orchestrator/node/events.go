@@ -45,6 +45,7 @@ const (
 	reasonCreateError       = "CreateContainerError"
 	reasonConfigError       = "CreateContainerConfigError"
 	reasonInvalidVariables  = "InvalidEnvironmentVariableNames"
+	reasonNoPullSecret      = "FailedToRetrieveImagePullSecret"
 	reasonStartError        = "StartError"
 	reasonPostStartError    = "PostStartHookError"
 	reasonStatusUnknown     = "ContainerStatusUnknown"

@@ -36,6 +36,7 @@ type world struct {
 	dir     string
 
 	capacity corev1.ResourceList // of the node; empty: the machine's
+	logins   Logins              // the user's own
 
 	worker *Worker
 	end    func()
@@ -115,7 +116,7 @@ func (w *world) begin() {
 		Client: w.client, Factory: factory, Engine: w.engine, Traffic: w.traffic,
 		Addresses: netip.MustParsePrefix("10.9.8.0/29"), HostIP: netip.MustParseAddr("10.9.0.1"),
 		Machine:  container.Info{Version: "20.10.24", OS: "linux", Arch: "amd64", CPUs: 2, Memory: 4 << 30},
-		Capacity: w.capacity, Version: "v1.37.2", DataDir: w.dir, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Capacity: w.capacity, Logins: w.logins, Version: "v1.37.2", DataDir: w.dir, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

@@ -34,6 +34,7 @@ type knownImage struct {
 type flightKey struct {
 	ref  string
 	pull bool
+	as   container.Credential // what one may have is not another's
 }
 
 // flight is a call under way and those who wait for it. It is cut short when
@@ -67,8 +68,8 @@ func (i *images) local(ctx context.Context, ref string) (container.Image, error)
 }
 
 // pull fetches an image. progress is called now and then until it is there.
-func (i *images) pull(ctx context.Context, ref string, every time.Duration, progress func(have, total int64)) (container.Image, error) {
-	key := flightKey{ref: ref, pull: true}
+func (i *images) pull(ctx context.Context, ref string, as container.Credential, every time.Duration, progress func(have, total int64)) (container.Image, error) {
+	key := flightKey{ref: ref, pull: true, as: as}
 	f := i.join(ctx, key)
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
@@ -117,7 +118,7 @@ func (i *images) call(ctx context.Context, key flightKey, f *flight) (container.
 	if !key.pull {
 		return i.engine.Image(ctx, key.ref)
 	}
-	return i.engine.Pull(ctx, key.ref, func(have, total int64) {
+	return i.engine.Pull(ctx, key.ref, key.as, func(have, total int64) {
 		f.have.Store(have)
 		f.total.Store(total)
 	})

@@ -45,7 +45,7 @@ func TestPullPolicy(t *testing.T) {
 				}
 				if test.pulled {
 					w.engine.AddRemote("app:latest", fake.Run)
-					if _, err := w.engine.Engine.Pull(context.Background(), "app:latest", func(int64, int64) {}); err != nil {
+					if _, err := w.engine.Engine.Pull(context.Background(), "app:latest", container.Credential{}, func(int64, int64) {}); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -136,10 +136,10 @@ type slowImages struct {
 }
 
 func (s *slowImages) Image(ctx context.Context, ref string) (container.Image, error) {
-	return s.Pull(ctx, ref, func(int64, int64) {})
+	return s.Pull(ctx, ref, container.Credential{}, func(int64, int64) {})
 }
 
-func (s *slowImages) Pull(ctx context.Context, _ string, progress func(done, total int64)) (container.Image, error) {
+func (s *slowImages) Pull(ctx context.Context, _ string, _ container.Credential, progress func(done, total int64)) (container.Image, error) {
 	s.mu.Lock()
 	s.calls++
 	s.mu.Unlock()
@@ -168,7 +168,7 @@ func TestImagesAreAskedForOnce(t *testing.T) {
 			})
 		}
 		all.Go(func() {
-			if _, err := i.pull(context.Background(), "y", time.Second, func(have, total int64) { told = append(told, have, total) }); err != nil {
+			if _, err := i.pull(context.Background(), "y", container.Credential{}, time.Second, func(have, total int64) { told = append(told, have, total) }); err != nil {
 				t.Error(err)
 			}
 		})
@@ -195,12 +195,12 @@ func TestPullEndsWithItsLastWaiter(t *testing.T) {
 		i := newImages(engine)
 		ctx, cancel := context.WithCancel(context.Background())
 		go func() { time.Sleep(time.Second); cancel() }()
-		if _, err := i.pull(ctx, "y", time.Minute, nil); !errors.Is(err, context.Canceled) {
+		if _, err := i.pull(ctx, "y", container.Credential{}, time.Minute, nil); !errors.Is(err, context.Canceled) {
 			t.Errorf("answer is %v", err)
 		}
 		i.wait() // does not return while the call goes on
 		close(engine.answer)
-		if _, err := i.pull(context.Background(), "y", time.Minute, nil); err != nil {
+		if _, err := i.pull(context.Background(), "y", container.Credential{}, time.Minute, nil); err != nil {
 			t.Errorf("the next one joined a call that was cut short: %v", err)
 		}
 	})

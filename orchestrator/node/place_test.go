@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -35,6 +36,7 @@ func (w *world) changeNode(change func(*corev1.Node)) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	synctest.Wait()
 }
 
 func (w *world) untilPending(name, reason, message string) {

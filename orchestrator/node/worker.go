@@ -29,12 +29,13 @@ import (
 	"skiff/runtime/probe"
 )
 
-// Options say whose Pods a Worker runs, and with what. All but Capacity are needed.
+// Options say whose Pods a Worker runs, and with what. All but Capacity and Logins are needed.
 type Options struct {
 	Client  kubernetes.Interface
 	Factory *informer.Factory // started by the caller, after New
 	Engine  Engine
 	Traffic Traffic
+	Logins  Logins // the user's own, for pulls
 
 	Addresses netip.Prefix        // what Pods get theirs from
 	HostIP    netip.Addr          // the node's address, as Pods see it

@@ -40,6 +40,7 @@ var podFields = withHandlers(withGroups(map[string]podField{
 	"affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution": {support: ignored, why: oneNode},
 	"affinity.podAffinity":      {support: ignored, why: oneNode},
 	"affinity.podAntiAffinity":  {support: ignored, why: oneNode},
+	"imagePullSecrets":          {support: honoured},
 	"tolerations":               {support: honoured},
 	"schedulingGates":           {support: honoured},
 	"topologySpreadConstraints": {support: ignored, why: oneNode},

@@ -90,9 +90,8 @@ func podTests() []refusal {
 		{"spec: {hostNetwork: false, hostUsers: true, shareProcessNamespace: false, os: {name: linux}, hostAliases: [], overhead: {}}", nil},
 		refuse("ephemeralContainers", "[{name: e, image: nginx}]"),
 		refuse("hostUsers", "false"),
-		refuse("imagePullSecrets", "[{name: s}]"),
 		refuse("readinessGates", "[{conditionType: a/b}]"),
-		{"spec: {schedulingGates: [{name: a/b}]}", nil},
+		{"spec: {schedulingGates: [{name: a/b}], imagePullSecrets: [{name: s}]}", nil},
 		{"spec: {nodeName: skiff, schedulingGates: [{name: a/b}, {name: a/b}, {name: -}]}", []string{
 			`spec.schedulingGates[1].name: Duplicate value: "a/b"`,
 			`spec.schedulingGates[2].name: Invalid value: "-": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')`,

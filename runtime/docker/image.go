@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/api/types/registry"
 
 	"skiff/runtime/container"
 )
@@ -39,10 +41,14 @@ func (e *Engine) Image(ctx context.Context, ref string) (container.Image, error)
 	return out, nil
 }
 
-// Pull fetches an image from its registry. Progress is told in bytes over all
+// Pull fetches an image from its registry. as says who asks for it. Progress is told in bytes over all
 // layers known so far, so that the total grows at first.
-func (e *Engine) Pull(ctx context.Context, ref string, progress func(done, total int64)) (container.Image, error) {
-	stream, err := e.api.ImagePull(ctx, ref, image.PullOptions{})
+func (e *Engine) Pull(ctx context.Context, ref string, as container.Credential, progress func(done, total int64)) (container.Image, error) {
+	auth, err := registryAuth(as)
+	if err != nil {
+		return container.Image{}, err
+	}
+	stream, err := e.api.ImagePull(ctx, ref, image.PullOptions{RegistryAuth: auth})
 	if err != nil {
 		return container.Image{}, pullFailure(ref, err)
 	}
@@ -53,6 +59,20 @@ func (e *Engine) Pull(ctx context.Context, ref string, progress func(done, total
 	return e.Image(ctx, ref)
 }
 
+// registryAuth is a credential in the engine's form; empty for nobody's.
+func registryAuth(as container.Credential) (string, error) {
+	if as == (container.Credential{}) {
+		return "", nil
+	}
+	auth, err := registry.EncodeAuthConfig(registry.AuthConfig{
+		Username: as.Username, Password: as.Password, IdentityToken: as.IdentityToken, ServerAddress: as.Registry,
+	})
+	if err != nil {
+		return "", fmt.Errorf("encode registry credentials: %w", err)
+	}
+	return auth, nil
+}
+
 // pullFailure adds what a user can do about it. Everything but "not found"
 // comes as an internal error of the engine, which has put the cause in words.
 func pullFailure(ref string, err error) error {
@@ -60,12 +80,23 @@ func pullFailure(ref string, err error) error {
 	switch {
 	case cerrdefs.IsNotFound(err):
 		return failure(what, err)
-	case cerrdefs.IsUnauthorized(err), cerrdefs.IsPermissionDenied(err):
+	case cerrdefs.IsUnauthorized(err), cerrdefs.IsPermissionDenied(err), denied(err):
 		return failure(what+": the registry denies access (docker login)", err)
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	return failure(what+": no answer from its registry", err)
+}
+
+// denied finds a registry's refusal in the engine's words, which are all that it
+// passes on of it.
+func denied(err error) bool {
+	for _, words := range []string{"unauthorized: ", "no basic auth credentials", "denied: "} {
+		if strings.Contains(err.Error(), words) {
+			return true
+		}
+	}
+	return false
 }
 
 // pullMessage is the part of a line of the pull's report that is of use here.

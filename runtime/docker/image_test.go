@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"skiff/runtime/container"
 )
 
 func TestReadPull(t *testing.T) {
@@ -40,11 +42,11 @@ func TestReadPull(t *testing.T) {
 func TestPullFails(t *testing.T) {
 	t.Parallel()
 	e := newInstance(t, "test-pull", "uid")
-	_, err := e.Pull(t.Context(), "127.0.0.1:1/nothing:1", func(int64, int64) {})
+	_, err := e.Pull(t.Context(), "127.0.0.1:1/nothing:1", container.Credential{}, func(int64, int64) {})
 	if err == nil || !strings.HasPrefix(err.Error(), `pull image "127.0.0.1:1/nothing:1": no answer from its registry: `) || !strings.Contains(err.Error(), "connection refused") {
 		t.Errorf("Pull from nowhere = %v", err)
 	}
-	if _, err := e.Pull(t.Context(), "Not An Image", func(int64, int64) {}); err == nil {
+	if _, err := e.Pull(t.Context(), "Not An Image", container.Credential{}, func(int64, int64) {}); err == nil {
 		t.Error("Pull of a name that is none succeeded")
 	}
 }

@@ -20,7 +20,7 @@ import (
 // Engine is what an engine can do.
 type Engine interface {
 	Image(ctx context.Context, ref string) (container.Image, error)
-	Pull(ctx context.Context, ref string, progress func(done, total int64)) (container.Image, error)
+	Pull(ctx context.Context, ref string, as container.Credential, progress func(done, total int64)) (container.Image, error)
 	Create(ctx context.Context, spec container.Spec) (string, error)
 	Start(ctx context.Context, id string) error
 	Stop(ctx context.Context, id string, grace time.Duration) error

@@ -50,8 +50,9 @@ type storedImage struct {
 type Engine struct {
 	mu         sync.Mutex // guards the rest
 	subnet     netip.Prefix
-	images     map[string]storedImage // by name and by ID
-	remote     map[string]storedImage // can be pulled
+	images     map[string]storedImage          // by name and by ID
+	remote     map[string]storedImage          // can be pulled
+	demanded   map[string]container.Credential // by whom alone
 	containers map[string]*record
 	names      map[string]string // the containers' names and their IDs
 	made       int
@@ -66,6 +67,7 @@ func New() *Engine {
 	return &Engine{
 		images:     map[string]storedImage{},
 		remote:     map[string]storedImage{},
+		demanded:   map[string]container.Credential{},
 		containers: map[string]*record{},
 		names:      map[string]string{},
 		failures:   map[string][]error{},
@@ -93,6 +95,13 @@ func (e *Engine) AddRemote(ref string, p Program) container.Image {
 	i.Digests = []string{ref + "@" + i.ID}
 	e.remote[ref] = i
 	return i.Image
+}
+
+// Demand has the registry give an image to one user only.
+func (e *Engine) Demand(ref string, as container.Credential) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.demanded[ref] = as
 }
 
 func (e *Engine) newImage(p Program) storedImage {
@@ -210,12 +219,16 @@ func (e *Engine) Image(ctx context.Context, ref string) (container.Image, error)
 }
 
 // Pull makes a remote image local.
-func (e *Engine) Pull(ctx context.Context, ref string, progress func(done, total int64)) (container.Image, error) {
+func (e *Engine) Pull(ctx context.Context, ref string, as container.Credential, progress func(done, total int64)) (container.Image, error) {
 	if err := e.begin(ctx, "Pull"); err != nil {
 		return container.Image{}, err
 	}
 	e.mu.Lock()
 	i, ok := e.remote[ref]
+	if wanted := e.demanded[ref]; ok && (as.Username != wanted.Username || as.Password != wanted.Password) {
+		e.mu.Unlock()
+		return container.Image{}, fmt.Errorf("pull image %q: the registry denies access (docker login)", ref)
+	}
 	if ok {
 		e.images[ref], e.images[i.ID] = i, i
 	}

@@ -129,14 +129,14 @@ func TestPull(t *testing.T) {
 		t.Errorf("Image before the pull = %v", err)
 	}
 	var done, total int64
-	pulled, err := e.Pull(t.Context(), "app:2", func(d, n int64) { done, total = d, n })
+	pulled, err := e.Pull(t.Context(), "app:2", container.Credential{}, func(d, n int64) { done, total = d, n })
 	if err != nil || done != total || total == 0 || len(pulled.Digests) != 1 {
 		t.Errorf("Pull = %+v, %v, %d of %d", pulled, err, done, total)
 	}
 	if found, err := e.Image(t.Context(), "app:2"); err != nil || found.ID != pulled.ID {
 		t.Errorf("Image after the pull = %+v, %v", found, err)
 	}
-	if _, err := e.Pull(t.Context(), "none:1", func(int64, int64) {}); !errors.Is(err, container.ErrNotFound) {
+	if _, err := e.Pull(t.Context(), "none:1", container.Credential{}, func(int64, int64) {}); !errors.Is(err, container.ErrNotFound) {
 		t.Errorf("Pull of nothing = %v", err)
 	}
 }
