@@ -117,23 +117,6 @@ func watches(request []byte) bool {
 		bytes.Contains(request, []byte("maxAwaitTimeMS"))
 }
 
-// readChunk reads from a connection that wants a buffer to wait with. Bytes
-// that come with an error go first; the error comes again.
-func readChunk(conn net.Conn) (*[]byte, error) {
-	buffer := getBuffer()
-	for {
-		n, err := conn.Read(*buffer)
-		if n > 0 {
-			*buffer = (*buffer)[:n]
-			return buffer, nil
-		}
-		if err != nil {
-			putBuffer(buffer)
-			return nil, err
-		}
-	}
-}
-
 func getBuffer() *[]byte { return buffers.Get().(*[]byte) }
 
 func putBuffer(b *[]byte) {

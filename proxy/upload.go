@@ -167,7 +167,7 @@ func (u *upload) move(conn *backConn, client *wire) error {
 	if !ok || !ok2 {
 		return nil
 	}
-	n := min(int64(newSource(from).queued()), u.length)
+	n := min(int64(client.queued()), u.length)
 	if n < bulk {
 		return nil
 	}

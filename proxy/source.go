@@ -1,0 +1,40 @@
+package proxy
+
+import "net"
+
+// source reads from a connection and takes a buffer only once there is
+// something to read.
+type source struct {
+	*wire
+	chunk *[]byte
+}
+
+func newSource(conn net.Conn) *source { return &source{wire: newWire(conn)} }
+
+func (s *source) lend() []byte {
+	s.chunk = getBuffer()
+	return *s.chunk
+}
+
+func (s *source) giveBack() {
+	putBuffer(s.chunk)
+	s.chunk = nil
+}
+
+// next returns what came, which the caller gives back with putBuffer. Bytes
+// that come with an error go first; the error comes again.
+func (s *source) next() (*[]byte, error) {
+	for {
+		n, err := s.readLent(s)
+		switch {
+		case n > 0:
+			*s.chunk = (*s.chunk)[:n]
+			return s.chunk, nil
+		case s.chunk != nil:
+			s.giveBack()
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
