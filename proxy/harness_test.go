@@ -55,7 +55,7 @@ func (f *front) listen(t testing.TB, l Listener) string {
 		}
 		l.Address = free.Addr().String()
 		free.Close()
-		if err = f.Listen(l); err == nil {
+		if err = f.Listen(t.Context(), l); err == nil {
 			return l.Address
 		}
 		if !errors.Is(err, syscall.EADDRINUSE) {

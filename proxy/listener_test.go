@@ -23,11 +23,11 @@ func TestPortInUse(t *testing.T) {
 	}
 	address := taken.Addr().String()
 	l := Listener{Name: "web", Address: address, Mode: HTTP, Pool: f.pool}
-	if err := f.Listen(l); !errors.Is(err, syscall.EADDRINUSE) {
+	if err := f.Listen(t.Context(), l); !errors.Is(err, syscall.EADDRINUSE) {
 		t.Errorf("got %v", err)
 	}
 	taken.Close()
-	if err := f.Listen(l); err != nil {
+	if err := f.Listen(t.Context(), l); err != nil {
 		t.Errorf("once the port is free: %v", err)
 	}
 }
@@ -49,7 +49,7 @@ func TestListenersComeAndGo(t *testing.T) {
 	if _, err := idle.Read(make([]byte, 1)); err != io.EOF {
 		t.Errorf("an idle connection of the closed listener: %v", err)
 	}
-	if err := f.Listen(Listener{Name: "again", Address: second, Mode: HTTP, Pool: f.pool}); err != nil {
+	if err := f.Listen(t.Context(), Listener{Name: "again", Address: second, Mode: HTTP, Pool: f.pool}); err != nil {
 		t.Errorf("open it again: %v", err)
 	}
 	if _, body := get(t, client, f.url("/")); body != "ok" {
@@ -101,14 +101,14 @@ func TestListenAgainSwitches(t *testing.T) {
 	t.Cleanup(other.Close)
 	other.Add(green.id, green.address)
 	l := Listener{Name: "test", Address: f.address, Mode: HTTP, Pool: other}
-	if err := f.Listen(l); err != nil {
+	if err := f.Listen(t.Context(), l); err != nil {
 		t.Fatal(err)
 	}
 	if _, body := get(t, client, f.url("/")); body != "green" {
 		t.Errorf("after the change of pool: %s", body)
 	}
 	l.Mode = TCP
-	if err := f.Listen(l); err != nil {
+	if err := f.Listen(t.Context(), l); err != nil {
 		t.Fatal(err)
 	}
 	if _, body := get(t, client, f.url("/")); body != "green" {
@@ -159,7 +159,7 @@ func TestRunEnds(t *testing.T) {
 	if got := <-hanging; !strings.HasPrefix(got, "503") {
 		t.Errorf("the request that was cut got: %s", got)
 	}
-	if err := p.Listen(Listener{Address: f.address, Pool: f.pool}); !errors.Is(err, ErrClosed) {
+	if err := p.Listen(t.Context(), Listener{Address: f.address, Pool: f.pool}); !errors.Is(err, ErrClosed) {
 		t.Errorf("listen after the end: %v", err)
 	}
 }
@@ -229,4 +229,27 @@ func TestSmuggling(t *testing.T) {
 			t.Errorf("the back end saw %s", fmt.Sprint(r))
 		}
 	}
+}
+
+// A client whose machine went away without a word is noticed.
+func TestConnectionsAreKeptAlive(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, HTTP, Options{})
+	dialRaw(t, f.address)
+	var c *client
+	eventually(t, "the connection is accepted", func() bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		for _, l := range f.open {
+			for _, c = range l.all() {
+				return true
+			}
+		}
+		return false
+	})
+	c.raw.Control(func(fd uintptr) {
+		if on, err := syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_KEEPALIVE); on == 0 || err != nil {
+			t.Errorf("SO_KEEPALIVE is %d, %v", on, err)
+		}
+	})
 }

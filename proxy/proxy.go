@@ -93,8 +93,8 @@ func (p *Proxy) NewPool() *pool.Pool {
 // Listen opens a listener. If its address is open already, what it serves is
 // changed: established connections stay, and HTTP ones send their next request
 // to the new pool. The error of an address that is taken satisfies
-// errors.Is(err, syscall.EADDRINUSE).
-func (p *Proxy) Listen(what Listener) error {
+// errors.Is(err, syscall.EADDRINUSE). ctx bounds this call, not the listener.
+func (p *Proxy) Listen(ctx context.Context, what Listener) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -107,7 +107,7 @@ func (p *Proxy) Listen(what Listener) error {
 		l.serves.Store(&what)
 		return nil
 	}
-	inner, err := net.Listen("tcp", what.Address)
+	inner, err := listenConfig.Listen(ctx, "tcp", what.Address)
 	if err != nil {
 		return fmt.Errorf("listen for %s: %w", what.Name, err)
 	}

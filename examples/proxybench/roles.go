@@ -63,7 +63,7 @@ func serveSkiff(ctx context.Context, profile string) error {
 		{Name: "http", Address: skiffAddress, Mode: proxy.HTTP, Pool: backends},
 		{Name: "tcp", Address: skiffTCPAddress, Mode: proxy.TCP, Pool: backends},
 	} {
-		if err := p.Listen(l); err != nil {
+		if err := p.Listen(ctx, l); err != nil {
 			return err
 		}
 	}

@@ -76,12 +76,12 @@ func (b *Board) later(ctx context.Context, limit time.Duration, f func(context.C
 
 // listen opens what should be open for a Service, and then closes what should
 // not: an address that goes from one of its ports to another is never closed.
-func (b *Board) listen(s Service, now *service) (failed map[string]error) {
+func (b *Board) listen(ctx context.Context, s Service, now *service) (failed map[string]error) {
 	wanted := map[string]bool{}
 	for _, p := range s.Ports {
 		for _, address := range p.Addresses {
 			wanted[address] = true
-			err := b.hold(s.Name, proxy.Listener{
+			err := b.hold(ctx, s.Name, proxy.Listener{
 				Name: s.Name + ":" + p.Name, Address: address,
 				Mode: p.Mode, H2C: p.H2C, Pool: now.ports[p.Name].pool,
 			})
@@ -107,11 +107,11 @@ func (b *Board) listen(s Service, now *service) (failed map[string]error) {
 
 // hold opens an address for a Service. The proxy would let a second Service
 // take it over, so whose it is is known here.
-func (b *Board) hold(name string, l proxy.Listener) error {
+func (b *Board) hold(ctx context.Context, name string, l proxy.Listener) error {
 	if holder := b.holders[l.Address]; holder != "" && holder != name {
 		return &HeldError{By: holder}
 	}
-	if err := b.proxy.Listen(l); err != nil {
+	if err := b.proxy.Listen(ctx, l); err != nil {
 		return err
 	}
 	b.holders[l.Address] = name

@@ -40,7 +40,7 @@ type Member struct {
 
 // Proxy is what a Board needs of a *proxy.Proxy.
 type Proxy interface {
-	Listen(proxy.Listener) error
+	Listen(context.Context, proxy.Listener) error
 	Close(address string)
 	NewPool() *pool.Pool
 }
@@ -105,7 +105,7 @@ func (b *Board) Set(ctx context.Context, s Service) (failed map[string]error) {
 		now.ports[spec.Name] = p
 		b.fill(ctx, p, spec, s.Expected)
 	}
-	failed = b.listen(s, now)
+	failed = b.listen(ctx, s, now)
 	for _, p := range gone {
 		b.retire(ctx, p)
 	}
