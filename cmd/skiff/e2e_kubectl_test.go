@@ -19,6 +19,7 @@ func TestKubectl(t *testing.T) {
 	t.Run("looking", func(t *testing.T) { (&typist{t, i}).looks() })
 	t.Run("changing", func(t *testing.T) { (&typist{t, i}).changes() })
 	t.Run("creating", func(t *testing.T) { (&typist{t, i}).creates() })
+	t.Run("talking", func(t *testing.T) { (&typist{t, i}).talks() })
 	t.Run("following", func(t *testing.T) { (&typist{t, i}).follows() })
 	k.types("delete -f "+file, "deployment.apps \"web\" deleted from default namespace\nservice \"web\" deleted from default namespace\n")
 	i.nothingRuns(t)
@@ -138,4 +139,30 @@ func (k *typist) follows() {
 		k.Errorf("the end of a log that was followed: %v", err)
 	}
 	k.i.api(k.T).WaitDeployment(k.T, "web", func(d *appsv1.Deployment) bool { return d.Status.ReadyReplicas == *d.Spec.Replicas })
+}
+
+// talks has sessions with a Pod's processes.
+func (k *typist) talks() {
+	k.i.write(k.T, "life.yaml", `{apiVersion: v1, kind: Pod, metadata: {name: life}, spec: {containers: [
+		{name: app, image: "skiff-example/life:1"},
+		{name: listener, image: "skiff-example/life:1", args: [cat], stdin: true, stdinOnce: true}]}}`)
+	k.types("apply -f life.yaml", "pod/life created\n")
+	k.types("wait --for=condition=ready pod/life --timeout=2m", "pod/life condition met\n")
+	k.types("exec life -c app -- life cat /etc/hostname", "life\n")
+	if r := try(k.T, k.i.kubectl, "exec", "life", "-c", "app", "--", "life", "exit", "9"); r.code != 9 || !strings.Contains(r.err, "command terminated with exit code 9") {
+		k.Errorf("kubectl exec of what fails: %v", r)
+	}
+	attach := k.i.kubectl(k.Context(), "attach", "-i", "life", "-c", "listener")
+	attach.Stdin = strings.NewReader("heard\n")
+	if r := finish(k.T, attach); r.code != 0 || r.out != "heard\n" {
+		k.Errorf("kubectl attach: %v", r)
+	}
+	k.i.write(k.T, "there", "and back\n")
+	k.types("cp there life:/there -c app", "")
+	k.types("exec life -c app -- life cat /there", "and back\n")
+	k.types("cp life:/there back -c app", "")
+	k.types("debug life --image=skiff-example/life:1 --target=app -c look -q -- life ps", "")
+	k.types("wait --for=jsonpath={.status.ephemeralContainerStatuses[0].state.terminated.exitCode}=0 pod/life --timeout=2m", "pod/life condition met\n")
+	k.finds("logs life -c look", "1 /bin/life")
+	k.types("delete pod life --now", "pod \"life\" deleted from default namespace\n")
 }

@@ -13,9 +13,10 @@ import (
 type changeMode int
 
 const (
-	specChange   changeMode = iota // all but the status
-	statusChange                   // the status subresource
-	ownChange                      // made by the handler itself: nothing to check
+	specChange      changeMode = iota // all but the status
+	statusChange                      // the status subresource
+	ephemeralChange                   // the one that adds ephemeral containers
+	ownChange                         // made by the handler itself: nothing to check
 )
 
 // change replaces the request's object by what next makes of it. next must not
@@ -94,7 +95,9 @@ func (k *kind) prepareChange(mode changeMode, obj, old object) {
 		k.PrepareStatus(obj, old)
 		return
 	}
-	if k.PrepareUpdate != nil {
+	if mode == ephemeralChange {
+		k.PrepareEphemeral(obj, old)
+	} else if k.PrepareUpdate != nil {
 		k.PrepareUpdate(obj, old)
 	}
 	if k.SpecChanged != nil && k.SpecChanged(obj, old) {
@@ -116,6 +119,8 @@ func (k *kind) checkChange(mode changeMode, obj, old object) field.ErrorList {
 		if k.ValidateStatus != nil {
 			errs = k.ValidateStatus(obj, old)
 		}
+	case ephemeralChange:
+		errs = k.ValidateEphemeral(obj, old)
 	}
 	return errs
 }

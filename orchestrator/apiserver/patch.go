@@ -42,6 +42,8 @@ func (s *Server) patch(r *request) error { return s.patchAs(r, specChange) }
 
 func (s *Server) patchStatus(r *request) error { return s.patchAs(r, statusChange) }
 
+func (s *Server) patchEphemeral(r *request) error { return s.patchAs(r, ephemeralChange) }
+
 func (s *Server) patchAs(r *request, mode changeMode) error {
 	p, err := r.readPatch()
 	if err != nil {

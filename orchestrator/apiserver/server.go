@@ -39,6 +39,7 @@ type Options struct {
 	Store     *store.Store
 	Resources []*resource.Definition
 	Logs      LogSource    // nil: there are no logs
+	Sessions  Sessions     // nil: nobody can talk to Pods
 	Ready     func() error // nil: always ready; its error is what /readyz says
 	Log       *slog.Logger
 	Version   string // skiff's own
@@ -46,11 +47,12 @@ type Options struct {
 
 // Server is the API's http.Handler.
 type Server struct {
-	store   *store.Store
-	logs    LogSource
-	ready   func() error
-	log     *slog.Logger
-	version string
+	store    *store.Store
+	logs     LogSource
+	sessions Sessions
+	ready    func() error
+	log      *slog.Logger
+	version  string
 
 	kinds   map[schema.GroupVersionResource]*kind
 	order   []*kind // of discovery
@@ -75,15 +77,16 @@ type Server struct {
 // New returns a Server that serves as soon as the store runs.
 func New(o Options) *Server {
 	s := &Server{
-		store:   o.Store,
-		logs:    o.Logs,
-		ready:   o.Ready,
-		log:     o.Log,
-		version: o.Version,
-		kinds:   map[schema.GroupVersionResource]*kind{},
-		decoded: newDecodedObjects(),
-		idle:    make(chan struct{}),
-		streams: map[*request]context.CancelFunc{},
+		store:    o.Store,
+		logs:     o.Logs,
+		sessions: o.Sessions,
+		ready:    o.Ready,
+		log:      o.Log,
+		version:  o.Version,
+		kinds:    map[schema.GroupVersionResource]*kind{},
+		decoded:  newDecodedObjects(),
+		idle:     make(chan struct{}),
+		streams:  map[*request]context.CancelFunc{},
 
 		writeTimeout: defaultWriteTimeout,
 	}

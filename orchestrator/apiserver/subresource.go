@@ -26,6 +26,11 @@ func subresourcesOf(k *kind) map[string]*subresource {
 			"get": (*Server).get, "update": (*Server).updateStatus, "patch": (*Server).patchStatus,
 		}}
 	}
+	if k.PrepareEphemeral != nil {
+		all["ephemeralcontainers"] = &subresource{kind: k.GVK, verbs: map[string]handler{
+			"get": (*Server).get, "update": (*Server).updateEphemeral, "patch": (*Server).patchEphemeral,
+		}}
+	}
 	if k.Scale != nil {
 		all["scale"] = &subresource{kind: scaleGVK, verbs: map[string]handler{
 			"get": (*Server).getScale, "update": (*Server).updateScale, "patch": (*Server).patchScale,
@@ -34,11 +39,19 @@ func subresourcesOf(k *kind) map[string]*subresource {
 	switch k.GVK {
 	case corev1.SchemeGroupVersion.WithKind("Pod"):
 		all["log"] = &subresource{kind: k.GVK, verbs: map[string]handler{"get": (*Server).podLog}}
+		all["exec"] = session(corev1.SchemeGroupVersion.WithKind("PodExecOptions"), (*Server).podExec)
+		all["attach"] = session(corev1.SchemeGroupVersion.WithKind("PodAttachOptions"), (*Server).podAttach)
+		all["portforward"] = session(corev1.SchemeGroupVersion.WithKind("PodPortForwardOptions"), (*Server).podPortForward)
 		all["binding"] = &subresource{kind: bindingGVK, verbs: map[string]handler{"create": (*Server).bind}}
 	case corev1.SchemeGroupVersion.WithKind("Namespace"):
 		all["finalize"] = &subresource{kind: k.GVK, verbs: map[string]handler{"update": (*Server).finalize}}
 	}
 	return all
+}
+
+// session is opened by GET from WebSocket clients and by POST from others.
+func session(kind schema.GroupVersionKind, open handler) *subresource {
+	return &subresource{kind: kind, verbs: map[string]handler{"get": open, "create": open}}
 }
 
 var (

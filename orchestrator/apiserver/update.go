@@ -6,6 +6,8 @@ func (s *Server) update(r *request) error { return s.updateAs(r, specChange) }
 
 func (s *Server) updateStatus(r *request) error { return s.updateAs(r, statusChange) }
 
+func (s *Server) updateEphemeral(r *request) error { return s.updateAs(r, ephemeralChange) }
+
 func (s *Server) updateAs(r *request, mode changeMode) error {
 	options, err := r.updateOptions()
 	if err != nil {

@@ -57,6 +57,12 @@ type Access interface {
 	Events(ctx context.Context) <-chan container.Event
 	// Exec runs a command in a running container, at most until ctx's deadline.
 	Exec(ctx context.Context, id string, cmd []string) (output []byte, exitCode int, err error)
+	// ExecSession runs a command for somebody who talks to it and returns its
+	// exit code.
+	ExecSession(ctx context.Context, id string, cmd []string, s container.Session) (exitCode int, err error)
+	// AttachSession connects somebody to a container's own process until that
+	// ends.
+	AttachSession(ctx context.Context, id string, s container.Session) error
 	// Logs reads what a container wrote, also after it has ended.
 	Logs(ctx context.Context, id string, opts container.LogOptions) (io.ReadCloser, error)
 	// DialContext connects to a Pod's address.

@@ -45,7 +45,7 @@ func podStatus(s *state, host netip.Addr, now time.Time) corev1.PodStatus {
 	}
 	for _, u := range s.ephemerals {
 		cs := containerStatus(s, u, now)
-		cs.Started = nil
+		cs.Started, cs.Ready = nil, false
 		st.EphemeralContainerStatuses = append(st.EphemeralContainerStatuses, cs)
 	}
 	st.Phase = phase(s, st.ContainerStatuses)

@@ -17,6 +17,9 @@ import (
 func validatePod(p *corev1.Pod) field.ErrorList {
 	errs := validateMeta(p, true, apivalidation.NameIsDNSSubdomain)
 	errs = append(errs, validatePodAnnotations(p.Annotations, field.NewPath("metadata", "annotations"))...)
+	if p.ResourceVersion == "" && len(p.Spec.EphemeralContainers) > 0 {
+		errs = append(errs, field.Forbidden(field.NewPath("spec", "ephemeralContainers"), "cannot be set on create"))
+	}
 	return append(errs, validatePodSpec(&p.Spec, field.NewPath("spec"))...)
 }
 

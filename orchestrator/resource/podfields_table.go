@@ -93,6 +93,9 @@ var podFields = withHandlers(withGroups(map[string]podField{
 	"containers[].terminationMessagePath":              {support: honoured},
 	"containers[].terminationMessagePolicy":            {support: honoured},
 
+	"ephemeralContainers":                       {support: mixed},
+	"ephemeralContainers[].targetContainerName": {support: honoured},
+
 	"initContainers[].restartPolicy": {neutral: []string{"Always"}},
 
 	"volumes":                      {support: mixed},

@@ -42,6 +42,10 @@ type Definition struct {
 	// PrepareStatus puts back all that an update of the status subresource may
 	// not change. Where it is nil there is no status subresource.
 	PrepareStatus func(obj, old runtime.Object)
+	// PrepareEphemeral and ValidateEphemeral do the same for the subresource
+	// that adds ephemeral containers. Only Pods have it.
+	PrepareEphemeral  func(obj, old runtime.Object)
+	ValidateEphemeral func(obj, old runtime.Object) field.ErrorList
 	// SpecChanged says whether obj asks for something else than old, which is
 	// what metadata.generation counts. Nil: the kind has no generation.
 	SpecChanged func(obj, old runtime.Object) bool

@@ -22,50 +22,54 @@ type typed[T runtime.Object] struct {
 	Namespaced bool
 	Verbs      []string
 
-	Default        func(obj T)
-	PrepareCreate  func(obj T)
-	PrepareUpdate  func(obj, old T)
-	PrepareStatus  func(obj, old T)
-	SpecChanged    func(obj, old T) bool
-	Validate       func(obj T) field.ErrorList
-	ValidateUpdate func(obj, old T) field.ErrorList
-	ValidateStatus func(obj, old T) field.ErrorList
-	Warnings       func(obj, old T) []string
-	Allocate       func(obj, old T, stored []T) field.ErrorList
-	GracePeriod    func(obj T) int64
-	Scale          func(obj T) *autoscalingv1.Scale
-	SetReplicas    func(obj T, replicas int32)
-	Fields         func(obj T) fields.Set
-	Columns        []metav1.TableColumnDefinition
-	Row            func(obj T) []any
+	Default           func(obj T)
+	PrepareCreate     func(obj T)
+	PrepareUpdate     func(obj, old T)
+	PrepareStatus     func(obj, old T)
+	PrepareEphemeral  func(obj, old T)
+	ValidateEphemeral func(obj, old T) field.ErrorList
+	SpecChanged       func(obj, old T) bool
+	Validate          func(obj T) field.ErrorList
+	ValidateUpdate    func(obj, old T) field.ErrorList
+	ValidateStatus    func(obj, old T) field.ErrorList
+	Warnings          func(obj, old T) []string
+	Allocate          func(obj, old T, stored []T) field.ErrorList
+	GracePeriod       func(obj T) int64
+	Scale             func(obj T) *autoscalingv1.Scale
+	SetReplicas       func(obj T, replicas int32)
+	Fields            func(obj T) fields.Set
+	Columns           []metav1.TableColumnDefinition
+	Row               func(obj T) []any
 }
 
 // definition turns the typed hooks into a Definition's untyped ones.
 func (t typed[T]) definition() *Definition {
 	return &Definition{
-		GVK:            t.GVK,
-		Plural:         t.Plural,
-		Singular:       t.Singular,
-		ShortNames:     t.ShortNames,
-		Categories:     t.Categories,
-		Namespaced:     t.Namespaced,
-		Verbs:          t.Verbs,
-		Default:        change(t.Default),
-		PrepareCreate:  change(t.PrepareCreate),
-		PrepareUpdate:  changeFrom(t.PrepareUpdate),
-		PrepareStatus:  changeFrom(t.PrepareStatus),
-		SpecChanged:    compare(t.SpecChanged),
-		Validate:       read(t.Validate),
-		ValidateUpdate: compare(t.ValidateUpdate),
-		ValidateStatus: compare(t.ValidateStatus),
-		Warnings:       compare(t.Warnings),
-		Allocate:       allocate(t.Allocate),
-		GracePeriod:    read(t.GracePeriod),
-		Scale:          read(t.Scale),
-		SetReplicas:    setReplicas(t.SetReplicas),
-		Fields:         read(t.Fields),
-		Columns:        t.Columns,
-		Row:            read(t.Row),
+		GVK:               t.GVK,
+		Plural:            t.Plural,
+		Singular:          t.Singular,
+		ShortNames:        t.ShortNames,
+		Categories:        t.Categories,
+		Namespaced:        t.Namespaced,
+		Verbs:             t.Verbs,
+		Default:           change(t.Default),
+		PrepareCreate:     change(t.PrepareCreate),
+		PrepareUpdate:     changeFrom(t.PrepareUpdate),
+		PrepareStatus:     changeFrom(t.PrepareStatus),
+		PrepareEphemeral:  changeFrom(t.PrepareEphemeral),
+		ValidateEphemeral: compare(t.ValidateEphemeral),
+		SpecChanged:       compare(t.SpecChanged),
+		Validate:          read(t.Validate),
+		ValidateUpdate:    compare(t.ValidateUpdate),
+		ValidateStatus:    compare(t.ValidateStatus),
+		Warnings:          compare(t.Warnings),
+		Allocate:          allocate(t.Allocate),
+		GracePeriod:       read(t.GracePeriod),
+		Scale:             read(t.Scale),
+		SetReplicas:       setReplicas(t.SetReplicas),
+		Fields:            read(t.Fields),
+		Columns:           t.Columns,
+		Row:               read(t.Row),
 	}
 }
 

@@ -88,7 +88,7 @@ func podTests() []refusal {
 		}},
 
 		{"spec: {hostNetwork: false, hostUsers: true, shareProcessNamespace: false, os: {name: linux}, hostAliases: [], overhead: {}}", nil},
-		refuse("ephemeralContainers", "[{name: e, image: nginx}]"),
+		{"spec: {ephemeralContainers: [{name: e, image: nginx}]}", []string{`spec.ephemeralContainers: Forbidden: cannot be set on create`}},
 		refuse("hostUsers", "false"),
 		refuse("readinessGates", "[{conditionType: a/b}]"),
 		{"spec: {schedulingGates: [{name: a/b}], imagePullSecrets: [{name: s}]}", nil},

@@ -65,7 +65,6 @@ func TestValidateDeployment(t *testing.T) {
 			`spec.template.spec.activeDeadlineSeconds: Forbidden: activeDeadlineSeconds in ReplicaSet is not Supported`,
 		}},
 		{"spec: {template: {spec: {ephemeralContainers: [{name: e, image: nginx}]}}}", []string{
-			`spec.template.spec.ephemeralContainers: Forbidden: not supported by skiff yet`,
 			`spec.template.spec.ephemeralContainers: Forbidden: ephemeral containers not allowed in pod template`,
 		}},
 		{"spec: {template: {spec: {containers: null}}}", []string{`spec.template.spec.containers: Required value`}},

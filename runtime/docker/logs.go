@@ -56,8 +56,12 @@ type frames struct {
 	left uint32 // of the current frame
 }
 
-// The frame by which the engine reports an error of its own.
-const systemError = 3
+// Kinds of frames besides standard output: the last one is by which the engine
+// reports an error of its own.
+const (
+	standardError = 2
+	systemError   = 3
+)
 
 func (f *frames) Read(p []byte) (int, error) {
 	if len(p) == 0 {

@@ -15,5 +15,7 @@ func bound(host *dockercontainer.HostConfig, r container.Resources) {
 	host.CPUPeriod = r.CPUPeriod
 	host.Memory = r.Memory
 	host.MemorySwap = r.Memory // in sum, so that none is left for swap
-	host.OomScoreAdj = r.OOMScoreAdj
+	// An engine within a container, or without root, may not go below what it has
+	// itself: the container would not start.
+	host.OomScoreAdj = max(r.OOMScoreAdj, 0)
 }

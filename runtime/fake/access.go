@@ -34,6 +34,34 @@ func (e *Engine) Exec(ctx context.Context, id string, cmd []string) ([]byte, int
 	return output, code, err
 }
 
+// ExecSession says what Exec says, to whoever listens.
+func (e *Engine) ExecSession(ctx context.Context, id string, cmd []string, s container.Session) (int, error) {
+	output, code, err := e.Exec(ctx, id, cmd)
+	if err == nil && s.Out != nil {
+		_, err = s.Out.Write(output)
+	}
+	return code, err
+}
+
+// AttachSession waits until the container exits.
+func (e *Engine) AttachSession(ctx context.Context, id string, _ container.Session) error {
+	if err := e.begin(ctx, "AttachSession"); err != nil {
+		return err
+	}
+	e.mu.Lock()
+	r, err := e.find(id)
+	e.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	select {
+	case <-r.exited:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("attach to container: %w", ctx.Err())
+	}
+}
+
 // DialContext connects to whatever runs at a Pod's address.
 func (e *Engine) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	if err := e.begin(ctx, "DialContext"); err != nil {

@@ -1,0 +1,136 @@
+// Command life is what the Pods of this folder run. It has a handful of small
+// programs, as an image without a shell still needs them:
+//
+//	life serve             answers on :8080 with the host's name, until SIGTERM
+//	life work FILE TEXT    appends a line to a file, as an init container does
+//	life fail TEXT         leaves a termination message and exits with 3
+//	life complain          writes lines to standard error and exits with 3
+//	life cat [FILE…]       like cat
+//	life exit CODE         ends at once
+//	life ps                lists the processes it sees
+//	life tar …             as much of tar as "kubectl cp" needs; called tar, too
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+func main() {
+	args := os.Args[1:]
+	if filepath.Base(os.Args[0]) == "tar" {
+		args = append([]string{"tar"}, args...)
+	}
+	if len(args) == 0 {
+		args = []string{"serve"}
+	}
+	if err := run(args[0], args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(name string, args []string) error {
+	switch name {
+	case "serve":
+		return serve()
+	case "work":
+		return work(args[0], args[1])
+	case "fail":
+		if err := os.WriteFile("/dev/termination-log", []byte(args[0]), 0o644); err != nil {
+			return err
+		}
+		os.Exit(3)
+	case "complain":
+		for i := range 100 {
+			fmt.Fprintln(os.Stderr, "something is wrong", i)
+		}
+		os.Exit(3)
+	case "cat":
+		return cat(args)
+	case "exit":
+		code, err := strconv.Atoi(args[0])
+		if err != nil {
+			return err
+		}
+		os.Exit(code)
+	case "ps":
+		return list()
+	case "tar":
+		return tarball(args)
+	}
+	return fmt.Errorf("life: there is no program %q", name)
+}
+
+func serve() error {
+	name, err := os.Hostname()
+	if err != nil {
+		return err
+	}
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM)
+	go func() {
+		<-stop
+		fmt.Println("bye")
+		os.Exit(0)
+	}()
+	http.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, name) })
+	port := os.Getenv("PORT")
+	if port == "" {
+		port = "8080"
+	}
+	fmt.Println("life serves on :" + port)
+	return http.ListenAndServe(":"+port, nil)
+}
+
+func work(file, text string) error {
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintln(f, text); err != nil {
+		return err
+	}
+	fmt.Println("did", text)
+	return f.Close()
+}
+
+func cat(files []string) error {
+	if len(files) == 0 {
+		_, err := io.Copy(os.Stdout, bufio.NewReader(os.Stdin))
+		return err
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		if _, err := os.Stdout.Write(text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func list() error {
+	found, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		return err
+	}
+	for _, file := range found {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue // it has ended
+		}
+		fmt.Println(filepath.Base(filepath.Dir(file)), strings.ReplaceAll(strings.TrimRight(string(text), "\x00"), "\x00", " "))
+	}
+	return nil
+}

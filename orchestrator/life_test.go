@@ -1,0 +1,264 @@
+package orchestrator_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes/scheme"
+	clientforward "k8s.io/client-go/tools/portforward"
+	"k8s.io/client-go/tools/remotecommand"
+	"k8s.io/client-go/transport/spdy"
+	"k8s.io/client-go/util/exec"
+	"sigs.k8s.io/yaml"
+
+	"skiff/orchestrator/skifftest"
+)
+
+// life is an instance on which the manifests of examples/life are run.
+type life struct {
+	*testing.T
+	*skifftest.Instance
+}
+
+// run makes the manifest's Pod and waits until it is as it should be.
+func (l life) run(file string, done func(*corev1.Pod) bool) *corev1.Pod {
+	l.Helper()
+	text, err := os.ReadFile(filepath.Join("../examples/life", file))
+	if err != nil {
+		l.Fatal(err)
+	}
+	pod := &corev1.Pod{}
+	if err := yaml.UnmarshalStrict(text, pod); err != nil {
+		l.Fatal(err)
+	}
+	pod.Labels = map[string]string{"test": pod.Name}
+	if _, err := l.Client.CoreV1().Pods("default").Create(l.Context(), pod, metav1.CreateOptions{}); err != nil {
+		l.Fatal(err)
+	}
+	found := l.WaitPods(l.T, "test="+pod.Name, func(pods []corev1.Pod) bool { return len(pods) == 1 && done(&pods[0]) })
+	return &found[0]
+}
+
+func podReady(p *corev1.Pod) bool {
+	for _, c := range p.Status.Conditions {
+		if c.Type == corev1.PodReady {
+			return c.Status == corev1.ConditionTrue
+		}
+	}
+	return false
+}
+
+// exec runs a command in a Pod's container through the API.
+func (l life) exec(pod, container string, in io.Reader, cmd ...string) (out, errOut string, code int) {
+	l.Helper()
+	req := l.Client.CoreV1().RESTClient().Post().Resource("pods").Namespace("default").Name(pod).SubResource("exec").
+		VersionedParams(&corev1.PodExecOptions{Container: container, Command: cmd, Stdin: in != nil, Stdout: true, Stderr: true}, scheme.ParameterCodec)
+	e, err := remotecommand.NewWebSocketExecutor(l.Config, http.MethodGet, req.URL().String())
+	if err != nil {
+		l.Fatal(err)
+	}
+	var stdout, stderr bytes.Buffer
+	ctx, cancel := context.WithTimeout(l.Context(), 2*time.Minute)
+	defer cancel()
+	err = e.StreamWithContext(ctx, remotecommand.StreamOptions{Stdin: in, Stdout: &stdout, Stderr: &stderr})
+	var exit exec.CodeExitError
+	switch {
+	case errors.As(err, &exit):
+		code = exit.Code
+	case err != nil:
+		l.Fatalf("exec %v: %v", cmd, err)
+	}
+	return stdout.String(), stderr.String(), code
+}
+
+func (l life) says(pod, container, want string, cmd ...string) {
+	l.Helper()
+	if out, _, _ := l.exec(pod, container, nil, cmd...); !strings.Contains(out, want) {
+		l.Errorf("%s: %v says %q, which has no %q", pod, cmd, out, want)
+	}
+}
+
+// TestLifeOfPods runs the manifests of examples/life and looks at the Pods from
+// inside and outside.
+func TestLifeOfPods(t *testing.T) {
+	t.Parallel()
+	images(t)
+	instance := skifftest.New(t)
+	for name, check := range map[string]func(life){
+		"init": lifeInit, "names": lifeNames, "host": lifeHost, "last words": lifeLastWords, "deadline": lifeDeadline,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			check(life{t, instance})
+		})
+	}
+}
+
+func lifeInit(l life) {
+	pod := l.run("init.yaml", podReady)
+	l.says("init", "app", "first\nsecond\n", "life", "cat", "/work/steps")
+	st := pod.Status.InitContainerStatuses
+	if len(st) != 3 || st[0].State.Terminated == nil || st[1].State.Running == nil || st[2].State.Terminated == nil {
+		l.Fatalf("init containers are %+v", st)
+	}
+	if st[2].State.Terminated.FinishedAt.Before(&st[0].State.Terminated.FinishedAt) {
+		l.Error("the second init container ended before the first")
+	}
+	out, err := l.Client.CoreV1().Pods("default").GetLogs("init", &corev1.PodLogOptions{Container: "first"}).DoRaw(l.Context())
+	if err != nil || string(out) != "did first\n" {
+		l.Errorf("log of an init container: %q, %v", out, err)
+	}
+	if out, errOut, code := l.exec("init", "app", strings.NewReader("there and back"), "life", "cat"); out != "there and back" || errOut != "" || code != 0 {
+		l.Errorf("cat answers %q, %q, %d", out, errOut, code)
+	}
+	if _, _, code := l.exec("init", "app", nil, "life", "exit", "7"); code != 7 {
+		l.Errorf("exit code is %d", code)
+	}
+	if got := l.forwarded(pod, 8080); got != "init\n" {
+		l.Errorf("through the forwarded port: %q", got)
+	}
+}
+
+// forwarded asks a port of the Pod through the API.
+func (l life) forwarded(pod *corev1.Pod, port int) string {
+	l.Helper()
+	forward := forwardPort(l.T, l.Instance, pod.Name, port)
+	answer, err := http.Get(forward)
+	if err != nil {
+		l.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		l.Fatal(err)
+	}
+	return string(text)
+}
+
+// forwardPort keeps a port of the Pod reachable, at the URL that it returns,
+// until the test ends.
+func forwardPort(t *testing.T, i *skifftest.Instance, pod string, port int) string {
+	t.Helper()
+	req := i.Client.CoreV1().RESTClient().Post().Resource("pods").Namespace("default").Name(pod).SubResource("portforward")
+	dialer, err := clientforward.NewSPDYOverWebsocketDialer(req.URL(), i.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport, upgrade, err := spdy.RoundTripperFor(i.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	target := req.URL()
+	plain := spdy.NewDialer(upgrade, &http.Client{Transport: transport}, http.MethodPost, &url.URL{Scheme: target.Scheme, Host: target.Host, Path: target.Path})
+	either := clientforward.NewFallbackDialer(dialer, plain, func(error) bool { return false })
+	stop, ready, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	f, err := clientforward.New(either, []string{fmt.Sprintf("0:%d", port)}, stop, ready, io.Discard, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { ended <- f.ForwardPorts() }()
+	t.Cleanup(func() {
+		close(stop)
+		if err := <-ended; err != nil {
+			t.Errorf("the forwarding ended with %v", err)
+		}
+	})
+	select {
+	case <-ready:
+	case err := <-ended:
+		ended <- nil
+		t.Fatal(err)
+	}
+	ports, err := f.GetPorts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("http://127.0.0.1:%d/", ports[0].Local)
+}
+
+func lifeNames(l life) {
+	l.run("names.yaml", podReady)
+	l.says("names", "app", "10.1.2.3\told-db\n", "life", "cat", "/etc/hosts")
+	l.says("names", "app", "db-0.db.default.svc.cluster.local", "life", "cat", "/etc/hostname")
+	if out, _, _ := l.exec("names", "app", nil, "life", "cat", "/etc/resolv.conf"); out != "nameserver 10.1.2.4\nsearch example.com\noptions ndots:2\n" {
+		l.Errorf("resolv.conf is %q", out)
+	}
+	l.says("names", "app", "1 /pause\n", "life", "ps")
+}
+
+func lifeHost(l life) {
+	pod := l.run("host.yaml", podReady)
+	if pod.Status.PodIP != pod.Status.HostIP || pod.Status.HostIP == "" {
+		l.Errorf("podIP is %q, hostIP %q", pod.Status.PodIP, pod.Status.HostIP)
+	}
+	// The test is a process of the machine, too.
+	l.says("host", "app", fmt.Sprintf("\n%d ", os.Getpid()), "life", "ps")
+	answer, err := http.Get("http://127.0.0.1:38080/")
+	if err != nil {
+		l.Fatal(err)
+	}
+	answer.Body.Close()
+	if got := l.forwarded(pod, 38080); got == "" {
+		l.Error("nothing comes through the forwarded port")
+	}
+}
+
+func lifeLastWords(l life) {
+	pod := l.run("last-words.yaml", func(p *corev1.Pod) bool { return p.Status.Phase == corev1.PodFailed })
+	words := map[string]string{}
+	for _, cs := range pod.Status.ContainerStatuses {
+		words[cs.Name] = cs.State.Terminated.Message
+	}
+	if words["file"] != "the disk is full" {
+		l.Errorf("from the file: %q", words["file"])
+	}
+	if !strings.HasSuffix(words["log"], "something is wrong 99\n") || len(words["log"]) > 2048 || strings.Count(words["log"], "\n") > 80 {
+		l.Errorf("from the log: %q", words["log"])
+	}
+}
+
+func lifeDeadline(l life) {
+	pod := l.run("deadline.yaml", func(p *corev1.Pod) bool { return p.Status.Phase == corev1.PodFailed })
+	if pod.Status.Reason != "DeadlineExceeded" || pod.Status.ContainerStatuses[0].State.Terminated == nil {
+		l.Errorf("status is %+v", pod.Status)
+	}
+}
+
+// A port that is forwarded to a Pod survives the Pod: its successor answers.
+func TestForwardedPortSurvivesARollout(t *testing.T) {
+	t.Parallel()
+	images(t)
+	i := skifftest.New(t)
+	i.Deploy(t, web(1))
+	i.WaitRollout(t, "web")
+	first := i.WaitPods(t, "app=web", func(pods []corev1.Pod) bool { return len(pods) == 1 && podReady(&pods[0]) })[0]
+	address := forwardPort(t, i, first.Name, 8080)
+	for version := 1; version <= 3; version++ {
+		if version > 1 {
+			i.Update(t, "web", setEnv("VERSION", fmt.Sprint(version)))
+			i.WaitRollout(t, "web")
+		}
+		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+		answer, err := client.Get(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(answer.Body)
+		answer.Body.Close()
+		if err != nil || !strings.Contains(string(text), fmt.Sprintf("version %d", version)) {
+			t.Errorf("after update %d: %q, %v", version, text, err)
+		}
+	}
+}
