@@ -150,6 +150,7 @@ func TestCommands(t *testing.T) {
 		{"get deployment x --ignore-not-found", result{"", "", 0}},
 		{"get gadgets", result{"", "error: the server doesn't have a resource type \"gadgets\"\n", 1}},
 		{"get pods -o fancy", result{"", "error: unable to match a printer suitable for the output format \"fancy\", allowed formats are: json, yaml, name, jsonpath, jsonpath-as-json, jsonpath-file\n", 1}},
+		{"up --cpus none", result{"", "error: --cpus none: not a quantity above zero such as 4, 1500m or 8Gi\nSee 'skiff up --help' for usage.\n", 1}},
 		{"get", result{"", "error: you must specify the type of resource to get: pods, deployments, services, all …\nSee 'skiff get --help' for usage.\n", 1}},
 		{"apply -f " + file, result{"deployment.apps/web configured\nservice/web configured\n",
 			fmt.Sprintf(notApplied, "deployments") + fmt.Sprintf(notApplied, "services"), 0}},
