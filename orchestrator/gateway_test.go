@@ -53,6 +53,38 @@ func TestZeroLossInside(t *testing.T) {
 	}
 }
 
+// A Pod finds a Service by its name and asks it through ten updates, on
+// connections that it keeps and on new ones, each with a look-up of the name.
+func TestZeroLossByName(t *testing.T) {
+	t.Parallel()
+	images(t)
+	i := skifftest.New(t)
+	i.Deploy(t, web(3, drain("1")))
+	clusterIP(t, i, "http")
+	i.Deploy(t, client("http://web"))
+	address := podAddress(t, i, "app=client")
+	waitAnswer(t, address+"/backend?fresh=true")
+	rollUnder(t, i, address+"/backend", func(ctx context.Context, c *clients, _ string) {
+		c.load(ctx, "kept", load.Options{Address: address, Path: "/backend", Rate: 50, Conns: 8})
+		c.load(ctx, "fresh", load.Options{Address: address, Path: "/backend?fresh=true", Rate: 50, Conns: 8})
+	})
+}
+
+// client is a Pod of examples/web that asks another server.
+func client(backend string) *appsv1.Deployment {
+	labels := map[string]string{"app": "client"}
+	d := web(1, setEnv("BACKEND", backend), setEnv("LATENCY", "0s"))
+	d.Name, d.Spec.Selector.MatchLabels, d.Spec.Template.Labels = "client", labels, labels
+	return d
+}
+
+// podAddress is where a Pod answers, which the host can ask past any Service.
+func podAddress(t *testing.T, i *skifftest.Instance, selector string) string {
+	t.Helper()
+	pods := i.WaitPods(t, selector, func(pods []corev1.Pod) bool { return len(pods) == 1 && pods[0].Status.PodIP != "" })
+	return net.JoinHostPort(pods[0].Status.PodIP, "8080")
+}
+
 // What Pods do does not hang on the daemon: it ends and comes back under load,
 // and requests in flight and kept connections go on.
 func TestDaemonGoneUnderLoad(t *testing.T) {

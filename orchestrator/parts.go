@@ -131,7 +131,8 @@ func (o *Orchestrator) assemble(ctx context.Context, st *store.Store) (_ *parts,
 	p.worker = node.New(node.Options{
 		Client: client, Factory: p.factory, Engine: namedEngine{p.engine, p.inside.Up()}, Traffic: p.director,
 		Logins:    keyring.Docker{Dir: keyring.DockerDir()},
-		Addresses: ranges.Pods, HostIP: gateway, Machine: machine, Capacity: o.options.capacity(),
+		Addresses: ranges.Pods, HostIP: gateway, DNS: node.DNS{Server: ranges.Gateway, Domain: traffic.Domain},
+		Machine: machine, Capacity: o.options.capacity(),
 		Version: o.options.Version, DataDir: o.paths.Dir, Log: p.log,
 	})
 	p.deployments = deployment.New(client, p.factory, p.log, clock.RealClock{})

@@ -8,6 +8,7 @@
 //	RUDE            true: at SIGTERM it drops everything at once, as servers do
 //	                that do not handle the signal
 //	NEVER_READY     true: /healthz always answers 500
+//	BACKEND         a URL, say of another Service: /backend passes its answer on
 package main
 
 import (
@@ -75,6 +76,7 @@ type server struct {
 	hostname            string
 	startDelay, latency time.Duration
 	rude, neverReady    bool
+	backend             string
 }
 
 func serverFromEnv() (server, error) {
@@ -82,6 +84,7 @@ func serverFromEnv() (server, error) {
 	if v := os.Getenv("VERSION"); v != "" {
 		s.version = v
 	}
+	s.backend = os.Getenv("BACKEND")
 	var errs [5]error
 	s.hostname, errs[0] = os.Hostname()
 	s.startDelay, errs[1] = duration("START_DELAY")
@@ -122,6 +125,7 @@ func (s server) routes() http.Handler {
 	mux.HandleFunc("/slow", slow(s.hello))
 	mux.HandleFunc("POST /slow", slow(s.echo))
 	mux.HandleFunc("POST /echo", s.echo)
+	mux.HandleFunc("/backend", s.askBackend)
 	mux.HandleFunc("/events", s.events)
 	mux.HandleFunc("/ws", s.webSocket)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -156,6 +160,29 @@ func slow(next http.HandlerFunc) http.HandlerFunc {
 		if pause(r.Context(), d) {
 			next(w, r)
 		}
+	}
+}
+
+// askBackend passes on what another server answers, which is asked on a
+// connection of its own with ?fresh=true. It asks once: whoever wants to see
+// what gets lost on the way must see it.
+func (s server) askBackend(w http.ResponseWriter, r *http.Request) {
+	req, err := http.NewRequestWithContext(r.Context(), http.MethodPost, s.backend, http.NoBody)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	req.Close = r.URL.Query().Get("fresh") == "true"
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	defer res.Body.Close()
+	w.Header().Set("X-Version", res.Header.Get("X-Version"))
+	w.WriteHeader(res.StatusCode)
+	if _, err := io.Copy(w, res.Body); err != nil {
+		panic(http.ErrAbortHandler)
 	}
 }
 

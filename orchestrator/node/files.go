@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -25,14 +26,22 @@ func (p *pod) files(pod *corev1.Pod, c *corev1.Container, number int) ([]contain
 		return nil, fmt.Errorf("make file for the termination message: %w", err)
 	}
 	mounts := []container.Mount{{Source: last, Target: c.TerminationMessagePath}}
-	if r, ok := resolv(pod); ok && !mountsAt(c, resolvPath) {
+	if r, ok := p.DNS.resolv(pod); ok && !mountsAt(c, resolvPath) {
 		path := filepath.Join(p.podDir(pod.UID), "resolv.conf")
-		if err := os.WriteFile(path, []byte(r.String()), 0o644); err != nil {
+		if err := writeOnce(path, []byte(r.String())); err != nil {
 			return nil, fmt.Errorf("make resolv.conf: %w", err)
 		}
 		mounts = append(mounts, container.Mount{Source: path, Target: resolvPath})
 	}
 	return mounts, nil
+}
+
+// writeOnce leaves a file alone that is right: other containers may be reading it.
+func writeOnce(path string, content []byte) error {
+	if there, err := os.ReadFile(path); err == nil && bytes.Equal(there, content) {
+		return nil
+	}
+	return os.WriteFile(path, content, 0o644)
 }
 
 func mountsAt(c *corev1.Container, path string) bool {

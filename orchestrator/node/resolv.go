@@ -1,6 +1,7 @@
 package node
 
 import (
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -16,20 +17,44 @@ type resolver struct {
 // engineResolver is what the engine writes for containers of its networks.
 var engineResolver = resolver{servers: []string{"127.0.0.11"}, options: []string{"ndots:0"}}
 
-// resolv is what a Pod's resolv.conf says. The second result is false where that
-// is what the engine writes by itself.
-func resolv(pod *corev1.Pod) (resolver, bool) {
-	config := pod.Spec.DNSConfig
-	if pod.Spec.DNSPolicy == corev1.DNSNone {
+// DNS is where Pods look names up, and what the names of Services end with. Its
+// zero value leaves that to the engine.
+type DNS struct {
+	Server netip.Addr
+	Domain string
+}
+
+// resolv is what a Pod's resolv.conf says, as the kubelet writes it. The second
+// result is false where that is what the engine writes by itself.
+func (d DNS) resolv(pod *corev1.Pod) (resolver, bool) {
+	config, policy := pod.Spec.DNSConfig, pod.Spec.DNSPolicy
+	if pod.Spec.HostNetwork && policy == corev1.DNSClusterFirst {
+		policy = corev1.DNSDefault
+	}
+	switch {
+	case policy == corev1.DNSNone:
 		return resolver{}.with(config), true
-	}
-	if config == nil {
+	case policy != corev1.DNSDefault && d.Server.IsValid():
+		return d.resolver(pod.Namespace).with(config), true
+	case config == nil:
 		return resolver{}, false
-	}
-	if pod.Spec.HostNetwork {
+	case pod.Spec.HostNetwork:
 		return machineResolver().with(config), true
 	}
 	return engineResolver.with(config), true
+}
+
+// resolver is what a Pod of a namespace is told by default: short names are
+// those of Services first, then those of the machine's own domains. A container
+// gets this file and not the engine's resolver with the server behind it, which
+// would be asked first, and by which lookups would end with the engine.
+func (d DNS) resolver(namespace string) resolver {
+	services := "svc." + d.Domain
+	return resolver{
+		servers:  []string{d.Server.String()},
+		searches: unique([]string{namespace + "." + services, services, d.Domain}, machineResolver().searches),
+		options:  []string{"ndots:5"},
+	}
 }
 
 // with adds what a Pod says itself. Its options go before those of the same name.

@@ -1,6 +1,8 @@
 package node
 
 import (
+	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -28,7 +30,7 @@ func TestResolv(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r, own := resolv(newPodObject("a", "web:1", func(p *corev1.Pod) { p.Spec.DNSPolicy, p.Spec.DNSConfig = test.policy, test.config }))
+			r, own := DNS{}.resolv(newPodObject("a", "web:1", func(p *corev1.Pod) { p.Spec.DNSPolicy, p.Spec.DNSConfig = test.policy, test.config }))
 			if own != (test.want != "") || r.String() != test.want {
 				t.Errorf("got %q, %t", r.String(), own)
 			}
@@ -54,3 +56,42 @@ func TestReadTail(t *testing.T) {
 type inPieces struct{ *strings.Reader }
 
 func (r inPieces) Read(p []byte) (int, error) { return r.Reader.Read(p[:min(len(p), 3)]) }
+
+// With a DNS server of the instance, Services' names come first.
+func TestResolvServices(t *testing.T) {
+	t.Parallel()
+	d := DNS{Server: netip.MustParseAddr("10.208.3.254"), Domain: "cluster.local"}
+	two := "2"
+	extra := &corev1.PodDNSConfig{
+		Nameservers: []string{"192.0.2.1"}, Searches: []string{"example.org"},
+		Options: []corev1.PodDNSConfigOption{{Name: "ndots", Value: &two}, {Name: "edns0"}},
+	}
+	for _, test := range []struct {
+		name    string
+		spec    corev1.PodSpec
+		servers []string
+		search  string // the first
+		options []string
+		engines bool // it is left to the engine
+	}{
+		{"by default", corev1.PodSpec{DNSPolicy: corev1.DNSClusterFirst}, []string{"10.208.3.254"}, "shop.svc.cluster.local", []string{"ndots:5"}, false},
+		{"with what the Pod adds", corev1.PodSpec{DNSPolicy: corev1.DNSClusterFirst, DNSConfig: extra},
+			[]string{"10.208.3.254", "192.0.2.1"}, "shop.svc.cluster.local", []string{"ndots:2", "edns0"}, false},
+		{"the machine's", corev1.PodSpec{DNSPolicy: corev1.DNSDefault}, nil, "", nil, true},
+		{"the machine's network", corev1.PodSpec{DNSPolicy: corev1.DNSClusterFirst, HostNetwork: true}, nil, "", nil, true},
+		{"the machine's network, Services first", corev1.PodSpec{DNSPolicy: corev1.DNSClusterFirstWithHostNet, HostNetwork: true},
+			[]string{"10.208.3.254"}, "shop.svc.cluster.local", []string{"ndots:5"}, false},
+		{"the Pod's own", corev1.PodSpec{DNSPolicy: corev1.DNSNone, DNSConfig: extra}, []string{"192.0.2.1"}, "example.org", []string{"ndots:2", "edns0"}, false},
+	} {
+		pod := &corev1.Pod{Spec: test.spec}
+		pod.Namespace = "shop"
+		r, ok := d.resolv(pod)
+		if ok == test.engines || !slices.Equal(r.servers, test.servers) || !slices.Equal(r.options, test.options) ||
+			test.search != "" && (len(r.searches) == 0 || r.searches[0] != test.search) {
+			t.Errorf("%s: %+v, %t", test.name, r, ok)
+		}
+	}
+	if r, ok := (DNS{}).resolv(&corev1.Pod{}); ok {
+		t.Errorf("without a DNS server: %+v", r)
+	}
+}

@@ -39,6 +39,7 @@ type Options struct {
 
 	Addresses netip.Prefix        // what Pods get theirs from
 	HostIP    netip.Addr          // the node's address, as Pods see it
+	DNS       DNS                 // what Pods look names up by
 	Machine   container.Info      // what the node says of itself
 	Capacity  corev1.ResourceList // what it has instead of what the machine has; may be empty
 	Version   string              // skiff's own, as the node's kubelet version

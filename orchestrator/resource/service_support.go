@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
@@ -14,9 +13,6 @@ func unsupportedByService(svc *corev1.Service) field.ErrorList {
 	var errs field.ErrorList
 	refuse := func(path *field.Path, what string) {
 		errs = append(errs, field.Forbidden(path, "skiff does not support "+what))
-	}
-	if svc.Spec.Type == corev1.ServiceTypeExternalName {
-		refuse(servicePath.Child("type"), "Services of type ExternalName")
 	}
 	if svc.Spec.SessionAffinity == corev1.ServiceAffinityClientIP {
 		refuse(servicePath.Child("sessionAffinity"), "session affinity")
@@ -28,7 +24,7 @@ func unsupportedByService(svc *corev1.Service) field.ErrorList {
 		refuse(servicePath.Child("loadBalancerSourceRanges"), "source ranges: load balancers listen on the loopback address")
 	}
 	for i, port := range svc.Spec.Ports {
-		if port.Protocol != corev1.ProtocolTCP {
+		if port.Protocol == corev1.ProtocolSCTP {
 			refuse(servicePath.Child("ports").Index(i).Child("protocol"), fmt.Sprintf("ports of protocol %s", port.Protocol))
 		}
 	}
@@ -48,18 +44,8 @@ func serviceWarnings(svc *corev1.Service) []string {
 	if svc.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal {
 		warn("spec.externalTrafficPolicy: Local has no effect in skiff, all Pods run on one node")
 	}
-	if svc.Spec.PublishNotReadyAddresses && !headless(svc) {
-		warn("spec.publishNotReadyAddresses: shows Pods that are not ready as endpoints, but skiff sends them no traffic")
-	}
 	if svc.Spec.ExternalName != "" {
 		warn("spec.externalName is ignored when spec.type is not %q", corev1.ServiceTypeExternalName)
 	}
-	if len(svc.Spec.Selector) == 0 && !isAPIService(svc) {
-		warn("spec.selector: is empty, and skiff sends a Service's traffic to the Pods that it selects")
-	}
 	return warnings
-}
-
-func isAPIService(svc *corev1.Service) bool {
-	return svc.Namespace == metav1.NamespaceDefault && svc.Name == "kubernetes"
 }

@@ -127,14 +127,12 @@ func TestServiceValidation(t *testing.T) {
 		}, "spec.sessionAffinityConfig.clientIP.timeoutSeconds: Invalid value: 100000: must be greater than 0 and less than 86400"},
 		{"bad name", func(s *corev1.Service) { s.Name = "web.app" }, `metadata.name: Invalid value: "web.app"`},
 
-		{"ExternalName", func(s *corev1.Service) { s.Spec.Type, s.Spec.ExternalName = "ExternalName", "example.com" },
-			"spec.type: Forbidden: skiff does not support Services of type ExternalName"},
 		{"session affinity", func(s *corev1.Service) { s.Spec.SessionAffinity = "ClientIP" },
 			"spec.sessionAffinity: Forbidden: skiff does not support session affinity"},
 		{"external IPs", func(s *corev1.Service) { s.Spec.ExternalIPs = []string{"192.0.2.1"} },
 			"spec.externalIPs: Forbidden: skiff does not support external IPs"},
-		{"UDP", func(s *corev1.Service) { s.Spec.Ports[0].Protocol = "UDP" },
-			"spec.ports[0].protocol: Forbidden: skiff does not support ports of protocol UDP"},
+		{"SCTP", func(s *corev1.Service) { s.Spec.Ports[0].Protocol = "SCTP" },
+			"spec.ports[0].protocol: Forbidden: skiff does not support ports of protocol SCTP"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -207,7 +205,7 @@ func TestServiceWarnings(t *testing.T) {
 	svc := aService(func(s *corev1.Service) {
 		s.Spec.Type, s.Spec.LoadBalancerIP, s.Spec.Selector = "LoadBalancer", "192.0.2.7", nil
 	})
-	if w := testServices.Warnings(svc, nil); len(w) != 2 {
+	if w := testServices.Warnings(svc, nil); len(w) != 1 {
 		t.Errorf("warnings are %q", w)
 	}
 }

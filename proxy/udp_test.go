@@ -1,0 +1,121 @@
+package proxy
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"skiff/proxy/pool"
+)
+
+// echoUDP answers each datagram with its name before it, until the test ends.
+func echoUDP(t *testing.T, name string) string {
+	t.Helper()
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	go func() {
+		buffer := make([]byte, maxDatagram)
+		for {
+			n, from, err := conn.ReadFrom(buffer)
+			if err != nil {
+				return
+			}
+			conn.WriteTo(append([]byte(name+" "), buffer[:n]...), from)
+		}
+	}()
+	return conn.LocalAddr().String()
+}
+
+// A client stays with its back end; when that leaves, its next datagram goes to
+// another one, and what has no back end yet waits for one.
+func TestUDP(t *testing.T) {
+	t.Parallel()
+	p := New(Options{})
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { p.Run(ctx) })
+	t.Cleanup(func() { cancel(); running.Wait() })
+	back := p.NewPool()
+	back.Expect(pool.Expectation{Coming: true})
+	t.Cleanup(back.Close)
+	free, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := free.LocalAddr().String()
+	free.Close()
+	listen := Listener{Name: "test", Address: address + UDPSuffix, Mode: UDP, Pool: back}
+	if err := p.Listen(listen); err != nil {
+		t.Fatal(err)
+	}
+	client := dialUDP(t, address)
+	client.send("early")
+	back.Add("a", echoUDP(t, "a"))
+	if got := client.hear(); got != "a early" {
+		t.Errorf("what came before there was a back end: %q", got)
+	}
+	back.Add("b", echoUDP(t, "b"))
+	for n := range 50 {
+		client.send(fmt.Sprint(n))
+		if got := client.hear(); got != fmt.Sprint("a ", n) {
+			t.Errorf("datagram %d: %q", n, got)
+		}
+	}
+	drainCtx, done := context.WithTimeout(ctx, 10*time.Second)
+	defer done()
+	if err := back.Drain(drainCtx, "a", time.Second); err != nil {
+		t.Error(err)
+	}
+	client.send("later")
+	if got := client.hear(); got != "b later" {
+		t.Errorf("after the back end left: %q", got)
+	}
+	if err := p.Listen(Listener{Name: "again", Address: address + UDPSuffix, Mode: UDP, Pool: back}); err != nil {
+		t.Errorf("open what is open: %v", err)
+	}
+	p.Close(address + UDPSuffix)
+	again, err := net.ListenPacket("udp", address)
+	if err != nil {
+		t.Fatalf("a closed address is not free: %v", err)
+	}
+	again.Close()
+}
+
+type udpClient struct {
+	t    *testing.T
+	conn net.Conn
+}
+
+func dialUDP(t *testing.T, address string) udpClient {
+	t.Helper()
+	conn, err := net.Dial("udp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return udpClient{t, conn}
+}
+
+func (c udpClient) send(text string) {
+	c.t.Helper()
+	if _, err := fmt.Fprint(c.conn, text); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c udpClient) hear() string {
+	c.t.Helper()
+	c.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	buffer := make([]byte, maxDatagram)
+	n, err := c.conn.Read(buffer)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return string(buffer[:n])
+}
