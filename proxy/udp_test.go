@@ -51,7 +51,7 @@ func TestUDP(t *testing.T) {
 	address := free.LocalAddr().String()
 	free.Close()
 	listen := Listener{Name: "test", Address: address + UDPSuffix, Mode: UDP, Pool: back}
-	if err := p.Listen(listen); err != nil {
+	if err := p.Listen(ctx, listen); err != nil {
 		t.Fatal(err)
 	}
 	client := dialUDP(t, address)
@@ -76,7 +76,7 @@ func TestUDP(t *testing.T) {
 	if got := client.hear(); got != "b later" {
 		t.Errorf("after the back end left: %q", got)
 	}
-	if err := p.Listen(Listener{Name: "again", Address: address + UDPSuffix, Mode: UDP, Pool: back}); err != nil {
+	if err := p.Listen(ctx, Listener{Name: "again", Address: address + UDPSuffix, Mode: UDP, Pool: back}); err != nil {
 		t.Errorf("open what is open: %v", err)
 	}
 	p.Close(address + UDPSuffix)
