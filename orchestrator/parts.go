@@ -21,6 +21,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"skiff/orchestrator/apiserver"
+	"skiff/orchestrator/claim"
 	"skiff/orchestrator/deployment"
 	"skiff/orchestrator/gc"
 	"skiff/orchestrator/informer"
@@ -57,6 +58,7 @@ type parts struct {
 	deployments *deployment.Controller
 	replicaSets *replicaset.Controller
 	services    *service.Controller
+	claims      *claim.Controller
 	garbage     *gc.Controller
 }
 
@@ -110,6 +112,7 @@ func (o *Orchestrator) assemble(ctx context.Context, st *store.Store) (_ *parts,
 		Ready:     p.readiness,
 		Log:       p.log,
 		Version:   o.options.Version,
+		Tokens:    p.pki.Tokens(),
 	})
 	client, err := kubernetes.NewForConfig(inProcess(p.server))
 	if err != nil {
@@ -140,6 +143,7 @@ func (o *Orchestrator) assemble(ctx context.Context, st *store.Store) (_ *parts,
 	p.services = service.New(client, p.factory, p.log, service.API{
 		ClusterIP: addresses.APIServiceIP(), Address: gateway, Port: int32(address.Port),
 	})
+	p.claims = claim.New(client, p.factory, p.engine, p.log)
 	p.garbage, err = gc.New(gc.Options{
 		Client: client, Metadata: anyKind, Informers: p.factory,
 		Resources: kinds, RootCA: p.pki.CA(), Log: p.log,
@@ -182,7 +186,7 @@ func (p *parts) Logs(ctx context.Context, pod *corev1.Pod, opts *corev1.PodLogOp
 // serve answers the API's clients until ctx ends.
 func (p *parts) serve(ctx context.Context) error {
 	srv := &http.Server{
-		Handler:           p.server,
+		Handler:           p.server.Outside(),
 		TLSConfig:         p.pki.ServerTLS(),
 		ReadHeaderTimeout: 30 * time.Second,
 		IdleTimeout:       3 * time.Minute,

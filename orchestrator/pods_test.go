@@ -76,14 +76,15 @@ func TestExamplesOfPods(t *testing.T) {
 	images(t)
 	i := skifftest.New(t)
 	warnings := map[string][]string{}
-	for _, name := range []string{"resources", "security", "environment", "scheduling"} {
+	for _, name := range []string{"resources", "security", "environment", "scheduling", "volumes", "claim"} {
 		warnings[name] = i.Apply(t, "../examples/pods/"+name+".yaml")
 	}
 	t.Run("resources", func(t *testing.T) { exampleResources(t, i) })
 	t.Run("security", func(t *testing.T) { exampleSecurity(t, i) })
 	t.Run("environment", func(t *testing.T) { exampleEnvironment(t, i) })
+	t.Run("volumes", func(t *testing.T) { exampleVolumes(t, i, warnings["claim"]) })
 	t.Run("scheduling", func(t *testing.T) { exampleScheduling(t, i, warnings["scheduling"]) })
-	for _, name := range []string{"security", "environment"} {
+	for _, name := range []string{"security", "environment", "volumes"} {
 		if len(warnings[name]) > 0 {
 			t.Errorf("%s: warnings %q", name, warnings[name])
 		}

@@ -46,15 +46,16 @@ func (i *instance) owned(t *testing.T) {
 		}
 		return nil
 	})
-	others := slices.DeleteFunc(i.onEngine(t), func(o string) bool { return strings.HasPrefix(o, "container/") })
+	others := slices.DeleteFunc(i.onEngine(t), func(o string) bool { return !strings.HasPrefix(o, "network/") })
 	if want := []string{"network/skiff-" + i.name}; !slices.Equal(others, want) {
-		t.Errorf("on the engine besides containers: %v, want %v", others, want)
+		t.Errorf("networks on the engine: %v, want %v", others, want)
 	}
 }
 
-// volumes gives the UIDs of the Pods that have volumes on disk.
+// volumes gives the UIDs of the Pods that have volumes, on disk or on the engine.
 func (i *instance) volumes(t testing.TB) (uids []string) {
 	t.Helper()
+	uids = strings.Fields(docker(t, "volume", "ls", "--filter", "label=skiff.instance="+i.name, "--format", `{{.Label "io.kubernetes.pod.uid"}}`))
 	entries, err := os.ReadDir(i.paths().Pods)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		t.Fatal(err)

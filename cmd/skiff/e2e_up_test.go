@@ -176,6 +176,9 @@ func (i *instance) leaveOrphan(t *testing.T, like string) {
 		}
 	}
 	docker(t, append(run, "--label", "io.kubernetes.pod.uid="+uid, "skiff-example/web:1")...)
+	own := strings.TrimSpace(docker(t, "inspect", like, "--format", `{{index .Config.Labels "skiff.uid"}}`))
+	docker(t, "volume", "create", "--label", "skiff.instance="+i.name, "--label", "skiff.uid="+own,
+		"--label", "io.kubernetes.pod.uid="+uid, "skiff-"+i.name+"-"+uid+"-data")
 	if err := os.MkdirAll(filepath.Join(i.paths().Pods, uid, "volumes"), 0o700); err != nil {
 		t.Fatal(err)
 	}

@@ -83,6 +83,11 @@ func (s *Server) insert(r *request, obj object, dryRun bool) (object, error) {
 			candidate.SetName(generateName(obj.GetGenerateName()))
 		}
 		k.prepareCreate(candidate, time.Now())
+		if k.Admit != nil {
+			if err := k.Admit(candidate, s.lookup); err != nil {
+				return nil, err
+			}
+		}
 		created, err := s.insertPrepared(r, candidate, dryRun)
 		if generated && errors.Is(err, store.ErrExists) {
 			if try < maxGenerateTries {

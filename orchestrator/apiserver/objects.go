@@ -6,6 +6,8 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"skiff/orchestrator/store"
 )
@@ -31,6 +33,15 @@ func (s *Server) read(k *kind, namespace, name string) (current, error) {
 		return current{}, err
 	}
 	return current{object: obj, raw: entry.Value, modified: entry.Modified}, nil
+}
+
+// lookup finds a stored object for a definition's rules.
+func (s *Server) lookup(of schema.GroupVersionResource, namespace, name string) (runtime.Object, error) {
+	found, err := s.read(s.kinds[of], namespace, name)
+	if err != nil {
+		return nil, err
+	}
+	return found.object, nil
 }
 
 // decode reads stored bytes as an object of k, shared with other readers.

@@ -32,6 +32,7 @@ const (
 // API's and its user's. Whoever cannot read the user's key cannot use the API.
 type PKI struct {
 	ca, server, client keyPair
+	tokens             keyPair // signs the tokens of service accounts
 }
 
 type keyPair struct {
@@ -58,20 +59,27 @@ func LoadPKI(dir string, at []net.IP, now time.Time) (*PKI, error) {
 	if pki.client, err = loadOrIssue(dir, "client", clientTemplate(now), &pki.ca, now); err != nil {
 		return nil, err
 	}
+	if pki.tokens, err = loadOrIssue(dir, "tokens", tokensTemplate(now), &pki.ca, now); err != nil {
+		return nil, err
+	}
 	return &pki, nil
 }
 
 // CA is the authority's certificate, PEM encoded.
 func (p *PKI) CA() []byte { return p.ca.certPEM }
 
-// ServerTLS is for the API's listener. It asks every client for a certificate.
+// Tokens signs the tokens of service accounts.
+func (p *PKI) Tokens() crypto.Signer { return p.tokens.key }
+
+// ServerTLS is for the API's listener. Clients may show a certificate of the
+// authority; who shows another one, or a stranger's, does not get in.
 func (p *PKI) ServerTLS() *tls.Config {
 	clients := x509.NewCertPool()
 	clients.AddCert(p.ca.certificate)
 	return &tls.Config{
 		MinVersion:   tls.VersionTLS12,
 		NextProtos:   []string{"h2", "http/1.1"},
-		ClientAuth:   tls.RequireAndVerifyClientCert,
+		ClientAuth:   tls.VerifyClientCertIfGiven,
 		ClientCAs:    clients,
 		Certificates: []tls.Certificate{{Certificate: [][]byte{p.server.certificate.Raw}, PrivateKey: p.server.key, Leaf: p.server.certificate}},
 	}
@@ -110,6 +118,18 @@ func clientTemplate(now time.Time) *x509.Certificate {
 		NotAfter:    now.Add(certificateLife),
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+}
+
+// tokensTemplate is good for signing tokens and for no connection.
+func tokensTemplate(now time.Time) *x509.Certificate {
+	return &x509.Certificate{
+		Subject:   pkix.Name{CommonName: "skiff-tokens"},
+		NotBefore: now.Add(-backdate),
+		NotAfter:  now.Add(certificateLife),
+		KeyUsage:  x509.KeyUsageDigitalSignature,
+		// Without one it would be good for everything.
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageOCSPSigning},
 	}
 }
 

@@ -15,7 +15,8 @@ type request struct {
 	*http.Request
 	w        http.ResponseWriter
 	query    url.Values
-	answered bool // the status line is out
+	answered bool     // the status line is out
+	account  *account // nil: the instance's user, who may do everything
 
 	kind        *kind // nil outside of resources
 	namespace   string
@@ -97,6 +98,9 @@ func (r *request) locate(s *Server, gv schema.GroupVersion, parts []string) bool
 func (s *Server) serveResource(r *request) error {
 	verb, err := r.verb()
 	if err != nil {
+		return err
+	}
+	if err := r.authorize(verb); err != nil {
 		return err
 	}
 	var serve handler

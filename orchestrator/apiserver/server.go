@@ -5,6 +5,7 @@ package apiserver
 
 import (
 	"context"
+	"crypto"
 	"fmt"
 	"io"
 	"log/slog"
@@ -42,7 +43,8 @@ type Options struct {
 	Sessions  Sessions     // nil: nobody can talk to Pods
 	Ready     func() error // nil: always ready; its error is what /readyz says
 	Log       *slog.Logger
-	Version   string // skiff's own
+	Version   string        // skiff's own
+	Tokens    crypto.Signer // signs the tokens of service accounts; nil: there are none
 }
 
 // Server is the API's http.Handler.
@@ -53,6 +55,7 @@ type Server struct {
 	ready    func() error
 	log      *slog.Logger
 	version  string
+	tokens   crypto.Signer
 
 	kinds   map[schema.GroupVersionResource]*kind
 	order   []*kind // of discovery
@@ -83,6 +86,7 @@ func New(o Options) *Server {
 		ready:    o.Ready,
 		log:      o.Log,
 		version:  o.Version,
+		tokens:   o.Tokens,
 		kinds:    map[schema.GroupVersionResource]*kind{},
 		decoded:  newDecodedObjects(),
 		idle:     make(chan struct{}),
@@ -153,8 +157,11 @@ func (s *Server) stream(r *request) (context.Context, func()) {
 	}
 }
 
-func (s *Server) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	r := &request{Request: req, w: w, query: req.URL.Query()}
+// ServeHTTP serves whoever calls it as the instance's user.
+func (s *Server) ServeHTTP(w http.ResponseWriter, req *http.Request) { s.serveAs(w, req, nil) }
+
+func (s *Server) serveAs(w http.ResponseWriter, req *http.Request, who *account) {
+	r := &request{Request: req, w: w, query: req.URL.Query(), account: who}
 	if !s.enter() {
 		s.fail(r, errEnding)
 		return

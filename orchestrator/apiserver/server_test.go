@@ -66,7 +66,7 @@ func newTestAPI(t testing.TB, overTLS bool, adjust ...func(*Options)) *testAPI {
 	inBackground(t, server.Run, nil)
 	api := &testAPI{Server: server}
 	if overTLS {
-		api.config = serveTLS(t, server, filepath.Join(dir, "pki"))
+		api.config = serveTLS(t, server.Outside(), filepath.Join(dir, "pki"))
 	} else {
 		api.config = &rest.Config{Host: "https://skiff.invalid", Transport: Transport(server)}
 	}

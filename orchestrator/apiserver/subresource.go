@@ -43,6 +43,8 @@ func subresourcesOf(k *kind) map[string]*subresource {
 		all["attach"] = session(corev1.SchemeGroupVersion.WithKind("PodAttachOptions"), (*Server).podAttach)
 		all["portforward"] = session(corev1.SchemeGroupVersion.WithKind("PodPortForwardOptions"), (*Server).podPortForward)
 		all["binding"] = &subresource{kind: bindingGVK, verbs: map[string]handler{"create": (*Server).bind}}
+	case corev1.SchemeGroupVersion.WithKind("ServiceAccount"):
+		all["token"] = &subresource{kind: tokenGVK, verbs: map[string]handler{"create": (*Server).createToken}}
 	case corev1.SchemeGroupVersion.WithKind("Namespace"):
 		all["finalize"] = &subresource{kind: k.GVK, verbs: map[string]handler{"update": (*Server).finalize}}
 	}

@@ -64,11 +64,18 @@ func (r *run) step(ctx context.Context, ro *round) error {
 		return r.paused(ctx, ro)
 	case rollout.IsScaling(ro.d, rollout.All(ro.current, ro.old)):
 		return r.scale(ctx, ro)
-	case !rollout.IsRolling(ro.d):
-		ro.isMove = true
+	}
+	ro.isMove = true
+	if !rollout.IsRolling(ro.d) {
+		return r.recreate(ctx, ro)
+	}
+	alone, err := r.writesAlone(ctx, ro.d)
+	switch {
+	case err != nil:
+		return err
+	case alone:
 		return r.recreate(ctx, ro)
 	default:
-		ro.isMove = true
 		return r.roll(ctx, ro)
 	}
 }

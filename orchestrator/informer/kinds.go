@@ -39,6 +39,14 @@ func (f *Factory) Secrets() coreinformers.SecretInformer {
 	return of(f, &corev1.Secret{}, f.client.CoreV1().Secrets(metav1.NamespaceAll), corelisters.NewSecretLister)
 }
 
+func (f *Factory) PersistentVolumeClaims() coreinformers.PersistentVolumeClaimInformer {
+	return of(f, &corev1.PersistentVolumeClaim{}, f.client.CoreV1().PersistentVolumeClaims(metav1.NamespaceAll), corelisters.NewPersistentVolumeClaimLister)
+}
+
+func (f *Factory) PersistentVolumes() coreinformers.PersistentVolumeInformer {
+	return of(f, &corev1.PersistentVolume{}, f.client.CoreV1().PersistentVolumes(), corelisters.NewPersistentVolumeLister)
+}
+
 func (f *Factory) Services() coreinformers.ServiceInformer {
 	return of(f, &corev1.Service{}, f.client.CoreV1().Services(metav1.NamespaceAll), corelisters.NewServiceLister)
 }

@@ -68,6 +68,7 @@ func (w *Worker) adopt(ctx context.Context) error {
 		w.start(ctx, s)
 	}
 	w.removeOrphans(ctx, found)
+	w.lookForOrphanVolumes(ctx)
 	return nil
 }
 
@@ -166,6 +167,7 @@ func (w *Worker) event(ctx context.Context, e container.Event) {
 
 // lookForOrphans has the loop remove what the engine has of no Pod.
 func (w *Worker) lookForOrphans(ctx context.Context) {
+	w.lookForOrphanVolumes(ctx)
 	w.tasks.Go(func() {
 		list, err := w.list(ctx)
 		if err != nil {

@@ -91,6 +91,9 @@ func TestStartCleansUp(t *testing.T) {
 		w.untilGone("going")
 		w.until(10*time.Second, "only what is owned is left", func() bool {
 			list := w.containers()
+			if volumes, err := w.engine.Volumes(t.Context()); err != nil || len(volumes) != 0 {
+				return false
+			}
 			return len(list) == 1 && list[0].Pod.Name == "dead" && list[0].Attempt == 1
 		})
 		w.untilReady("dead")
@@ -164,10 +167,7 @@ func TestShutdownAndStartAgain(t *testing.T) {
 		w.create(newPodObject("a", "web:1", withPreStop("bye"), withEmptyDir))
 		w.untilReady("a")
 		ip := w.pod("a").Status.PodIP
-		file := filepath.Join(w.dir, "pods", "uid-a", "volumes", "data", "kept")
-		if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		w.engine.Fill("uid-a-data", 1)
 		w.traffic.cargo = time.Second
 		if err := w.worker.Shutdown(context.Background()); err != nil {
 			t.Fatal(err)
@@ -194,8 +194,8 @@ func TestShutdownAndStartAgain(t *testing.T) {
 		if p.Status.PodIP != ip || p.Status.ContainerStatuses[0].RestartCount != 1 {
 			t.Errorf("the Pod came back as %+v", p.Status)
 		}
-		if _, err := os.Stat(file); err != nil {
-			t.Errorf("the volume was lost: %v", err)
+		if used, err := w.engine.VolumeUsage(t.Context(), "uid-a-data"); err != nil || used != 1 {
+			t.Errorf("the volume was lost: %d, %v", used, err)
 		}
 	})
 }

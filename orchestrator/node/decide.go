@@ -83,9 +83,8 @@ func (p *plan) live() {
 	if !s.address.IsValid() {
 		p.want(opLease, "")
 	}
-	if !s.mounted {
-		p.want(opMount, "")
-	}
+	p.volumes()
+	p.limits()
 	placed := p.initialize(s.mounted && s.address.IsValid() && p.network())
 	for _, u := range s.units {
 		p.unit(u, placed)

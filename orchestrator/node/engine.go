@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"io"
+	"io/fs"
 	"net"
 	"time"
 
@@ -17,6 +18,8 @@ import (
 type Engine interface {
 	Images
 	Containers
+	Volumes
+	Paths
 	Access
 }
 
@@ -47,6 +50,34 @@ type Containers interface {
 	Inspect(ctx context.Context, id string) (container.Status, error)
 	// List describes every container of the instance, sandboxes included.
 	List(ctx context.Context) ([]container.Status, error)
+}
+
+// Volumes keeps storage for containers.
+type Volumes interface {
+	// CreateVolume makes a volume, in a Pod's name, that every user can write
+	// to. One that is there stays as it is.
+	CreateVolume(ctx context.Context, pod container.Pod, v container.Volume) error
+	// RemoveVolume removes a volume. None there is fine; container.ErrConflict
+	// where a container has it.
+	RemoveVolume(ctx context.Context, name string) error
+	// Volumes lists the instance's volumes.
+	Volumes(ctx context.Context) ([]container.Volume, error)
+	// VolumeUsage is what a volume takes on the disk, in bytes;
+	// container.ErrUnsupported where the engine cannot tell.
+	VolumeUsage(ctx context.Context, name string) (int64, error)
+}
+
+// Paths looks at the engine's machine, in a Pod's name.
+type Paths interface {
+	// PathType tells what is at a path; container.ErrNotFound where nothing is.
+	PathType(ctx context.Context, pod container.Pod, path string) (fs.FileMode, error)
+	// MakeDir makes a directory and those above it.
+	MakeDir(ctx context.Context, pod container.Pod, path string) error
+	// MakeFile makes an empty file in a directory that is there.
+	MakeFile(ctx context.Context, pod container.Pod, path string) error
+	// Below is the path of sub within what m shows. A directory is made there if
+	// nothing is; a link that leads out of what m shows is an error.
+	Below(ctx context.Context, pod container.Pod, m container.Mount, sub string) (string, error)
 }
 
 // Access reaches into containers and hears of them.

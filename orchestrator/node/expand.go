@@ -13,6 +13,14 @@ func expandAll(list []string, values map[string]string) []string {
 // expand puts values in the place of $(NAME). $$ is a plain dollar, so that
 // $$(NAME) stays as $(NAME); names without a value are left as they are.
 func expand(s string, values map[string]string) string {
+	return expandWith(s, func(name string) (string, bool) {
+		value, ok := values[name]
+		return value, ok
+	})
+}
+
+// expandWith is expand with the values that look tells.
+func expandWith(s string, look func(name string) (value string, ok bool)) string {
 	var b strings.Builder
 	for {
 		i := strings.IndexByte(s, '$')
@@ -23,11 +31,10 @@ func expand(s string, values map[string]string) string {
 		b.WriteString(s[:i])
 		s = s[i:]
 		n := referenceLength(s)
-		name := ""
+		value, known := "", false
 		if n > 3 {
-			name = s[2 : n-1]
+			value, known = look(s[2 : n-1])
 		}
-		value, known := values[name]
 		switch {
 		case s[1] == '$':
 			b.WriteByte('$')

@@ -38,6 +38,8 @@ func (p *plan) abandon() {
 		p.stop(opProbe, u.name)
 	}
 	p.stop(opMount, "")
+	p.stop(opRefresh, "")
+	p.stop(opMeasure, "")
 	p.stop(opAdd, "")
 }
 
@@ -61,7 +63,7 @@ func (p *plan) starting() bool {
 			return true
 		}
 	}
-	return p.s.busy(opMount, "")
+	return p.s.busy(opMount, "") || p.s.busy(opRefresh, "") || p.s.busy(opMeasure, "")
 }
 
 // end asks the running containers to end, then the sidecars, which may have to

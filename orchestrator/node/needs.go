@@ -66,6 +66,9 @@ func (w *Worker) needMet(n need) {
 		if p.needs[n] {
 			p.send(p.reconfigure)
 		}
+		if p.shows[n] {
+			p.send(p.outdate)
+		}
 	}
 }
 

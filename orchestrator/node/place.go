@@ -23,6 +23,7 @@ type places struct {
 	node    *corev1.Node // nil while there is none
 	held    map[types.UID]*corev1.Pod
 	waiting map[types.UID]*queued
+	claims  func(*corev1.Pod) *hold // why a Pod must wait for its storage; nil if it need not
 }
 
 type queued struct {
@@ -30,8 +31,8 @@ type queued struct {
 	hold
 }
 
-func newPlaces() places {
-	return places{held: map[types.UID]*corev1.Pod{}, waiting: map[types.UID]*queued{}}
+func newPlaces(claims func(*corev1.Pod) *hold) places {
+	return places{held: map[types.UID]*corev1.Pod{}, waiting: map[types.UID]*queued{}, claims: claims}
 }
 
 // judge says why the Pod gets no place now; nil if it gets one.
@@ -41,6 +42,9 @@ func (p *places) judge(pod *corev1.Pod) *hold {
 		return &hold{corev1.PodReasonSchedulingGated, scheduling.Gated}
 	case p.node == nil:
 		return &hold{corev1.PodReasonUnschedulable, scheduling.NoNode}
+	}
+	if h := p.claims(pod); h != nil {
+		return h
 	}
 	if refusal := scheduling.Fit(pod, p.node, p.others(pod)); !refusal.Fits() {
 		return &hold{corev1.PodReasonUnschedulable, refusal.Message()}

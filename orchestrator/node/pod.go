@@ -17,6 +17,7 @@ type pod struct {
 	*shared
 	namespace, name string
 	uid             types.UID
+	shows           map[need]bool // what its volumes show
 	log             *slog.Logger
 
 	needs   map[need]bool
@@ -44,6 +45,7 @@ func newPod(w *shared, s *state) *pod {
 		namespace: s.pod.Namespace,
 		name:      s.pod.Name,
 		uid:       s.pod.UID,
+		shows:     shown(s.pod),
 		log:       w.Log.With("pod", s.pod.Namespace+"/"+s.pod.Name),
 		needs:     needs(s.pod),
 		s:         s,
@@ -172,6 +174,10 @@ func (p *pod) task(j job) task {
 		return p.lease()
 	case opMount:
 		return p.mount()
+	case opMeasure:
+		return p.measure()
+	case opRefresh:
+		return p.refresh()
 	case opImage:
 		return p.provideImage(u)
 	case opPullBackOff:

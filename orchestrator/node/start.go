@@ -35,13 +35,13 @@ func (p *pod) start(u *unit) task {
 		return p.startSandbox(u)
 	}
 	pod, c, spec := p.s.pod, p.s.spec(u.name), containerSpec(p.s, u)
-	from := p.setup(u)
+	from, volumes := p.setup(u), p.s.volumes
 	return func(ctx context.Context) (func(), error) {
 		err := p.configure(ctx, from, &spec)
 		if err != nil { // what it waits for has it tried again at once
 			err = delayed{error: err, delay: lookAgain}
 		} else {
-			spec.Mounts, err = p.allMounts(pod, c, spec.Attempt)
+			spec.Mounts, err = p.allMounts(ctx, pod, c, volumes, spec)
 		}
 		if err != nil {
 			p.events.warn(pod, c.Name, reasonFailed, "Error: %v", err)
@@ -66,16 +66,16 @@ func (p *pod) start(u *unit) task {
 }
 
 // allMounts are the container's volumes and the files that skiff adds to them.
-func (p *pod) allMounts(pod *corev1.Pod, c *corev1.Container, number int) ([]container.Mount, error) {
-	volumes, err := p.mounts(pod, c)
+func (p *pod) allMounts(ctx context.Context, pod *corev1.Pod, c *corev1.Container, volumes map[string]container.Mount, spec container.Spec) ([]container.Mount, error) {
+	mounts, err := p.mounts(ctx, pod, c, volumes, spec.Env)
 	if err != nil {
 		return nil, err
 	}
-	files, err := p.files(pod, c, number)
+	files, err := p.files(pod, c, spec.Attempt)
 	if err != nil {
 		return nil, err
 	}
-	return append(volumes, files...), nil
+	return append(mounts, files...), nil
 }
 
 func (p *pod) startSandbox(u *unit) task {

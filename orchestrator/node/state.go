@@ -18,19 +18,26 @@ type state struct {
 	halting  bool      // skiff goes down: the containers end, the Pod stays
 	deadline time.Time // end of the grace period of a Pod that is leaving
 
-	hold      *hold      // why the Pod has no place on the node yet
-	bound     bool       // spec.nodeName is set in the API
-	address   netip.Addr // leased for as long as the Pod exists
-	mounted   bool       // the volumes are there
-	admitted  bool       // requests may reach the Pod
-	serving   bool       // Traffic.Add has returned: the Pod may be called Ready
-	drained   bool       // Traffic.Drain has returned: no request reaches it again
-	stray     bool       // a creation was cut short: the engine may have what we do not know
-	swept     bool       // it was asked for what we do not know
-	removed   bool       // no container is left
-	unmounted bool       // no volume is left
-	released  bool       // the address may be another's
-	deleted   bool       // the API was told that the Pod is gone
+	hold       *hold      // why the Pod has no place on the node yet
+	bound      bool       // spec.nodeName is set in the API
+	address    netip.Addr // leased for as long as the Pod exists
+	mounted    bool       // the volumes are there
+	news       bool       // what the volumes show has changed since it was last read
+	outdated   bool       // the files of a volume may not be what they should be
+	measured   time.Time  // when the volumes with a limit were measured last
+	unmeasured bool       // they cannot be
+	admitted   bool       // requests may reach the Pod
+	serving    bool       // Traffic.Add has returned: the Pod may be called Ready
+	drained    bool       // Traffic.Drain has returned: no request reaches it again
+	stray      bool       // a creation was cut short: the engine may have what we do not know
+	swept      bool       // it was asked for what we do not know
+	removed    bool       // no container is left
+	unmounted  bool       // no volume is left
+	released   bool       // the address may be another's
+	deleted    bool       // the API was told that the Pod is gone
+
+	volumes map[string]container.Mount // what a container mounts to see a volume
+	renew   time.Time                  // when a token in a volume is to be replaced; zero: never
 
 	failure *failure // the Pod may not go on, however its containers are
 
@@ -63,6 +70,8 @@ const (
 	opExpire        op = "fail for its deadline"
 	opLease         op = "lease address"
 	opMount         op = "prepare volumes"
+	opRefresh       op = "refresh volumes"
+	opMeasure       op = "measure volumes"
 	opImage         op = "provide image"
 	opPullBackOff   op = "announce pull back-off"
 	opStart         op = "start"
@@ -105,7 +114,7 @@ func newState(pod *corev1.Pod) *state {
 	}
 	s.inits, s.units = unitsOf(&pod.Spec)
 	s.meetEphemerals()
-	if share := pod.Spec.ShareProcessNamespace; len(s.inits)+len(s.units) > 1 || share != nil && *share {
+	if share := pod.Spec.ShareProcessNamespace; len(s.inits)+len(s.units) > 1 || len(inMemory(pod)) > 0 || share != nil && *share {
 		s.sandbox = &unit{name: container.SandboxName}
 	}
 	if pod.Status.Phase == corev1.PodFailed && pod.Status.Reason != "" {

@@ -1,9 +1,6 @@
 package node
 
 import (
-	"errors"
-	"os"
-	"path/filepath"
 	"strconv"
 	"testing"
 	"testing/synctest"
@@ -19,9 +16,8 @@ func TestDeletesAPodInOrder(t *testing.T) {
 	play(t, func(t *testing.T, w *world) {
 		w.create(newPodObject("a", "web:1", withEmptyDir, withPreStop("bye")))
 		w.untilReady("a")
-		volume := filepath.Join(w.dir, "pods", "uid-a", "volumes", "data")
-		if info, err := os.Stat(volume); err != nil || info.Mode().Perm() != 0o777 {
-			t.Errorf("volume is %v, %v", info, err)
+		if list, err := w.engine.Volumes(t.Context()); err != nil || len(list) != 1 || list[0].Name != "uid-a-data" {
+			t.Errorf("volumes are %v, %v", list, err)
 		}
 		w.traffic.cargo = 3 * time.Second
 		w.remove("a", -1)
@@ -35,8 +31,8 @@ func TestDeletesAPodInOrder(t *testing.T) {
 		w.before("stop", "remove")
 		w.before("remove", "delete object, grace 0")
 		w.untilEvent("Killing: Stopping container web")
-		if _, err := os.Stat(volume); !errors.Is(err, os.ErrNotExist) {
-			t.Errorf("volume is left: %v", err)
+		if list, err := w.engine.Volumes(t.Context()); err != nil || len(list) != 0 {
+			t.Errorf("volumes left: %v, %v", list, err)
 		}
 		if n := len(w.containers()); n != 0 {
 			t.Errorf("%d containers are left", n)

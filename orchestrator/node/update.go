@@ -1,6 +1,7 @@
 package node
 
 import (
+	"maps"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -26,6 +27,9 @@ func (p *pod) update(pod *corev1.Pod) {
 	}
 	before := s.pod
 	s.pod = pod
+	if showsItself(pod) && !(maps.Equal(before.Labels, pod.Labels) && maps.Equal(before.Annotations, pod.Annotations)) {
+		p.outdate()
+	}
 	s.bound = s.bound || pod.Spec.NodeName != ""
 	if newer(pod.ResourceVersion, s.reportedVersion) && !s.busy(opReport, "") {
 		s.reported = ownStatus(pod.Status)

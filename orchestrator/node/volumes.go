@@ -4,150 +4,154 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 
 	"skiff/runtime/container"
 )
 
-// mount makes the Pod's volumes before its first container.
+// mount makes the Pod's volumes, side by side, before its first container.
 func (p *pod) mount() task {
 	pod := p.s.pod
-	return func(context.Context) (func(), error) {
-		for _, v := range pod.Spec.Volumes {
-			if err := p.makeVolume(pod, v); err != nil {
-				p.events.warn(pod, "", reasonFailedMount, "MountVolume.SetUp failed for volume %q : %v", v.Name, err)
-				return nil, fmt.Errorf("make volume %s: %w", v.Name, err)
-			}
+	p.s.news = false
+	return func(ctx context.Context) (func(), error) {
+		made := make([]prepared, len(pod.Spec.Volumes))
+		errs := make([]error, len(pod.Spec.Volumes))
+		var group errgroup.Group
+		for i, v := range pod.Spec.Volumes {
+			group.Go(func() error {
+				made[i], errs[i] = p.setUp(ctx, pod, v)
+				return nil
+			})
 		}
-		return func() { p.s.mounted = true }, nil
+		group.Wait()
+		if err := errors.Join(errs...); err != nil {
+			return func() { p.s.stray = p.s.stray || ctx.Err() != nil }, err
+		}
+		return func() {
+			p.s.volumes = map[string]container.Mount{}
+			for i, v := range pod.Spec.Volumes {
+				p.s.volumes[v.Name] = made[i].Mount
+				p.s.renew = earliest(p.s.renew, made[i].renew)
+			}
+			p.s.mounted = true
+		}, nil
 	}
 }
 
-func (p *pod) makeVolume(pod *corev1.Pod, v corev1.Volume) error {
+// prepared is what a container mounts to see a volume, and when its files need
+// to be renewed.
+type prepared struct {
+	container.Mount
+	renew time.Time
+}
+
+func (p *pod) setUp(ctx context.Context, pod *corev1.Pod, v corev1.Volume) (prepared, error) {
+	m, err := p.makeVolume(ctx, pod, v)
+	if err != nil && ctx.Err() == nil {
+		p.events.warn(pod, "", reasonFailedMount, "MountVolume.SetUp failed for volume %q : %v", v.Name, err)
+	}
+	if err != nil {
+		return m, fmt.Errorf("make volume %s: %w", v.Name, err)
+	}
+	return m, nil
+}
+
+func (p *pod) makeVolume(ctx context.Context, pod *corev1.Pod, v corev1.Volume) (made prepared, err error) {
 	switch {
 	case v.HostPath != nil:
-		return makeHostPath(v.HostPath)
-	case v.EmptyDir != nil && v.EmptyDir.Medium == corev1.StorageMediumDefault:
-		path := p.volumePath(pod, v)
-		if err := os.MkdirAll(path, 0o755); err != nil {
-			return err
-		}
-		return os.Chmod(path, 0o777) // any user of any container may write, whatever the umask
+		made.Source = v.HostPath.Path
+		err = p.makeHostPath(ctx, pod, v.HostPath)
+	case v.EmptyDir != nil:
+		dir := emptyDir(pod, v, p.Machine.Memory)
+		made.Volume = dir.Name
+		err = p.Engine.CreateVolume(ctx, identity(pod), dir)
+	case v.PersistentVolumeClaim != nil:
+		made.Mount, err = p.claimed(ctx, pod, v.PersistentVolumeClaim)
+	case isProjected(v):
+		made.Source, made.ReadOnly = p.volumePath(pod, v), true
+		made.renew, err = p.project(ctx, pod, v)
+	default:
+		err = errors.New("volumes of this kind cannot be mounted")
 	}
-	return errors.New("volumes of this kind cannot be mounted")
+	return made, err
 }
 
-// volumePath is where a volume is on the engine's machine.
+// volumePath is where skiff keeps the files of a projected volume.
 func (p *pod) volumePath(pod *corev1.Pod, v corev1.Volume) string {
-	if v.HostPath != nil {
-		return v.HostPath.Path
-	}
 	return filepath.Join(p.podDir(pod.UID), "volumes", v.Name)
 }
 
-// makeHostPath makes what the type allows to be made, and checks the rest.
-func makeHostPath(h *corev1.HostPathVolumeSource) error {
-	kind := corev1.HostPathUnset
-	if h.Type != nil {
-		kind = *h.Type
+// emptyDir is the engine's volume for one of the Pod's own. As in the kubelet,
+// one in memory may take no more than the Pod or the machine has of it.
+func emptyDir(pod *corev1.Pod, v corev1.Volume, machine int64) container.Volume {
+	out := container.Volume{Name: string(pod.UID) + "-" + v.Name, Pod: string(pod.UID), Group: fsGroup(pod)}
+	if v.EmptyDir.Medium != corev1.StorageMediumMemory {
+		return out
 	}
-	switch kind {
-	case corev1.HostPathUnset:
-		if _, err := os.Stat(h.Path); errors.Is(err, fs.ErrNotExist) {
-			return os.MkdirAll(h.Path, 0o755)
+	out.Memory, out.Size = true, machine
+	if limit := memoryLimit(pod); limit > 0 {
+		out.Size = min(out.Size, limit)
+	}
+	if limit := v.EmptyDir.SizeLimit; limit != nil && limit.Value() > 0 {
+		out.Size = min(out.Size, limit.Value())
+	}
+	return out
+}
+
+// memoryLimit is what all containers together may take, 0 where one of them is
+// without a limit.
+func memoryLimit(pod *corev1.Pod) (sum int64) {
+	for _, c := range pod.Spec.Containers {
+		limit, ok := c.Resources.Limits[corev1.ResourceMemory]
+		if !ok {
+			return 0
 		}
+		sum += limit.Value()
+	}
+	return sum
+}
+
+func fsGroup(pod *corev1.Pod) *int64 {
+	if pod.Spec.SecurityContext == nil {
 		return nil
-	case corev1.HostPathDirectoryOrCreate:
-		if err := os.MkdirAll(h.Path, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-			return err
-		}
-		return checkHostPath(h.Path, fs.ModeDir, "a directory")
-	case corev1.HostPathDirectory:
-		return checkHostPath(h.Path, fs.ModeDir, "a directory")
-	case corev1.HostPathFileOrCreate:
-		f, err := os.OpenFile(h.Path, os.O_CREATE|os.O_RDONLY, 0o644)
-		if err != nil {
-			return err
-		}
-		if err := f.Close(); err != nil {
-			return err
-		}
-		return checkHostPath(h.Path, 0, "a file")
-	case corev1.HostPathFile:
-		return checkHostPath(h.Path, 0, "a file")
-	case corev1.HostPathSocket:
-		return checkHostPath(h.Path, fs.ModeSocket, "a socket file")
-	case corev1.HostPathCharDev:
-		return checkHostPath(h.Path, fs.ModeDevice|fs.ModeCharDevice, "a character device")
-	case corev1.HostPathBlockDev:
-		return checkHostPath(h.Path, fs.ModeDevice, "a block device")
 	}
-	return fmt.Errorf("hostPath type %q is not known", kind)
+	return pod.Spec.SecurityContext.FSGroup
 }
 
-func checkHostPath(path string, kind fs.FileMode, name string) error {
-	info, err := os.Stat(path)
-	if err != nil || info.Mode().Type() != kind {
-		return fmt.Errorf("hostPath type check failed: %s is not %s", path, name)
-	}
-	return nil
-}
-
-// mounts says where a container sees which volume.
-func (p *pod) mounts(pod *corev1.Pod, c *corev1.Container) ([]container.Mount, error) {
+// inMemory lists the Pod's volumes that are lost when nothing mounts them: the
+// sandbox holds them while containers come and go.
+func inMemory(pod *corev1.Pod) []container.Mount {
 	var out []container.Mount
-	for _, m := range c.VolumeMounts {
-		source, err := p.mountSource(pod, m)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, container.Mount{Source: source, Target: m.MountPath, ReadOnly: m.ReadOnly})
-	}
-	return out, nil
-}
-
-func (p *pod) mountSource(pod *corev1.Pod, m corev1.VolumeMount) (string, error) {
 	for _, v := range pod.Spec.Volumes {
-		if v.Name != m.Name {
-			continue
+		if v.EmptyDir != nil && v.EmptyDir.Medium == corev1.StorageMediumMemory {
+			out = append(out, container.Mount{Volume: emptyDir(pod, v, 0).Name, Target: "/volumes/" + v.Name})
 		}
-		path := p.volumePath(pod, v)
-		if m.SubPath == "" {
-			return path, nil
-		}
-		if err := makeSubPath(path, m.SubPath); err != nil {
-			return "", fmt.Errorf("prepare subPath of volumeMount %q: %w", m.Name, err)
-		}
-		return filepath.Join(path, m.SubPath), nil
 	}
-	return "", fmt.Errorf("find volume %q: the Pod has none of that name", m.Name)
+	return out
 }
 
-// makeSubPath makes a directory within a volume unless something is there. What
-// a container has put there cannot lead out of the volume: os.Root follows no
-// link to the outside.
-func makeSubPath(volume, sub string) error {
-	root, err := os.OpenRoot(volume)
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	if _, err := root.Stat(sub); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return root.MkdirAll(sub, 0o755)
-}
-
-// unmount removes what the Pod alone had. What a container has made as root may
-// be out of reach; that must not keep the Pod, and is tried again at the next
-// start.
+// unmount removes what the Pod alone had. A volume that somebody else's
+// container has mounted must not keep the Pod: its removal is tried again at
+// the next start.
 func (p *pod) unmount() task {
-	dir := p.podDir(p.uid)
-	return func(context.Context) (func(), error) {
+	pod, dir := p.s.pod, p.podDir(p.uid)
+	return func(ctx context.Context) (func(), error) {
+		for _, v := range pod.Spec.Volumes {
+			if v.EmptyDir == nil {
+				continue
+			}
+			err := p.Engine.RemoveVolume(ctx, emptyDir(pod, v, 0).Name)
+			if errors.Is(err, container.ErrConflict) {
+				p.log.Warn("a volume of a Pod that is gone is in use by a stranger", "volume", v.Name, "error", err)
+			} else if err != nil {
+				return nil, err
+			}
+		}
 		if err := os.RemoveAll(dir); err != nil {
 			p.log.Warn("volumes of a Pod that is gone could not be removed", "path", dir, "error", err)
 		}

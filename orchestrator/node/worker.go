@@ -56,6 +56,7 @@ type shared struct {
 	prober    *probe.Prober
 	hooks     *http.Client
 	events    *recorder
+	tokens    *tokens
 }
 
 // Worker runs the Pods of the one node.
@@ -67,8 +68,10 @@ type Worker struct {
 	updates  chan update
 	nodes    chan *corev1.Node
 	met      chan need
+	claims   chan struct{}
 	ended    chan *pod
 	listed   chan []container.Status
+	stored   chan []container.Volume
 	shutdown chan chan []*pod
 	stopped  chan struct{}
 
@@ -91,27 +94,32 @@ func New(o Options) *Worker {
 	o.Factory.Services().Informer() // asked for here, since the caller starts them
 	o.Factory.ConfigMaps().Informer()
 	o.Factory.Secrets().Informer()
-	return &Worker{
+	o.Factory.PersistentVolumeClaims().Informer()
+	w := &Worker{
 		shared: shared{
 			Options:   o,
 			images:    newImages(o.Engine),
 			addresses: address.New(o.Addresses),
 			prober:    probe.New(o.Engine.DialContext, o.Engine.Exec),
 			hooks:     hookClient(o.Engine.DialContext),
+			tokens:    &tokens{},
 		},
 		informer:     o.Factory.Pods().Informer(),
 		nodeInformer: o.Factory.Nodes().Informer(),
 		updates:      make(chan update),
 		nodes:        make(chan *corev1.Node),
 		met:          make(chan need),
+		claims:       make(chan struct{}),
 		ended:        make(chan *pod),
 		listed:       make(chan []container.Status),
+		stored:       make(chan []container.Volume),
 		shutdown:     make(chan chan []*pod),
 		stopped:      make(chan struct{}),
 		pods:         map[types.UID]*pod{},
-		places:       newPlaces(),
 		evictions:    map[types.UID]eviction{},
 	}
+	w.places = newPlaces(w.claimsHold)
+	return w
 }
 
 // Run works until ctx ends and returns after all that it began has returned.
@@ -157,7 +165,8 @@ func (w *Worker) watch(ctx context.Context) (stop func(), err error) {
 		informer cache.SharedIndexInformer
 		handler  cache.ResourceEventHandler
 	}{{w.informer, w.handler(ctx)}, {w.nodeInformer, w.nodeHandler(ctx)},
-		{w.Factory.ConfigMaps().Informer(), w.needHandler(ctx)}, {w.Factory.Secrets().Informer(), w.needHandler(ctx)}} {
+		{w.Factory.ConfigMaps().Informer(), w.needHandler(ctx)}, {w.Factory.Secrets().Informer(), w.needHandler(ctx)},
+		{w.Factory.PersistentVolumeClaims().Informer(), w.claimHandler(ctx)}} {
 		registration, err := of.informer.AddEventHandler(of.handler)
 		if err != nil {
 			stop()
@@ -178,6 +187,8 @@ func (w *Worker) loop(ctx context.Context, events <-chan container.Event) {
 			w.needMet(n)
 		case node := <-w.nodes:
 			w.nodeChanged(ctx, node)
+		case <-w.claims:
+			w.reschedule(ctx)
 		case e, ok := <-events:
 			if !ok {
 				events = nil // ctx has ended, or is about to
@@ -186,6 +197,8 @@ func (w *Worker) loop(ctx context.Context, events <-chan container.Event) {
 			w.event(ctx, e)
 		case list := <-w.listed:
 			w.removeOrphans(ctx, list)
+		case list := <-w.stored:
+			w.removeOrphanVolumes(ctx, list)
 		case p := <-w.ended:
 			w.forget(ctx, p)
 		case answer := <-w.shutdown:
@@ -304,6 +317,7 @@ func (w *Worker) start(ctx context.Context, s *state) {
 // orphan when its event arrives.
 func (w *Worker) forget(ctx context.Context, p *pod) {
 	delete(w.pods, p.uid)
+	w.tokens.forget(p.uid)
 	w.release(ctx, p.uid)
 	if p.s.swept {
 		w.lookForOrphans(ctx)

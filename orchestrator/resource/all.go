@@ -26,6 +26,8 @@ func All(opts Options) []*Definition {
 		configMap(),
 		secret(),
 		serviceAccount(),
+		persistentVolumeClaim(),
+		persistentVolume(),
 		deployment(),
 		replicaSet(),
 	}

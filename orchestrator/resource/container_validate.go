@@ -69,7 +69,7 @@ func validateContainer(c *corev1.Container, volumes sets.Set[string], path *fiel
 	errs = append(errs, validateContainerPorts(c.Ports, path.Child("ports"))...)
 	errs = append(errs, validateEnv(c.Env, path.Child("env"))...)
 	errs = append(errs, validateEnvFrom(c.EnvFrom, path.Child("envFrom"))...)
-	errs = append(errs, validateVolumeMounts(c.VolumeMounts, volumes, path.Child("volumeMounts"))...)
+	errs = append(errs, validateVolumeMounts(c, volumes, path.Child("volumeMounts"))...)
 	return append(errs, validateOneOf(c.ImagePullPolicy, path.Child("imagePullPolicy"),
 		corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever)...)
 }
@@ -112,37 +112,6 @@ func validateContainerPorts(ports []corev1.ContainerPort, path *field.Path) fiel
 		}
 		errs = append(errs, validateOneOf(port.Protocol, at.Child("protocol"),
 			corev1.ProtocolSCTP, corev1.ProtocolTCP, corev1.ProtocolUDP)...)
-	}
-	return errs
-}
-
-func validateVolumeMounts(mounts []corev1.VolumeMount, volumes sets.Set[string], path *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	taken := sets.New[string]()
-	for i, mount := range mounts {
-		at := path.Index(i)
-		if mount.Name == "" {
-			errs = append(errs, field.Required(at.Child("name"), ""))
-		}
-		if !volumes.Has(mount.Name) {
-			errs = append(errs, field.NotFound(at.Child("name"), mount.Name))
-		}
-		if mount.MountPath == "" {
-			errs = append(errs, field.Required(at.Child("mountPath"), ""))
-		}
-		if taken.Has(mount.MountPath) {
-			errs = append(errs, field.Invalid(at.Child("mountPath"), mount.MountPath, "must be unique"))
-		}
-		taken.Insert(mount.MountPath)
-		if mount.SubPath != "" {
-			errs = append(errs, validateDescendingPath(mount.SubPath, path.Child("subPath"))...)
-		}
-		if mount.SubPathExpr != "" {
-			if mount.SubPath != "" {
-				errs = append(errs, field.Invalid(at.Child("subPathExpr"), mount.SubPathExpr, "subPathExpr and subPath are mutually exclusive"))
-			}
-			errs = append(errs, validateDescendingPath(mount.SubPathExpr, path.Child("subPathExpr"))...)
-		}
 	}
 	return errs
 }

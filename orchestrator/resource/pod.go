@@ -18,6 +18,7 @@ func pod() *Definition {
 
 		Default:           defaultPod,
 		PrepareCreate:     preparePod,
+		Admit:             admitAccount,
 		PrepareUpdate:     preparePodUpdate,
 		PrepareStatus:     preparePodStatus,
 		PrepareEphemeral:  preparePodEphemeral,

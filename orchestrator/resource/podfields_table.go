@@ -8,7 +8,6 @@ const (
 	noPriority = "Pods do not compete for the node, none is preempted"
 	noStorage  = "the local storage that containers use is not limited"
 	noResize   = "Pods are not resized in place"
-	noToken    = "Pods get no API token yet"
 )
 
 // podFields says for each field of a Pod spec, Pods and templates alike,
@@ -31,8 +30,8 @@ var podFields = withHandlers(withGroups(map[string]podField{
 	"hostIPC":                       {support: honoured},
 	"serviceAccount":                {support: honoured}, // serviceAccountName's other name, always equal to it
 
-	"serviceAccountName":           {support: ignored, why: noToken, neutral: []string{"default"}},
-	"automountServiceAccountToken": {support: ignored, why: noToken, neutral: []string{"false"}},
+	"serviceAccountName":           {support: honoured},
+	"automountServiceAccountToken": {support: honoured},
 	"nodeSelector":                 {support: honoured},
 	"affinity":                     {support: mixed},
 	"affinity.nodeAffinity":        {support: mixed},
@@ -80,13 +79,6 @@ var podFields = withHandlers(withGroups(map[string]podField{
 	"containers[].resources.requests[memory]":            {support: honoured},
 	"containers[].resources.requests[ephemeral-storage]": {support: honoured},
 	"containers[].resizePolicy":                          {support: ignored, why: noResize},
-	"containers[].volumeMounts":                          {support: mixed},
-	"containers[].volumeMounts[].name":                   {support: honoured},
-	"containers[].volumeMounts[].mountPath":              {support: honoured},
-	"containers[].volumeMounts[].readOnly":               {support: honoured},
-	"containers[].volumeMounts[].subPath":                {support: honoured},
-	"containers[].volumeMounts[].recursiveReadOnly":      {neutral: []string{"Disabled", "IfPossible"}},
-	"containers[].volumeMounts[].mountPropagation":       {neutral: []string{"None"}},
 	"containers[].securityContext":                       {support: mixed},
 
 	"containers[].resources.limits[ephemeral-storage]": {support: ignored, why: noStorage},
@@ -97,13 +89,7 @@ var podFields = withHandlers(withGroups(map[string]podField{
 	"ephemeralContainers[].targetContainerName": {support: honoured},
 
 	"initContainers[].restartPolicy": {neutral: []string{"Always"}},
-
-	"volumes":                      {support: mixed},
-	"volumes[].name":               {support: honoured},
-	"volumes[].hostPath":           {support: honoured},
-	"volumes[].emptyDir":           {support: mixed},
-	"volumes[].emptyDir.sizeLimit": {support: ignored, why: "the size of volumes is not limited yet"},
-}, securityFields, environmentFields))
+}, securityFields, environmentFields, volumeFields))
 
 // withGroups adds the lines of groups that have a file of their own.
 func withGroups(table map[string]podField, groups ...map[string]podField) map[string]podField {

@@ -77,7 +77,11 @@ func TestWarnings(t *testing.T) {
 		{template("topologySpreadConstraints: [{maxSkew: 1, topologyKey: a, whenUnsatisfiable: DoNotSchedule}]"), []string{
 			"spec.template.spec.topologySpreadConstraints has no effect: there is one node",
 		}},
-		{template("serviceAccount: builder"), []string{"spec.template.spec.serviceAccountName has no effect: Pods get no API token yet"}},
+		{template("serviceAccount: builder"), nil},
+		{template("volumes: [{name: d, persistentVolumeClaim: {claimName: c}}], containers: [{name: c, image: nginx, volumeMounts: [{name: d, mountPath: /d}]}]"), []string{
+			`spec.template.spec.volumes[0]: claim "c" is written by the old and the new Pods: unless its access mode is ReadWriteMany, an update ends the old Pods before it starts new ones, as with strategy type Recreate`,
+		}},
+		{template("volumes: [{name: d, persistentVolumeClaim: {claimName: c, readOnly: true}}], containers: [{name: c, image: nginx, volumeMounts: [{name: d, mountPath: /d}]}]"), nil},
 		{template("priorityClassName: high, preemptionPolicy: Never"), []string{
 			"spec.template.spec.priorityClassName has no effect: Pods do not compete for the node, none is preempted",
 			"spec.template.spec.preemptionPolicy has no effect: Pods do not compete for the node, none is preempted",

@@ -36,6 +36,8 @@ type Definition struct {
 	// PrepareCreate removes what a client may not set on a new object (its
 	// status) and sets what the server owns.
 	PrepareCreate func(obj runtime.Object)
+	// Admit completes a new object from others, or refuses it with an API error.
+	Admit func(obj runtime.Object, look Lookup) error
 	// PrepareUpdate puts back what a client may not change by an update of the
 	// main resource (the status).
 	PrepareUpdate func(obj, old runtime.Object)
@@ -83,6 +85,10 @@ type Definition struct {
 	Columns []metav1.TableColumnDefinition
 	Row     func(obj runtime.Object) []any
 }
+
+// Lookup finds a stored object, which must not be changed. Its errors are the
+// API's own.
+type Lookup func(of schema.GroupVersionResource, namespace, name string) (runtime.Object, error)
 
 // GVR is the definition's group, version and resource.
 func (d *Definition) GVR() schema.GroupVersionResource {

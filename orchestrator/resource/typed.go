@@ -24,6 +24,7 @@ type typed[T runtime.Object] struct {
 
 	Default           func(obj T)
 	PrepareCreate     func(obj T)
+	Admit             func(obj T, look Lookup) error
 	PrepareUpdate     func(obj, old T)
 	PrepareStatus     func(obj, old T)
 	PrepareEphemeral  func(obj, old T)
@@ -54,6 +55,7 @@ func (t typed[T]) definition() *Definition {
 		Verbs:             t.Verbs,
 		Default:           change(t.Default),
 		PrepareCreate:     change(t.PrepareCreate),
+		Admit:             admit(t.Admit),
 		PrepareUpdate:     changeFrom(t.PrepareUpdate),
 		PrepareStatus:     changeFrom(t.PrepareStatus),
 		PrepareEphemeral:  changeFrom(t.PrepareEphemeral),
@@ -78,6 +80,13 @@ func change[T runtime.Object](hook func(obj T)) func(runtime.Object) {
 		return nil
 	}
 	return func(obj runtime.Object) { hook(obj.(T)) }
+}
+
+func admit[T runtime.Object](hook func(obj T, look Lookup) error) func(runtime.Object, Lookup) error {
+	if hook == nil {
+		return nil
+	}
+	return func(obj runtime.Object, look Lookup) error { return hook(obj.(T), look) }
 }
 
 func changeFrom[T runtime.Object](hook func(obj, old T)) func(obj, old runtime.Object) {

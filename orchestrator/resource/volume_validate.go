@@ -51,6 +51,8 @@ func validateVolumeSource(s *corev1.VolumeSource, at *field.Path) field.ErrorLis
 		errs = append(errs, field.Forbidden(at, "may not specify more than 1 volume type"))
 	case s.HostPath != nil:
 		errs = append(errs, validateHostPath(s.HostPath, at.Child("hostPath"))...)
+	default:
+		errs = append(errs, validateFileVolume(s, at)...)
 	}
 	return errs
 }

@@ -43,7 +43,8 @@ func deploymentWarnings(d, old *appsv1.Deployment) []string {
 	path := field.NewPath("spec", "template")
 	warnings := warnName(d.Name, "this is used in Pod names and hostnames")
 	warnings = append(warnings, warnPodSpec(&d.Spec.Template.ObjectMeta, &d.Spec.Template.Spec, path)...)
-	return append(warnings, warnSharedPaths(d, path.Child("spec", "volumes"))...)
+	warnings = append(warnings, warnSharedPaths(d, path.Child("spec", "volumes"))...)
+	return append(warnings, warnSharedClaims(d, path.Child("spec", "volumes"))...)
 }
 
 func warnName(name, use string) []string {
@@ -167,6 +168,27 @@ func warnSharedPaths(d *appsv1.Deployment, path *field.Path) []string {
 		}
 	}
 	return warnings
+}
+
+// warnSharedClaims finds claims that the old and the new Pods of a rolling
+// update would write at the same time.
+func warnSharedClaims(d *appsv1.Deployment, path *field.Path) []string {
+	if d.Spec.Strategy.Type != appsv1.RollingUpdateDeploymentStrategyType {
+		return nil
+	}
+	var warnings []string
+	for i, v := range d.Spec.Template.Spec.Volumes {
+		if WritesClaim(&d.Spec.Template.Spec, v) {
+			warnings = append(warnings, fmt.Sprintf("%s: claim %q is written by the old and the new Pods: unless its access mode is ReadWriteMany, "+
+				"an update ends the old Pods before it starts new ones, as with strategy type Recreate", path.Index(i), v.PersistentVolumeClaim.ClaimName))
+		}
+	}
+	return warnings
+}
+
+// WritesClaim says whether containers may write to a volume that is a claim.
+func WritesClaim(spec *corev1.PodSpec, v corev1.Volume) bool {
+	return v.PersistentVolumeClaim != nil && !v.PersistentVolumeClaim.ReadOnly && writable(spec, v.Name)
 }
 
 // holdsData is false for sockets and devices, which are there to be shared.

@@ -29,6 +29,13 @@ func (r Refusal) Message() string {
 	return available + strings.Join(counted, ", ") + ". no new claims to deallocate, preemption: " + available + "1 " + preemption + "."
 }
 
+// Unclaimed is what the scheduler says of a Pod whose claims keep it from every
+// node.
+func Unclaimed(why string) string {
+	const available = "0/1 nodes are available: "
+	return available + why + ". no new claims to deallocate, preemption: " + available + "1 Preemption is not helpful for scheduling."
+}
+
 // Rejection is what the kubelet reports of a Pod that was put on the node
 // without asking the scheduler, and for which there is no place.
 type Rejection struct{ Reason, Message string }

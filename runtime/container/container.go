@@ -16,6 +16,8 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrConflict: the name is taken, or the state does not allow the call.
 	ErrConflict = errors.New("conflict")
+	// ErrUnsupported: the engine cannot do that.
+	ErrUnsupported = errors.New("not supported by the engine")
 )
 
 // Pod is the identity of the Pod that a container belongs to. It is written
@@ -79,13 +81,6 @@ type Spec struct {
 	Resources  Resources
 	StdinOnce  bool // standard input ends with its first client
 	Security   Security
-}
-
-// Mount is a bind mount of a path on the engine's machine.
-type Mount struct {
-	Source   string
-	Target   string
-	ReadOnly bool
 }
 
 // State is where a container is in its life.

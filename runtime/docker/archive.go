@@ -34,7 +34,7 @@ type imageConfig struct {
 	Labels     map[string]string `json:",omitempty"`
 }
 
-// file is the only content of an image.
+// file is what an archive holds.
 type file struct {
 	name string
 	size int64
@@ -45,19 +45,19 @@ func fileOf(name string, content []byte) file {
 	return file{name, int64(len(content)), func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil }}
 }
 
-// imageArchive packs an image of a single small file.
-func imageArchive(ref, arch string, config imageConfig, name string, content []byte) ([]byte, error) {
+// imageArchive packs an image of small files.
+func imageArchive(ref, arch string, config imageConfig, files ...entry) ([]byte, error) {
 	var archive bytes.Buffer
-	err := writeImage(&archive, ref, arch, config, fileOf(name, content))
+	err := writeImage(&archive, ref, arch, config, files...)
 	return archive.Bytes(), err
 }
 
-// writeImage packs an image of a single file in the format of `docker save`.
-// The file is read twice, and never held as a whole.
-func writeImage(w io.Writer, ref, arch string, config imageConfig, f file) error {
+// writeImage packs an image of some files in the format of `docker save`. They
+// are read twice, and never held as a whole.
+func writeImage(w io.Writer, ref, arch string, config imageConfig, files ...entry) error {
 	layer := file{name: "layer.tar", open: func() (io.ReadCloser, error) {
 		r, to := io.Pipe()
-		go func() { to.CloseWithError(writeTar(to, entry{f, 0o555})) }()
+		go func() { to.CloseWithError(writeTar(to, files...)) }()
 		return r, nil
 	}}
 	sum, err := layer.measure()
@@ -82,9 +82,9 @@ func writeImage(w io.Writer, ref, arch string, config imageConfig, f file) error
 		return fmt.Errorf("pack image %s: %w", ref, err)
 	}
 	if err := writeTar(w,
-		entry{fileOf("config.json", description), 0o444},
-		entry{layer, 0o444},
-		entry{fileOf("manifest.json", manifest), 0o444},
+		entry{file: fileOf("config.json", description), mode: 0o444},
+		entry{file: layer, mode: 0o444},
+		entry{file: fileOf("manifest.json", manifest), mode: 0o444},
 	); err != nil {
 		return fmt.Errorf("pack image %s: %w", ref, err)
 	}
@@ -103,15 +103,18 @@ func (f *file) measure() (sum string, err error) {
 	return hex.EncodeToString(hash.Sum(nil)), err
 }
 
+// entry is a file of an archive, or a directory where the name ends in a slash.
 type entry struct {
 	file
 	mode int64
+	gid  int
 }
 
 func writeTar(w io.Writer, entries ...entry) error {
 	t := tar.NewWriter(w)
 	for _, e := range entries {
-		if err := t.WriteHeader(&tar.Header{Name: e.name, Mode: e.mode, Size: e.size}); err != nil {
+		// WriteHeader knows a directory by its slash.
+		if err := t.WriteHeader(&tar.Header{Name: e.name, Mode: e.mode, Gid: e.gid, Size: e.size}); err != nil {
 			return err
 		}
 		content, err := e.open()

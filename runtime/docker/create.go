@@ -8,7 +8,6 @@ import (
 
 	cerrdefs "github.com/containerd/errdefs"
 	dockercontainer "github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/api/types/mount"
 	"github.com/docker/docker/api/types/network"
 
 	"skiff/runtime/container"
@@ -26,8 +25,14 @@ func (e *Engine) Create(ctx context.Context, spec container.Spec) (string, error
 	defer cancel()
 
 	var id string
+	if err := e.canMount(spec.Mounts); err != nil {
+		return "", err
+	}
 	if spec.Name == container.SandboxName {
-		id, err = e.createSandbox(ctx, spec)
+		id, err = e.withPause(ctx, func(ref string) (string, error) {
+			spec.ImageID = ref
+			return e.create(ctx, spec)
+		})
 	} else {
 		id, err = e.create(ctx, spec)
 	}
@@ -37,22 +42,29 @@ func (e *Engine) Create(ctx context.Context, spec container.Spec) (string, error
 	return scheme + id, nil
 }
 
-// createSandbox brings the image along only when the engine says that it has
-// none: the first time, and after another instance's purge.
-func (e *Engine) createSandbox(ctx context.Context, spec container.Spec) (string, error) {
+// pauseLoads is how often the pause image is brought along for one container:
+// purges of other instances can come between.
+const pauseLoads = 5
+
+// withPause makes a container from the pause image, which it brings along only
+// when the engine says that it has none: the first time, and after another
+// instance's purge.
+func (e *Engine) withPause(ctx context.Context, create func(ref string) (id string, err error)) (string, error) {
 	ref, archive, err := e.pauseImage(ctx)
 	if err != nil {
 		return "", err
 	}
-	spec.ImageID = ref
-	id, err := e.create(ctx, spec)
-	if !cerrdefs.IsNotFound(err) {
-		return id, err
+	id, err := create(ref)
+	for range pauseLoads {
+		if !cerrdefs.IsNotFound(err) {
+			break
+		}
+		if err := e.load(ctx, bytes.NewReader(archive)); err != nil {
+			return "", err
+		}
+		id, err = create(ref)
 	}
-	if err := e.load(ctx, bytes.NewReader(archive)); err != nil {
-		return "", err
-	}
-	return e.create(ctx, spec)
+	return id, err
 }
 
 func (e *Engine) create(ctx context.Context, spec container.Spec) (string, error) {
@@ -91,13 +103,7 @@ func (e *Engine) translate(spec container.Spec) (*dockercontainer.Config, *docke
 	bound(host, spec.Resources)
 	secure(config, host, spec.Security)
 	for _, m := range spec.Mounts {
-		host.Mounts = append(host.Mounts, mount.Mount{
-			Type:        mount.TypeBind,
-			Source:      m.Source,
-			Target:      m.Target,
-			ReadOnly:    m.ReadOnly,
-			BindOptions: &mount.BindOptions{Propagation: mount.PropagationRPrivate},
-		})
+		host.Mounts = append(host.Mounts, e.mount(m))
 	}
 	host.IpcMode = dockercontainer.IpcMode(namespace(spec.Namespaces.IPC))
 	host.PidMode = dockercontainer.PidMode(namespace(spec.Namespaces.PID))

@@ -66,7 +66,7 @@ func loadApp(ctx context.Context, e *Engine) error {
 	}
 	sum := sha256.Sum256(program)
 	testImage = fmt.Sprintf("skiff-test/app:%s-%d", hex.EncodeToString(sum[:4]), os.Getpid())
-	archive, err := imageArchive(testImage, runtime.GOARCH, imageConfig{Entrypoint: []string{"/app"}}, "app", program)
+	archive, err := imageArchive(testImage, runtime.GOARCH, imageConfig{Entrypoint: []string{"/app"}}, entry{file: fileOf("app", program), mode: 0o555})
 	if err != nil {
 		return err
 	}

@@ -57,7 +57,7 @@ func (e *Engine) loadGateway(ctx context.Context, i gatewayImage) error {
 		to.CloseWithError(writeImage(to, i.ref, i.arch, imageConfig{
 			Entrypoint: []string{"/" + i.program.name},
 			Labels:     map[string]string{labelGateway: "true"},
-		}, i.program))
+		}, entry{file: i.program, mode: 0o555}))
 	}()
 	return e.load(ctx, archive)
 }

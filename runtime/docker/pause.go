@@ -94,7 +94,7 @@ const (
 )
 
 // pauseImage makes the image for the engine's processor, and its name, which
-// says what is in it. The image is the same, to the bit, whoever makes it, so
+// says what is in it: the program, and the directory that viewers look through. The image is the same, to the bit, whoever makes it, so
 // instances share it and may load it at the same time.
 func (e *Engine) pauseImage(ctx context.Context) (ref string, archive []byte, err error) {
 	e.pauseMu.Lock()
@@ -110,13 +110,17 @@ func (e *Engine) pauseImage(ctx context.Context) (ref string, archive []byte, er
 	if err != nil {
 		return "", nil, err
 	}
-	sum := sha256.Sum256(program)
+	files := []entry{
+		{file: fileOf("pause", program), mode: 0o555},
+		{file: fileOf(viewPath[1:]+"/", nil), mode: 0o777},
+	}
+	sum := sha256.Sum256(append([]byte(viewPath), program...))
 	ref = pauseRepository + ":" + hex.EncodeToString(sum[:6])
 	archive, err = imageArchive(ref, version.Arch, imageConfig{
 		Entrypoint: []string{"/pause"},
 		StopSignal: "SIGKILL",
 		Labels:     map[string]string{labelPause: "true"},
-	}, "pause", program)
+	}, files...)
 	if err != nil {
 		return "", nil, err
 	}

@@ -55,6 +55,7 @@ type Engine struct {
 	demanded   map[string]container.Credential // by whom alone
 	containers map[string]*record
 	names      map[string]string // the containers' names and their IDs
+	volumes    map[string]*stored
 	made       int
 	failures   map[string][]error
 	delays     map[string]time.Duration
@@ -70,6 +71,7 @@ func New() *Engine {
 		demanded:   map[string]container.Credential{},
 		containers: map[string]*record{},
 		names:      map[string]string{},
+		volumes:    map[string]*stored{},
 		failures:   map[string][]error{},
 		delays:     map[string]time.Duration{},
 		calls:      map[string]int{},
@@ -240,7 +242,7 @@ func (e *Engine) Pull(ctx context.Context, ref string, as container.Credential, 
 	return i.Image, nil
 }
 
-// Purge removes every container.
+// Purge removes every container and volume.
 func (e *Engine) Purge(ctx context.Context) error {
 	if err := e.begin(ctx, "Purge"); err != nil {
 		return err
@@ -250,6 +252,7 @@ func (e *Engine) Purge(ctx context.Context) error {
 	for id := range e.containers {
 		e.remove(id)
 	}
+	clear(e.volumes)
 	e.subnet = netip.Prefix{}
 	return nil
 }

@@ -1,6 +1,7 @@
 // Command inside tells how a container looks from inside: as whom it runs, what it
 // may do and take, and its environment. It prints that as JSON when it starts and
-// serves it on $PORT, 8080 if unset. "inside eat" takes memory until there is none.
+// serves it on $PORT, 8080 if unset. "inside eat" takes memory until there is none;
+// files.go has commands for files.
 package main
 
 import (
@@ -35,6 +36,13 @@ type View struct {
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == "eat" {
 		eat()
+	}
+	if len(os.Args) > 1 {
+		if err := files(os.Args[1:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
 	}
 	text, err := json.Marshal(look())
 	if err != nil {

@@ -2,6 +2,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -54,6 +55,20 @@ func main() {
 		fmt.Println(strings.Join(os.Environ(), "\n"))
 	case "args":
 		fmt.Println(strings.Join(os.Args, " "))
+	case "stat": // stat FILE...: mode, owner, group, size of its file system
+		for _, file := range os.Args[2:] {
+			stat(file)
+		}
+	case "write": // write FILE TEXT
+		if err := os.WriteFile(args[1], []byte(args[2]), 0o644); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	case "link": // link TARGET NAME
+		if err := os.Symlink(args[1], args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 	case "cat": // cat FILE
 		content, err := os.ReadFile(args[1])
 		if err != nil {
@@ -90,3 +105,13 @@ func serve() {
 }
 
 var eaten [][]byte
+
+func stat(file string) {
+	var st syscall.Stat_t
+	var fs syscall.Statfs_t
+	if err := errors.Join(syscall.Stat(file, &st), syscall.Statfs(file, &fs)); err != nil {
+		fmt.Fprintln(os.Stderr, file, err)
+		os.Exit(1)
+	}
+	fmt.Printf("%s %o %d:%d %d\n", file, st.Mode&0o7777, st.Uid, st.Gid, fs.Blocks*uint64(fs.Bsize))
+}

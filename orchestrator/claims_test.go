@@ -1,0 +1,151 @@
+package orchestrator_test
+
+import (
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/ptr"
+
+	"skiff/orchestrator/skifftest"
+)
+
+func claimObject(name string, class *string) *corev1.PersistentVolumeClaim {
+	return &corev1.PersistentVolumeClaim{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: corev1.PersistentVolumeClaimSpec{
+			AccessModes:      []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+			Resources:        corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}},
+			StorageClassName: class,
+		},
+	}
+}
+
+func claimVolume(name string) map[string]corev1.VolumeSource {
+	return map[string]corev1.VolumeSource{"data": {PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: name}}}
+}
+
+// TestClaims: storage outlives Pods, and goes with its claim.
+func TestClaims(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	t.Run("life", func(t *testing.T) { t.Parallel(); testClaimLife(t, s) })
+	t.Run("class", func(t *testing.T) { t.Parallel(); testClaimClass(t, s) })
+	t.Run("rollout", func(t *testing.T) { t.Parallel(); testClaimRollout(t, s) })
+}
+
+func testClaimLife(t *testing.T, s stage) {
+	claims, pods := s.Client.CoreV1().PersistentVolumeClaims(skifftest.Namespace), s.Client.CoreV1().Pods(skifftest.Namespace)
+	s.create(t, volumePod("first", claimVolume("data")))
+	s.untilEvent(t, "first", `FailedScheduling: 0/1 nodes are available: persistentvolumeclaim "data" not found.`)
+	if _, err := claims.Create(t.Context(), claimObject("data", nil), metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	first := s.ready(t, "first")
+	if _, err := s.inside(t, first, "write", "/data/kept", "here"); err != nil {
+		t.Fatal(err)
+	}
+	c, err := claims.Get(t.Context(), "data", metav1.GetOptions{})
+	if err != nil || c.Status.Phase != corev1.ClaimBound || c.Spec.VolumeName == "" || *c.Spec.StorageClassName != "standard" {
+		t.Fatalf("claim: %+v, %v", c, err)
+	}
+	v, err := s.Client.CoreV1().PersistentVolumes().Get(t.Context(), c.Spec.VolumeName, metav1.GetOptions{})
+	if err != nil || v.Spec.ClaimRef.UID != c.UID {
+		t.Errorf("volume: %+v, %v", v, err)
+	}
+
+	// A claim in use stays, though it is to go.
+	if err := claims.Delete(t.Context(), "data", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if c, err = claims.Get(t.Context(), "data", metav1.GetOptions{}); err != nil || c.DeletionTimestamp == nil {
+		t.Fatalf("a claim in use: %+v, %v", c, err)
+	}
+	s.shows(t, first, "/data/kept -rw-r--r-- 65534:65534 here")
+	if err := pods.Delete(t.Context(), "first", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "claim and volume are gone", func() bool {
+		ctx := t.Context()
+		_, claimErr := claims.Get(ctx, "data", metav1.GetOptions{})
+		_, volumeErr := s.Client.CoreV1().PersistentVolumes().Get(ctx, v.Name, metav1.GetOptions{})
+		list, err := s.engine.Volumes(ctx)
+		for _, kept := range list {
+			if kept.Name == v.Name {
+				return false
+			}
+		}
+		return err == nil && apierrors.IsNotFound(claimErr) && apierrors.IsNotFound(volumeErr)
+	})
+}
+
+func testClaimClass(t *testing.T, s stage) {
+	if _, err := s.Client.CoreV1().PersistentVolumeClaims(skifftest.Namespace).Create(t.Context(), claimObject("fast", ptr.To("fast")), metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	s.untilEvent(t, "fast", `ProvisioningFailed: storageclass.storage.k8s.io "fast" not found`)
+	s.create(t, volumePod("waits", claimVolume("fast")))
+	s.untilEvent(t, "waits", "FailedScheduling: 0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims.")
+	pod, err := s.Client.CoreV1().Pods(skifftest.Namespace).Get(t.Context(), "waits", metav1.GetOptions{})
+	if err != nil || pod.Spec.NodeName != "" || pod.Status.Phase != corev1.PodPending {
+		t.Errorf("Pod: %+v, %v", pod, err)
+	}
+}
+
+// A Deployment whose Pods write to one claim ends the old before it starts the
+// new, whatever its strategy, and says so.
+func testClaimRollout(t *testing.T, s stage) {
+	if _, err := s.Client.CoreV1().PersistentVolumeClaims(skifftest.Namespace).Create(t.Context(), claimObject("db", nil), metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	warned := &warnings{}
+	config := rest.CopyConfig(s.Config)
+	config.WarningHandler = warned
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := volumePod("db", claimVolume("db"))
+	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "db"}, Spec: appsv1.DeploymentSpec{
+		Selector: &metav1.LabelSelector{MatchLabels: template.Labels},
+		Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: template.Labels}, Spec: template.Spec},
+	}}
+	if _, err := client.AppsV1().Deployments(skifftest.Namespace).Create(t.Context(), d, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(warned.text, `spec.template.spec.volumes[0]: claim "db" is written by the old and the new Pods`) {
+		t.Errorf("warnings: %q", warned.text)
+	}
+	s.WaitRollout(t, "db")
+	pod := s.ready(t, "db")
+	if _, err := s.inside(t, pod, "write", "/data/kept", "here"); err != nil {
+		t.Fatal(err)
+	}
+	w, err := s.Client.CoreV1().Pods(skifftest.Namespace).Watch(t.Context(), metav1.ListOptions{LabelSelector: "app=db", ResourceVersion: pod.ResourceVersion})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Stop()
+	s.Update(t, "db", func(d *appsv1.Deployment) { d.Spec.Template.Annotations = map[string]string{"new": "yes"} })
+	s.WaitRollout(t, "db")
+	s.shows(t, s.ready(t, "db"), "/data/kept -rw-r--r-- 65534:65534 here")
+	for change := range w.ResultChan() {
+		if change.Type == watch.Added {
+			t.Fatal("a new Pod came before the old one was gone")
+		}
+		if change.Type == watch.Deleted {
+			return
+		}
+	}
+}
+
+type warnings struct{ text string }
+
+func (w *warnings) HandleWarningHeader(_ int, _, text string) { w.text += text + "\n" }

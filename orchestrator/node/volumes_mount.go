@@ -1,0 +1,109 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"skiff/runtime/container"
+)
+
+// mounts says where a container sees which volume. volumes are what setUp made,
+// env are the container's variables in the engine's form.
+func (p *pod) mounts(ctx context.Context, pod *corev1.Pod, c *corev1.Container, volumes map[string]container.Mount, env []string) ([]container.Mount, error) {
+	var out []container.Mount
+	for _, vm := range c.VolumeMounts {
+		m, ok := volumes[vm.Name]
+		if !ok {
+			return nil, fmt.Errorf("find volume %q: the Pod has none of that name", vm.Name)
+		}
+		sub, err := subPath(vm, env)
+		if err != nil {
+			return nil, err
+		}
+		m = withOptions(m, vm)
+		if m, err = p.below(ctx, pod, m, sub); err != nil {
+			return nil, fmt.Errorf("failed to prepare subPath for volumeMount %q of container %q: %w", vm.Name, c.Name, err)
+		}
+		out = append(out, m)
+	}
+	return out, nil
+}
+
+// withOptions adds what the container asks for to what the volume is.
+func withOptions(m container.Mount, vm corev1.VolumeMount) container.Mount {
+	m.Target = vm.MountPath
+	m.ReadOnly = m.ReadOnly || vm.ReadOnly
+	if r := vm.RecursiveReadOnly; r != nil && vm.ReadOnly {
+		switch *r {
+		case corev1.RecursiveReadOnlyIfPossible:
+			m.Recursive = container.RecursiveIfPossible
+		case corev1.RecursiveReadOnlyEnabled:
+			m.Recursive = container.RecursiveAlways
+		}
+	}
+	if prop := vm.MountPropagation; prop != nil {
+		switch *prop {
+		case corev1.MountPropagationHostToContainer:
+			m.Propagation = container.FromHost
+		case corev1.MountPropagationBidirectional:
+			m.Propagation = container.BothSides
+		}
+	}
+	return m
+}
+
+// below narrows a mount down to a path within it. What skiff itself has written
+// is looked at here; what containers can write, in the engine.
+func (p *pod) below(ctx context.Context, pod *corev1.Pod, m container.Mount, sub string) (container.Mount, error) {
+	switch {
+	case sub == "" && (m.Volume == "" || m.Propagation == ""):
+		return m, nil
+	case p.keeps(pod, m.Source):
+		real, err := filepath.EvalSymlinks(filepath.Join(m.Source, sub))
+		m.Source = real
+		return m, err
+	}
+	real, err := p.Engine.Below(ctx, identity(pod), m, sub)
+	m.Source, m.Volume = real, ""
+	return m, err
+}
+
+// keeps says whether a path is that of a volume whose files skiff writes.
+func (p *pod) keeps(pod *corev1.Pod, path string) bool {
+	return path != "" && slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool {
+		return isProjected(v) && path == p.volumePath(pod, v)
+	})
+}
+
+// subPath is the part of the volume that the container asks for.
+func subPath(vm corev1.VolumeMount, env []string) (string, error) {
+	if vm.SubPathExpr == "" {
+		return vm.SubPath, nil
+	}
+	values := map[string]string{}
+	for _, e := range env {
+		name, value, _ := strings.Cut(e, "=")
+		values[name] = value
+	}
+	var missing []string
+	sub := expandWith(vm.SubPathExpr, func(name string) (string, bool) {
+		value, ok := values[name]
+		if !ok {
+			missing = append(missing, name)
+		}
+		return value, ok
+	})
+	switch {
+	case len(missing) > 0:
+		return "", fmt.Errorf("failed to expand subPathExpr %q: missing value for %q", vm.SubPathExpr, missing[0])
+	case path.IsAbs(sub), slices.Contains(strings.Split(sub, "/"), ".."):
+		return "", fmt.Errorf("failed to expand subPathExpr %q: %q is not a path below the volume", vm.SubPathExpr, sub)
+	}
+	return sub, nil
+}

@@ -1,0 +1,178 @@
+package resource
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/utils/ptr"
+)
+
+const (
+	// StorageClass is the one class of storage, which claims get by default.
+	StorageClass = "standard"
+	// VolumeDriver marks the PersistentVolumes that stand for the engine's.
+	VolumeDriver = "volumes.skiff.dev"
+	// ClaimProtection and VolumeProtection keep what is still used.
+	ClaimProtection  = "kubernetes.io/pvc-protection"
+	VolumeProtection = "kubernetes.io/pv-protection"
+)
+
+// VolumeName is what the claim's volume is called, in the API and, within the
+// instance, in the engine.
+func VolumeName(c *corev1.PersistentVolumeClaim) string { return "pvc-" + string(c.UID) }
+
+func persistentVolumeClaim() *Definition {
+	return typed[*corev1.PersistentVolumeClaim]{
+		GVK:            corev1.SchemeGroupVersion.WithKind("PersistentVolumeClaim"),
+		Plural:         "persistentvolumeclaims",
+		Singular:       "persistentvolumeclaim",
+		ShortNames:     []string{"pvc"},
+		Namespaced:     true,
+		Default:        defaultClaim,
+		PrepareCreate:  prepareClaim,
+		PrepareUpdate:  func(c, old *corev1.PersistentVolumeClaim) { c.Status = old.Status },
+		PrepareStatus:  func(c, old *corev1.PersistentVolumeClaim) { c.Spec = old.Spec },
+		Validate:       validateClaim,
+		ValidateUpdate: validateClaimUpdate,
+		ValidateStatus: func(c, old *corev1.PersistentVolumeClaim) field.ErrorList { return validateMetaUpdate(c, old) },
+		Columns: []metav1.TableColumnDefinition{
+			nameColumn(),
+			column("Status", "string", corev1.PersistentVolumeClaimStatus{}.SwaggerDoc()["phase"]),
+			column("Volume", "string", corev1.PersistentVolumeClaimSpec{}.SwaggerDoc()["volumeName"]),
+			column("Capacity", "string", corev1.PersistentVolumeClaimStatus{}.SwaggerDoc()["capacity"]),
+			column("Access Modes", "string", corev1.PersistentVolumeClaimStatus{}.SwaggerDoc()["accessModes"]),
+			column("StorageClass", "string", "StorageClass of the pvc"),
+			column("VolumeAttributesClass", "string", "VolumeAttributesClass of the pvc"),
+			ageColumn(),
+			wideColumn("VolumeMode", "string", corev1.PersistentVolumeClaimSpec{}.SwaggerDoc()["volumeMode"]),
+		},
+		Row: claimRow,
+	}.definition()
+}
+
+func defaultClaim(c *corev1.PersistentVolumeClaim) {
+	setDefaultPointer(&c.Spec.VolumeMode, corev1.PersistentVolumeFilesystem)
+	roundUp(c.Spec.Resources.Limits)
+	roundUp(c.Spec.Resources.Requests)
+}
+
+// prepareClaim sets what the admission controllers of a cluster set.
+func prepareClaim(c *corev1.PersistentVolumeClaim) {
+	c.Status = corev1.PersistentVolumeClaimStatus{Phase: corev1.ClaimPending}
+	if old, ok := c.Annotations[corev1.BetaStorageClassAnnotation]; ok {
+		setDefaultPointer(&c.Spec.StorageClassName, old)
+	}
+	setDefaultPointer(&c.Spec.StorageClassName, StorageClass)
+	if !slices.Contains(c.Finalizers, ClaimProtection) {
+		c.Finalizers = append(c.Finalizers, ClaimProtection)
+	}
+}
+
+func validateClaim(c *corev1.PersistentVolumeClaim) field.ErrorList {
+	errs := validateMeta(c, true, apivalidation.NameIsDNSSubdomain)
+	spec, path := &c.Spec, field.NewPath("spec")
+	errs = append(errs, validateAccessModes(spec.AccessModes, path.Child("accessModes"))...)
+	storage := path.Child("resources").Key(string(corev1.ResourceStorage))
+	if size, ok := spec.Resources.Requests[corev1.ResourceStorage]; !ok {
+		errs = append(errs, field.Required(storage, ""))
+	} else if size.Sign() <= 0 {
+		errs = append(errs, field.Invalid(storage, size.String(), "must be greater than zero"))
+	}
+	if class := spec.StorageClassName; class != nil && *class != "" {
+		errs = append(errs, invalid(path.Child("storageClassName"), *class, apivalidation.NameIsDNSSubdomain(*class, false))...)
+	}
+	return append(errs, refuseClaimFields(c, path)...)
+}
+
+// refuseClaimFields names what cannot be honoured.
+func refuseClaimFields(c *corev1.PersistentVolumeClaim, path *field.Path) field.ErrorList {
+	spec := &c.Spec
+	var errs field.ErrorList
+	for _, f := range []struct {
+		name string
+		set  bool
+		why  string
+	}{
+		{"selector", spec.Selector != nil, "each claim gets a volume of its own"},
+		{"volumeName", spec.VolumeName != "" && spec.VolumeName != VolumeName(c), "each claim gets a volume of its own"},
+		{"volumeMode", ptr.Deref(spec.VolumeMode, corev1.PersistentVolumeFilesystem) != corev1.PersistentVolumeFilesystem, "there are no block devices"},
+		{"dataSource", spec.DataSource != nil, "volumes begin empty"},
+		{"dataSourceRef", spec.DataSourceRef != nil, "volumes begin empty"},
+		{"volumeAttributesClassName", spec.VolumeAttributesClassName != nil, "volumes have no attributes"},
+	} {
+		if f.set {
+			errs = append(errs, field.Forbidden(path.Child(f.name), "not supported by skiff: "+f.why))
+		}
+	}
+	return errs
+}
+
+var accessModes = []corev1.PersistentVolumeAccessMode{
+	corev1.ReadOnlyMany, corev1.ReadWriteMany, corev1.ReadWriteOnce, corev1.ReadWriteOncePod,
+}
+
+func validateAccessModes(modes []corev1.PersistentVolumeAccessMode, path *field.Path) field.ErrorList {
+	if len(modes) == 0 {
+		return field.ErrorList{field.Required(path, "at least 1 access mode is required")}
+	}
+	var errs field.ErrorList
+	for _, mode := range modes {
+		errs = append(errs, validateOneOf(mode, path, accessModes...)...)
+	}
+	if len(modes) > 1 && slices.Contains(modes, corev1.ReadWriteOncePod) {
+		errs = append(errs, field.Forbidden(path, "may not use ReadWriteOncePod with other access modes"))
+	}
+	return errs
+}
+
+// validateClaimUpdate lets a claim be bound, and ask for more.
+func validateClaimUpdate(c, old *corev1.PersistentVolumeClaim) field.ErrorList {
+	errs := validateMetaUpdate(c, old)
+	rest := c.Spec.DeepCopy()
+	rest.Resources.Requests = old.Spec.Resources.Requests
+	if old.Spec.VolumeName == "" {
+		rest.VolumeName = ""
+	}
+	if !apiequality.Semantic.DeepEqual(*rest, old.Spec) {
+		errs = append(errs, field.Forbidden(field.NewPath("spec"),
+			"spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"))
+	}
+	size, was := c.Spec.Resources.Requests[corev1.ResourceStorage], old.Status.Capacity[corev1.ResourceStorage]
+	if size.Cmp(was) < 0 {
+		errs = append(errs, field.Forbidden(field.NewPath("spec", "resources", "requests", "storage"), "field can not be less than status.capacity"))
+	}
+	return errs
+}
+
+func claimRow(c *corev1.PersistentVolumeClaim) []any {
+	phase, capacity, modes := string(c.Status.Phase), "", ""
+	if c.DeletionTimestamp != nil {
+		phase = "Terminating"
+	}
+	if c.Spec.VolumeName != "" {
+		size := c.Status.Capacity[corev1.ResourceStorage]
+		capacity, modes = size.String(), shortModes(c.Status.AccessModes)
+	}
+	return []any{
+		c.Name, phase, c.Spec.VolumeName, capacity, modes, ptr.Deref(c.Spec.StorageClassName, ""), "<unset>",
+		age(c.CreationTimestamp, time.Now()), string(ptr.Deref(c.Spec.VolumeMode, "<unset>")),
+	}
+}
+
+// shortModes are access modes as kubectl prints them.
+func shortModes(modes []corev1.PersistentVolumeAccessMode) string {
+	short := map[corev1.PersistentVolumeAccessMode]string{
+		corev1.ReadWriteOnce: "RWO", corev1.ReadOnlyMany: "ROX", corev1.ReadWriteMany: "RWX", corev1.ReadWriteOncePod: "RWOP",
+	}
+	var out []string
+	for _, mode := range modes {
+		out = append(out, short[mode])
+	}
+	return strings.Join(out, ",")
+}

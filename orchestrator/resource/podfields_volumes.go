@@ -1,0 +1,32 @@
+package resource
+
+// volumeFields are the lines of volumes and of their mounts.
+var volumeFields = map[string]podField{
+	"containers[].volumeMounts":                     {support: mixed},
+	"containers[].volumeMounts[].name":              {support: honoured},
+	"containers[].volumeMounts[].mountPath":         {support: honoured},
+	"containers[].volumeMounts[].readOnly":          {support: honoured},
+	"containers[].volumeMounts[].recursiveReadOnly": {support: honoured},
+	"containers[].volumeMounts[].subPath":           {support: honoured},
+	"containers[].volumeMounts[].subPathExpr":       {support: honoured},
+	"containers[].volumeMounts[].mountPropagation":  {support: honoured},
+
+	"volumes":                         {support: mixed},
+	"volumes[].name":                  {support: honoured},
+	"volumes[].hostPath":              {support: honoured},
+	"volumes[].configMap":             {support: honoured},
+	"volumes[].secret":                {support: honoured},
+	"volumes[].downwardAPI":           {support: honoured},
+	"volumes[].persistentVolumeClaim": {support: honoured},
+	"volumes[].emptyDir":              {support: mixed},
+	"volumes[].emptyDir.medium":       {neutral: []string{"Memory"}},
+	"volumes[].emptyDir.sizeLimit":    {support: honoured},
+
+	"volumes[].projected":                               {support: mixed},
+	"volumes[].projected.defaultMode":                   {support: honoured},
+	"volumes[].projected.sources":                       {support: mixed},
+	"volumes[].projected.sources[].configMap":           {support: honoured},
+	"volumes[].projected.sources[].secret":              {support: honoured},
+	"volumes[].projected.sources[].downwardAPI":         {support: honoured},
+	"volumes[].projected.sources[].serviceAccountToken": {support: honoured},
+}

@@ -1,0 +1,192 @@
+package docker
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"skiff/runtime/container"
+)
+
+// inside runs a command of the test application in a container.
+func inside(t *testing.T, e *Engine, id string, cmd ...string) string {
+	t.Helper()
+	out, code, err := e.Exec(t.Context(), id, append([]string{"/app"}, cmd...))
+	if err != nil || code != 0 {
+		t.Fatalf("%v: %s, exit code %d, %v", cmd, out, code, err)
+	}
+	return string(out)
+}
+
+func TestVolumes(t *testing.T) {
+	t.Parallel()
+	e := newEngine(t)
+	s := spec(t, e, "serve")
+	group := int64(2000)
+	for _, v := range []container.Volume{
+		{Name: "disk", Pod: s.Pod.UID},
+		{Name: "grouped", Pod: s.Pod.UID, Group: &group},
+		{Name: "memory", Pod: s.Pod.UID, Memory: true, Size: 1 << 20},
+	} {
+		for range 2 { // the second time it is there
+			if err := e.CreateVolume(t.Context(), s.Pod, v); err != nil {
+				t.Fatal(err)
+			}
+		}
+		// Image content at the same place stays hidden.
+		s.Mounts = append(s.Mounts, container.Mount{Volume: v.Name, Target: "/" + v.Name})
+	}
+	box := spec(t, e)
+	box.Pod, box.Name, box.ImageID = s.Pod, container.SandboxName, ""
+	box.Mounts = []container.Mount{{Volume: "memory", Target: "/volumes/memory"}}
+	s.Network, s.Hostname = container.Network{Sandbox: start(t, e, box)}, ""
+	id := start(t, e, s)
+	for _, want := range []string{"/disk 777 0:0 ", "/grouped 2777 0:2000 ", "/memory 777 0:0 1048576\n"} {
+		if got := inside(t, e, id, "stat", strings.Fields(want)[0]); !strings.HasPrefix(got, want) {
+			t.Errorf("from inside: %q, want %q", got, want)
+		}
+	}
+	inside(t, e, id, "write", "/memory/kept", "still here")
+	inside(t, e, id, "write", "/disk/big", strings.Repeat("x", 64<<10))
+
+	// What is in memory outlives the container, for the sandbox holds it.
+	if err := e.Remove(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	s.Attempt = 1
+	id = start(t, e, s)
+	if got := inside(t, e, id, "cat", "/memory/kept"); got != "still here" {
+		t.Errorf("in memory after a restart: %q", got)
+	}
+	if used, err := e.VolumeUsage(t.Context(), "disk"); os.Geteuid() == 0 && (err != nil || used < 64<<10 || used > 128<<10) {
+		t.Errorf("usage of 64 KiB: %d, %v", used, err)
+	}
+
+	if err := e.RemoveVolume(t.Context(), "disk"); !errors.Is(err, container.ErrConflict) {
+		t.Errorf("remove a volume in use: %v", err)
+	}
+	list, err := e.Volumes(t.Context())
+	if err != nil || len(list) != 3 || list[0].Pod != s.Pod.UID {
+		t.Errorf("volumes: %+v, %v", list, err)
+	}
+	if all, err := e.List(t.Context()); err != nil || len(all) != 2 {
+		t.Errorf("containers left: %+v, %v", all, err)
+	}
+	if err := e.Purge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if list, err := e.Volumes(t.Context()); err != nil || len(list) != 0 {
+		t.Errorf("volumes after the purge: %+v, %v", list, err)
+	}
+	for range 2 {
+		if err := e.RemoveVolume(t.Context(), "disk"); err != nil {
+			t.Errorf("remove a volume that is not there: %v", err)
+		}
+	}
+}
+
+func TestVolumeOfAnotherInstance(t *testing.T) {
+	t.Parallel()
+	mine := newEngine(t)
+	other := newInstance(t, mine.instance, "another-uid")
+	pod := container.Pod{Namespace: "default", Name: "web", UID: "uid"}
+	if err := mine.CreateVolume(t.Context(), pod, container.Volume{Name: "data"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.CreateVolume(t.Context(), pod, container.Volume{Name: "data"}); !errors.Is(err, container.ErrConflict) {
+		t.Errorf("use a volume of another instance: %v", err)
+	}
+}
+
+func TestBelow(t *testing.T) {
+	t.Parallel()
+	e := newEngine(t)
+	s := spec(t, e, "serve")
+	v := container.Mount{Volume: "data", Target: "/data"}
+	if err := e.CreateVolume(t.Context(), s.Pod, container.Volume{Name: "data"}); err != nil {
+		t.Fatal(err)
+	}
+	s.Mounts = []container.Mount{v}
+	id := start(t, e, s)
+	inside(t, e, id, "write", "/data/file", "x")
+	inside(t, e, id, "link", "/etc", "/data/out")
+	inside(t, e, id, "link", "../../..", "/data/up")
+	inside(t, e, id, "link", "new", "/data/within")
+	root := strings.TrimSuffix(below(t, e, s.Pod, v, ""), "/")
+	for _, c := range []struct{ sub, want string }{
+		{"new/deep", "/new/deep"}, {"file", "/file"}, {"within/deep", "/new/deep"}, // in this order
+	} {
+		if got := below(t, e, s.Pod, v, c.sub); got != root+c.want {
+			t.Errorf("%s is %s, want %s", c.sub, got, root+c.want)
+		}
+	}
+	if got := inside(t, e, id, "stat", "/data/new", "/data/new/deep"); strings.Count(got, " 777 0:0 ") != 2 {
+		t.Errorf("made: %s", got)
+	}
+	for _, sub := range []string{"out", "out/passwd", "up", "up/etc", "../x", "/etc", "a/../../x"} {
+		if got, err := e.Below(t.Context(), s.Pod, v, sub); err == nil {
+			t.Errorf("%s leads out of the volume to %s", sub, got)
+		}
+	}
+}
+
+func below(t *testing.T, e *Engine, pod container.Pod, m container.Mount, sub string) string {
+	t.Helper()
+	got, err := e.Below(t.Context(), pod, m, sub)
+	if err != nil {
+		t.Fatalf("%s: %v", sub, err)
+	}
+	return got
+}
+
+func TestPaths(t *testing.T) {
+	t.Parallel()
+	e, dir := newEngine(t), t.TempDir()
+	pod := container.Pod{Namespace: "default", Name: "web", UID: "uid"}
+	file := filepath.Join(dir, "file")
+	if err := e.MakeFile(t.Context(), pod, file); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.MakeFile(t.Context(), pod, dir+"/none/file"); !errors.Is(err, container.ErrNotFound) {
+		t.Errorf("a file in no directory: %v", err)
+	}
+	if err := e.MakeDir(t.Context(), pod, dir+"/a/b"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("a", dir+"/link"); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{
+		dir + "/a/b": "d---------", file: "----------", dir + "/link": "d---------", "/dev/null": "Dc---------",
+		e.api.DaemonHost()[len("unix://"):]: "S---------",
+	} {
+		kind, err := e.PathType(t.Context(), pod, path)
+		if err != nil || kind.String() != want {
+			t.Errorf("%s: %s, %v, want %s", path, kind, err, want)
+		}
+	}
+	if _, err := e.PathType(t.Context(), pod, dir+"/none"); !errors.Is(err, container.ErrNotFound) {
+		t.Errorf("nothing there: %v", err)
+	}
+	if info, err := os.Stat(file); err != nil || fmt.Sprintf("%o", info.Mode()) != "644" {
+		t.Errorf("the file that was made: %v, %v", info, err)
+	}
+}
+
+func TestMounts(t *testing.T) {
+	t.Parallel()
+	e := newEngine(t)
+	bind := e.mount(container.Mount{Source: "/a", Target: "/b", Propagation: container.FromHost})
+	if bind.BindOptions.Propagation != "rslave" {
+		t.Errorf("from host: %+v", bind.BindOptions)
+	}
+	s := spec(t, e, "serve")
+	s.Mounts = []container.Mount{{Source: t.TempDir(), Target: "/host", ReadOnly: true, Recursive: container.RecursiveAlways}}
+	_, err := e.Create(t.Context(), s)
+	if e.recursive() != (err == nil) || err != nil && !errors.Is(err, container.ErrUnsupported) {
+		t.Errorf("recursive read-only mount: %v", err)
+	}
+}
