@@ -7,7 +7,9 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 )
 
 // newRawBackend answers each connection as the test says.
@@ -283,5 +285,40 @@ func TestLargeAnswersInPieces(t *testing.T) {
 		if n != size {
 			t.Errorf("%s: %d bytes", path, n)
 		}
+	}
+}
+
+// The connection of a request that ends after its back end was taken out does
+// not rest until the last one has ended.
+func TestNothingRestsAtALeavingBackEnd(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, HTTP, Options{})
+	seen, one, all := make(chan struct{}, 2), make(chan struct{}), make(chan struct{})
+	b := newBackend(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen <- struct{}{}
+		select {
+		case <-one:
+		case <-all:
+		}
+	}))
+	f.add(b)
+	client := newClient(t)
+	var requests sync.WaitGroup
+	defer requests.Wait()
+	defer close(all)
+	for range 2 {
+		requests.Go(func() { get(t, client, f.url("/")) })
+		<-seen
+	}
+	f.pool.Remove(b.id)
+	one <- struct{}{}
+	ended := time.Now()
+	eventually(t, "one of two connections is closed", func() bool {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return len(b.conns) == 1
+	})
+	if d := time.Since(ended); d >= upstreamIdle || f.pool.InFlight(b.id) != 1 {
+		t.Errorf("it took %s, with %d in flight", d, f.pool.InFlight(b.id))
 	}
 }
