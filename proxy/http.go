@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync/atomic"
 	"syscall"
 
@@ -49,10 +50,11 @@ func (l *listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		defer x.leaveBody()
 	}
 
+	from, _ := netip.ParseAddrPort(r.RemoteAddr)
 	var claim *pool.Claim
 	var err error
 	for attempt := 1; ; attempt++ {
-		claim, err = x.pool.Claim(r.Context(), claim)
+		claim, err = x.pool.ClaimFor(r.Context(), from.Addr().Unmap(), claim)
 		if err != nil {
 			break
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 
 	"skiff/proxy/pool"
 )
@@ -47,7 +48,7 @@ func (p *Proxy) reach(ctx context.Context, client net.Conn, gone context.CancelC
 		if !from.Ready() {
 			stop = watchParked(client, gone)
 		}
-		next, err := from.Claim(ctx, claim)
+		next, err := from.ClaimFor(ctx, addressOf(client.RemoteAddr()), claim)
 		stop()
 		if err != nil {
 			return nil, nil, err
@@ -71,4 +72,13 @@ func (p *Proxy) dialBackend(claim *pool.Claim) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(claim.Context(), dialTimeout)
 	defer cancel()
 	return p.options.Dial(ctx, "tcp", claim.Backend().Address())
+}
+
+// addressOf is where a client is, whatever its port.
+func addressOf(a net.Addr) netip.Addr {
+	tcp, ok := a.(*net.TCPAddr)
+	if !ok {
+		return netip.Addr{}
+	}
+	return tcp.AddrPort().Addr().Unmap()
 }

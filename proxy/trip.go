@@ -62,7 +62,7 @@ func (t *trip) run(from *pool.Pool) (again bool) {
 	var claim *pool.Claim
 	var err error
 	for attempt := 1; ; attempt++ {
-		claim, err = from.Claim(t.ctx, claim)
+		claim, err = from.ClaimFor(t.ctx, addressOf(t.RemoteAddr()), claim)
 		if err != nil {
 			break
 		}

@@ -113,7 +113,7 @@ type session struct {
 
 func (s *session) run(ctx context.Context, what *Listener) {
 	defer s.relay.forget(s)
-	claim, err := what.Pool.Claim(ctx, nil)
+	claim, err := what.Pool.ClaimFor(ctx, s.client.Addr().Unmap(), nil)
 	if err != nil {
 		what.Pool.Failed(pool.Unavailable)
 		return

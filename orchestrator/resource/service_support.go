@@ -14,9 +14,6 @@ func unsupportedByService(svc *corev1.Service) field.ErrorList {
 	refuse := func(path *field.Path, what string) {
 		errs = append(errs, field.Forbidden(path, "skiff does not support "+what))
 	}
-	if svc.Spec.SessionAffinity == corev1.ServiceAffinityClientIP {
-		refuse(servicePath.Child("sessionAffinity"), "session affinity")
-	}
 	if len(svc.Spec.ExternalIPs) > 0 {
 		refuse(servicePath.Child("externalIPs"), "external IPs")
 	}

@@ -127,8 +127,6 @@ func TestServiceValidation(t *testing.T) {
 		}, "spec.sessionAffinityConfig.clientIP.timeoutSeconds: Invalid value: 100000: must be greater than 0 and less than 86400"},
 		{"bad name", func(s *corev1.Service) { s.Name = "web.app" }, `metadata.name: Invalid value: "web.app"`},
 
-		{"session affinity", func(s *corev1.Service) { s.Spec.SessionAffinity = "ClientIP" },
-			"spec.sessionAffinity: Forbidden: skiff does not support session affinity"},
 		{"external IPs", func(s *corev1.Service) { s.Spec.ExternalIPs = []string{"192.0.2.1"} },
 			"spec.externalIPs: Forbidden: skiff does not support external IPs"},
 		{"SCTP", func(s *corev1.Service) { s.Spec.Ports[0].Protocol = "SCTP" },

@@ -5,9 +5,11 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/ptr"
 
 	"skiff/proxy"
 	"skiff/proxy/switchboard"
@@ -62,7 +64,7 @@ func (s *service) ports(backends []backend, around surroundings) []servedPort {
 		name := portName(spec)
 		protocol := protocolOf(spec, s.protocols[name], templates)
 		protocols[name] = protocol
-		p := switchboard.Port{Name: name, Mode: protocol.mode, H2C: protocol.h2c}
+		p := switchboard.Port{Name: name, Mode: protocol.mode, H2C: protocol.h2c, Sticks: affinity(s.object)}
 		for _, b := range backends {
 			if number, ok := b.port(spec); ok {
 				p.Members = append(p.Members, b.member(number))
@@ -72,6 +74,18 @@ func (s *service) ports(backends []backend, around surroundings) []servedPort {
 	}
 	s.protocols = protocols
 	return ports
+}
+
+// affinity is for how long a client stays with its Pod.
+func affinity(svc *corev1.Service) time.Duration {
+	if svc.Spec.SessionAffinity != corev1.ServiceAffinityClientIP {
+		return 0
+	}
+	seconds := corev1.DefaultClientIPServiceAffinitySeconds
+	if c := svc.Spec.SessionAffinityConfig; c != nil && c.ClientIP != nil {
+		seconds = ptr.Deref(c.ClientIP.TimeoutSeconds, seconds)
+	}
+	return time.Duration(seconds) * time.Second
 }
 
 // portName tells a Service's ports apart.

@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"context"
 	"fmt"
+	"net/netip"
 	"time"
 )
 
@@ -27,6 +28,7 @@ type Claim struct {
 
 type waiter struct {
 	claim   *Claim // its backend is set when it is served
+	client  netip.Addr
 	avoid   *Backend
 	err     error
 	settled chan struct{} // closed once the claim is served or err is set
@@ -38,6 +40,12 @@ type waiter struct {
 // attempt of the same request that failed, or nil: its back end is passed over
 // if there is another, and its time of waiting counts.
 func (p *Pool) Claim(ctx context.Context, previous *Claim) (*Claim, error) {
+	return p.ClaimFor(ctx, netip.Addr{}, previous)
+}
+
+// ClaimFor is Claim for a client whose address counts where clients stick to
+// their back ends.
+func (p *Pool) ClaimFor(ctx context.Context, client netip.Addr, previous *Claim) (*Claim, error) {
 	c := &Claim{since: time.Now(), asked: ctx}
 	var avoid *Backend
 	if previous != nil {
@@ -48,12 +56,12 @@ func (p *Pool) Claim(ctx context.Context, previous *Claim) (*Claim, error) {
 	}
 
 	p.mu.Lock()
-	if b := p.pick(avoid); b != nil {
+	if b := p.choose(client, avoid); b != nil {
 		p.grant(b, c)
 		p.mu.Unlock()
 		return c, nil
 	}
-	w := &waiter{claim: c, avoid: avoid, settled: make(chan struct{})}
+	w := &waiter{claim: c, client: client, avoid: avoid, settled: make(chan struct{})}
 	element, err := p.queue(w)
 	p.mu.Unlock()
 	if err == nil {
@@ -126,7 +134,7 @@ func (p *Pool) grant(b *Backend, c *Claim) {
 func (p *Pool) serveWaiting() {
 	for e := p.waiting.Front(); e != nil && len(p.usable) > 0; e = p.waiting.Front() {
 		w := p.waiting.Remove(e).(*waiter)
-		p.grant(p.pick(w.avoid), w.claim)
+		p.grant(p.choose(w.client, w.avoid), w.claim)
 		close(w.settled)
 	}
 }

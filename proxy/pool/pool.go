@@ -12,6 +12,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -57,6 +58,8 @@ type Pool struct {
 	drained  recent
 	waiting  list.List // of *waiter, longest first
 	expected Expectation
+	sticks   time.Duration // how long a client stays with its back end; 0: not at all
+	stays    map[netip.Addr]stay
 	closed   bool
 }
 

@@ -28,6 +28,7 @@ func (b *Board) fill(ctx context.Context, p *port, now Port, expected pool.Expec
 		p.longest = max(p.longest, m.Requests)
 	}
 	p.Port = now
+	p.pool.Stick(now.Sticks)
 	for _, left := range p.pool.Replace(members, expected) {
 		b.letGo(ctx, p.pool, before[left])
 	}

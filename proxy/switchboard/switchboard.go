@@ -27,7 +27,8 @@ type Port struct {
 	Name      string   // tells the Service's ports apart
 	Addresses []string // where it is listened to
 	Mode      proxy.Mode
-	H2C       bool // the back ends speak HTTP/2 without TLS
+	H2C       bool          // the back ends speak HTTP/2 without TLS
+	Sticks    time.Duration // for how long a client comes back to its back end; 0: not at all
 	Members   []Member
 }
 
