@@ -34,11 +34,12 @@ bench-proxy: ## the data path beside nginx and HAProxy
 	$(GO_BUILD) -o bin/proxybench ./examples/proxybench
 	PATH="$$PATH:/usr/sbin" bin/proxybench
 
-# How long each fuzz target runs.
+# How long each fuzz target runs, and below which directory.
 FUZZTIME ?= 1m
+FUZZ     ?= .
 
 fuzz: ## every fuzz target for a while; what they find is kept in testdata
-	@.ci/fuzz $(FUZZTIME)
+	@.ci/fuzz $(FUZZTIME) $(FUZZ)
 
 demo: docker build images ## deploy, upgrade, break and roll back under load
 	$(GO_BUILD) -o bin/demo ./examples/demo
