@@ -1,0 +1,155 @@
+package node
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+)
+
+func TestFilesChangeAsOne(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "volume")
+	write := func(files map[string]file) string {
+		t.Helper()
+		if err := writeFiles(dir, files, owner{}); err != nil {
+			t.Fatal(err)
+		}
+		version, err := os.Readlink(filepath.Join(dir, "..data"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return version
+	}
+	names := func() string {
+		t.Helper()
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out []string
+		for _, e := range entries {
+			if !strings.HasPrefix(e.Name(), "..2") {
+				out = append(out, e.Name())
+			}
+		}
+		return strings.Join(out, " ")
+	}
+	first := write(map[string]file{"a": {data: []byte("1"), mode: 0o644}, "b/c": {data: []byte("2"), mode: 0o600}})
+	if again := write(map[string]file{"a": {data: []byte("1"), mode: 0o644}, "b/c": {data: []byte("2"), mode: 0o600}}); again != first {
+		t.Error("what has not changed was written again")
+	}
+	if got := names(); got != "..data a b" {
+		t.Errorf("there is %s", got)
+	}
+	// A crash has left a version and half a change of the link.
+	if err := os.Mkdir(filepath.Join(dir, "..2020_01_01_00_00_00.1"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("nowhere", filepath.Join(dir, "..data_tmp")); err != nil {
+		t.Fatal(err)
+	}
+	second := write(map[string]file{"a": {data: []byte("3"), mode: 0o644}, "d": {}})
+	if second == first {
+		t.Error("a change did not make a version of its own")
+	}
+	if got := names(); got != "..data a d" {
+		t.Errorf("there is %s", got)
+	}
+	if data, err := os.ReadFile(filepath.Join(dir, "a")); err != nil || string(data) != "3" {
+		t.Errorf("a is %q, %v", data, err)
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, "..2*")); err != nil || len(left) != 1 {
+		t.Errorf("versions left: %v, %v", left, err)
+	}
+}
+
+func TestFileModes(t *testing.T) {
+	t.Parallel()
+	group := ptr.To[int64](2000)
+	for _, test := range []struct {
+		owner      owner
+		mode, want int32
+	}{
+		{owner{root: true}, 0o400, 0o400},
+		{owner{root: true, group: group}, 0o400, 0o440},
+		{owner{root: true, group: group}, 0o644, 0o644},
+		// An ordinary user cannot give files away: all of the container read them.
+		{owner{}, 0o400, 0o404},
+		{owner{group: group}, 0o600, 0o604},
+		{owner{}, 0o700, 0o705},
+		{owner{}, 0o200, 0o200},
+	} {
+		if got := test.owner.mode(file{mode: test.mode}); got != os.FileMode(test.want) {
+			t.Errorf("%o of %+v is %o, want %o", test.mode, test.owner, got, test.want)
+		}
+	}
+}
+
+func TestSubPath(t *testing.T) {
+	t.Parallel()
+	env := []string{"NAME=web-1", "UP=..", "ROOT=/etc"}
+	for expr, want := range map[string]string{
+		"logs/$(NAME)": "logs/web-1",
+		"$$(NAME)":     "$(NAME)",
+		"$(NONE)":      `failed to expand subPathExpr "$(NONE)": missing value for "NONE"`,
+		"a/$(UP)":      `failed to expand subPathExpr "a/$(UP)": "a/.." is not a path below the volume`,
+		"$(ROOT)":      `failed to expand subPathExpr "$(ROOT)": "/etc" is not a path below the volume`,
+	} {
+		got, err := subPath(corev1.VolumeMount{SubPathExpr: expr}, env)
+		if err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%s is %s, want %s", expr, got, want)
+		}
+	}
+}
+
+func TestEvictsAPodThatFillsItsVolume(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		limit := resource.MustParse("1Mi")
+		w.create(newPodObject("a", "web:1", withEmptyDir, func(p *corev1.Pod) { p.Spec.Volumes[0].EmptyDir.SizeLimit = &limit }))
+		w.untilReady("a")
+		w.engine.Fill("uid-a-data", 1<<20)
+		time.Sleep(2 * measurePeriod)
+		if !ready(w.pod("a")) {
+			t.Error("ended although it keeps to its limit")
+		}
+		w.engine.Fill("uid-a-data", 1<<20+1)
+		w.untilEvent(`Evicted: Usage of EmptyDir volume "data" exceeds the limit "1Mi". `)
+		w.until(time.Minute, "the Pod has failed", func() bool { return w.pod("a").Status.Phase == corev1.PodFailed })
+		if st := w.pod("a").Status; st.Reason != "Evicted" {
+			t.Errorf("status is %s: %s", st.Reason, st.Message)
+		}
+	})
+}
+
+func TestMissingConfigMapIsMetAtOnce(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		w.create(newPodObject("a", "web:1", func(p *corev1.Pod) {
+			p.Spec.Volumes = []corev1.Volume{{Name: "c", VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
+				LocalObjectReference: corev1.LocalObjectReference{Name: "late"}}}}}
+		}))
+		w.untilEvent(`FailedMount: MountVolume.SetUp failed for volume "c" : configmap "late" not found`)
+		time.Sleep(time.Minute) // by now it is tried again only now and then
+		cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "late", Namespace: "default"}, Data: map[string]string{"x": "here"}}
+		if _, err := w.client.CoreV1().ConfigMaps("default").Create(context.Background(), cm, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if took := w.until(10*time.Second, "ready", func() bool { return ready(w.pod("a")) }); took > 500*time.Millisecond {
+			t.Errorf("ready %s after what it waited for", took)
+		}
+		data, err := os.ReadFile(filepath.Join(w.dir, "pods", "uid-a", "volumes", "c", "x"))
+		if err != nil || string(data) != "here" {
+			t.Errorf("%q, %v", data, err)
+		}
+	})
+}
