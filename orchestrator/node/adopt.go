@@ -182,16 +182,28 @@ func (w *Worker) lookForOrphans(ctx context.Context) {
 
 // happened takes note of an event of one of the Pod's containers.
 func (p *pod) happened(e container.Event) {
-	if e.Action != "die" && e.Action != "destroy" {
+	u := p.s.unit(e.Name)
+	if u == nil {
 		return
 	}
-	u := p.s.unit(e.Name)
-	switch {
-	case u == nil:
-	case u.cur != nil && u.cur.ID == e.ContainerID:
-		u.suspect, u.down = true, true
-	case p.s.busy(opStart, u.name):
-		u.early = e.ContainerID
+	current := u.cur != nil && u.cur.ID == e.ContainerID
+	switch e.Action {
+	case "die", "destroy":
+		switch {
+		case current:
+			u.suspect, u.down = true, true
+		case p.s.busy(opStart, u.name):
+			u.early = e.ContainerID
+		}
+	case "disconnect", "pause", "unpause":
+		u.suspect = u.suspect || current
+	case "start":
+		switch {
+		case current && u.ended(): // by somebody else
+			u.suspect = true
+		case u.last != nil && u.last.ID == e.ContainerID: // its place is taken
+			p.s.old, u.last = append(p.s.old, u.last.ID), nil
+		}
 	}
 }
 

@@ -154,6 +154,7 @@ func (p *plan) network() bool {
 		p.want(opInspect, u.name)
 		return false
 	case u.running():
+		p.mend(u)
 		return true
 	}
 	// Containers that have joined a sandbox cannot join another one.
@@ -184,6 +185,7 @@ func (p *plan) unit(u *unit, placed bool) {
 // run looks after a container that is running.
 func (p *plan) run(u *unit) {
 	spec := p.s.spec(u.name)
+	p.mend(u)
 	switch {
 	case u.kill != nil || p.orphaned():
 		p.stop(opPostStart, u.name)
@@ -195,6 +197,14 @@ func (p *plan) run(u *unit) {
 		p.want(opPostStart, u.name)
 	case hasProbes(spec) && !u.probed:
 		p.want(opProbe, u.name)
+	}
+}
+
+// mend gives a container its network back that somebody has taken away. One that
+// somebody has paused is left so, without traffic.
+func (p *plan) mend(u *unit) {
+	if u.cur.Detached {
+		p.want(opReconnect, u.name)
 	}
 }
 

@@ -44,6 +44,8 @@ type Containers interface {
 	// returns when it has ended. One that has ended already is fine;
 	// container.ErrNotFound where there is none.
 	Stop(ctx context.Context, id string, grace time.Duration) error
+	// Reconnect gives a running container back the network that it has lost.
+	Reconnect(ctx context.Context, id string) error
 	// Remove removes a container, killing it if need be. None there is fine.
 	Remove(ctx context.Context, id string) error
 	// Inspect describes one container; container.ErrNotFound where there is none.

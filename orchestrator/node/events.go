@@ -33,6 +33,7 @@ const (
 	reasonPostStartFailed   = "FailedPostStartHook"
 	reasonPreStopFailed     = "FailedPreStopHook"
 	reasonSandboxChanged    = "SandboxChanged"
+	reasonNetworkLost       = "NetworkNotReady"
 	reasonDeadline          = "DeadlineExceeded"
 	reasonContainerCreating = "ContainerCreating"
 	reasonPodInitializing   = "PodInitializing"

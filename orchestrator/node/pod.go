@@ -188,6 +188,8 @@ func (p *pod) task(j job) task {
 		return p.postStart(u)
 	case opProbe:
 		return p.probe(u)
+	case opReconnect:
+		return p.reconnect(u)
 	case opInspect:
 		return p.inspect(u)
 	case opStop:

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -109,6 +110,52 @@ func TestRemovedBehindOurBack(t *testing.T) {
 		}
 		if w.journal.count("traffic removed") != 3 {
 			t.Error("the dead container stayed in traffic")
+		}
+	})
+}
+
+// A container that loses its network gets no traffic until it has it back. It
+// keeps running.
+func TestDisconnectedBehindOurBack(t *testing.T) {
+	for name, change := range map[string]func(*corev1.Pod){"own network": func(*corev1.Pod) {}, "sandbox": withInits("+beside=web:1")} {
+		for _, lost := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, event lost %t", name, lost), func(t *testing.T) {
+				play(t, func(t *testing.T, w *world) {
+					w.create(newPodObject("a", "web:1", change))
+					w.untilReady("a")
+					w.engine.Delay("Reconnect", time.Second)
+					for _, c := range w.containers() {
+						if c.Address.IsValid() {
+							w.engine.Disconnect(c.ID)
+						}
+					}
+					if lost {
+						w.engine.LoseEvents()
+					}
+					w.until(time.Second, "out of traffic", func() bool { return !w.traffic.serves("uid-a") && !ready(w.pod("a")) })
+					w.untilReady("a")
+					if n := w.journal.count("create web"); n != 1 || !w.traffic.serves("uid-a") {
+						t.Errorf("made %d times, serves %t", n, w.traffic.serves("uid-a"))
+					}
+					w.untilEvent("NetworkNotReady: ")
+				})
+			})
+		}
+	}
+}
+
+// Somebody who pauses a container wants it so: it stays, and gets no traffic.
+func TestPausedBehindOurBack(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		w.create(newPodObject("a", "web:1"))
+		w.untilReady("a")
+		id := w.containers()[0].ID
+		w.engine.Pause(id)
+		w.until(time.Second, "out of traffic", func() bool { return !w.traffic.serves("uid-a") && !ready(w.pod("a")) })
+		w.engine.Unpause(id)
+		w.untilReady("a")
+		if n := w.journal.count("create web"); n != 1 {
+			t.Errorf("made %d times", n)
 		}
 	})
 }

@@ -255,7 +255,33 @@ func (p *pod) inspected(u *unit, id string, st container.Status, message string,
 			u.cur.FinishedAt = now
 		}
 		p.announceBackOff(u)
+	case u.ended(): // somebody has started it again
+		u.cur = newAttempt(st)
+		u.down, u.probed, u.wait = false, false, nil
+		spec := p.s.spec(u.name)
+		u.started = spec == nil || spec.StartupProbe == nil
+		u.ready = spec == nil || spec.ReadinessProbe == nil
 	default:
 		u.down = false
+		u.cur.Paused, u.cur.Detached = st.Paused, st.Detached
+	}
+}
+
+// reconnect gives a container its network back.
+func (p *pod) reconnect(u *unit) task {
+	pod, name, id := p.s.pod, u.name, u.cur.ID
+	if name == container.SandboxName {
+		name = ""
+	}
+	return func(ctx context.Context) (func(), error) {
+		p.events.warn(pod, name, reasonNetworkLost, "The network was disconnected, connecting it again")
+		if err := p.Engine.Reconnect(ctx, id); err != nil && !errors.Is(err, container.ErrNotFound) {
+			return nil, err
+		}
+		return func() {
+			if u.cur != nil && u.cur.ID == id {
+				u.cur.Detached = false
+			}
+		}, nil
 	}
 }

@@ -78,6 +78,7 @@ const (
 	opPostStart     op = "run postStart"
 	opProbe         op = "probe"
 	opInspect       op = "inspect"
+	opReconnect     op = "reconnect"
 	opStop          op = "stop"
 	opRemoveOld     op = "remove old container"
 	opAdd           op = "add to traffic"

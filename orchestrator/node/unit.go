@@ -68,7 +68,7 @@ func (u *unit) ended() bool { return u.cur != nil && u.cur.State == container.Ex
 
 // serves says whether a container does what its Pod is there for.
 func (u *unit) serves() bool {
-	return u.running() && !u.down && u.kill == nil && u.hooked && u.started && u.ready
+	return u.running() && !u.down && !u.cur.Paused && !u.cur.Detached && u.kill == nil && u.hooked && u.started && u.ready
 }
 
 // unitsOf lists the containers of a Pod's spec by what they are there for.

@@ -107,6 +107,8 @@ type Status struct {
 	Sandbox string     // ID of the one that it joined
 
 	State      State
+	Paused     bool // it has its processes, but they stand still
+	Detached   bool // it runs without the network that it was given
 	CreatedAt  time.Time
 	StartedAt  time.Time // zero while Created
 	FinishedAt time.Time // zero until Exited

@@ -3,6 +3,7 @@ package docker
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/docker/docker/api/types/events"
@@ -22,11 +23,18 @@ const eventBacklog = 1024
 func (e *Engine) Events(ctx context.Context) <-chan container.Event {
 	out := make(chan container.Event)
 	queue := make(chan container.Event, eventBacklog)
-	s := &subscription{engine: e, since: time.Now().Add(-time.Second), queue: queue}
-	messages, errs := s.open(ctx)
+	var readers sync.WaitGroup
+	for _, s := range []*subscription{
+		{engine: e, args: e.containerEvents(), translate: eventOf},
+		{engine: e, args: e.networkEvents(), translate: func(m events.Message) container.Event { return e.disconnected(ctx, m) }},
+	} {
+		s.since, s.queue = time.Now().Add(-time.Second), queue
+		messages, errs := s.open(ctx)
+		readers.Go(func() { s.run(ctx, messages, errs) })
+	}
 	go func() {
-		defer close(queue)
-		s.run(ctx, messages, errs)
+		readers.Wait()
+		close(queue)
 	}()
 	go func() {
 		defer close(out)
@@ -40,24 +48,54 @@ func (e *Engine) Events(ctx context.Context) <-chan container.Event {
 	return out
 }
 
+// containerEvents asks for what changes a container. Without this list every
+// exec probe would be reported three times.
+func (e *Engine) containerEvents() filters.Args {
+	args := e.own()
+	args.Add("type", string(events.ContainerEventType))
+	for _, action := range []events.Action{
+		events.ActionCreate, events.ActionStart, events.ActionDie, events.ActionOOM, events.ActionDestroy,
+		events.ActionPause, events.ActionUnPause,
+	} {
+		args.Add("event", string(action))
+	}
+	return args
+}
+
+// networkEvents asks for containers that leave the instance's network, as each
+// does when it ends.
+func (e *Engine) networkEvents() filters.Args {
+	return filters.NewArgs(
+		filters.Arg("type", string(events.NetworkEventType)),
+		filters.Arg("event", string(events.ActionDisconnect)),
+		filters.Arg("network", e.networkName()),
+	)
+}
+
+// disconnected tells of a container that has lost its network and runs on; of
+// others it makes an event without an action.
+func (e *Engine) disconnected(ctx context.Context, m events.Message) container.Event {
+	s, err := e.Inspect(ctx, m.Actor.Attributes["container"])
+	if err != nil || !s.Detached {
+		return container.Event{}
+	}
+	return container.Event{ContainerID: s.ID, Pod: s.Pod, Name: s.Name, Action: string(m.Action), At: time.Unix(0, m.TimeNano)}
+}
+
 type subscription struct {
-	engine *Engine
-	since  time.Time // where the next connection takes up
-	queue  chan container.Event
-	lost   bool // events were dropped and the reader does not know yet
+	engine    *Engine
+	args      filters.Args
+	translate func(events.Message) container.Event
+	since     time.Time // where the next connection takes up
+	queue     chan container.Event
+	lost      bool // events were dropped and the reader does not know yet
 }
 
 // open asks from a moment in the past on: the engine answers before it has
 // subscribed us, and what happened in between must not be missed. An event
 // that comes twice does no harm.
 func (s *subscription) open(ctx context.Context) (<-chan events.Message, <-chan error) {
-	args := s.engine.own()
-	args.Add("type", string(events.ContainerEventType))
-	// Without this list every exec probe would be reported three times.
-	for _, action := range []events.Action{events.ActionCreate, events.ActionStart, events.ActionDie, events.ActionOOM, events.ActionDestroy} {
-		args.Add("event", string(action))
-	}
-	return s.engine.api.Events(ctx, eventOptions(s.since, args))
+	return s.engine.api.Events(ctx, eventOptions(s.since, s.args))
 }
 
 func eventOptions(since time.Time, args filters.Args) events.ListOptions {
@@ -75,7 +113,9 @@ func (s *subscription) run(ctx context.Context, messages <-chan events.Message, 
 			pause = first
 			s.since = time.Unix(0, m.TimeNano)
 			if m.Actor.Attributes[labelGateway] == "" {
-				s.put(eventOf(m))
+				if event := s.translate(m); event.Action != "" {
+					s.put(event)
+				}
 			}
 			continue
 		case err := <-errs:

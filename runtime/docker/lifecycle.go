@@ -8,6 +8,7 @@ import (
 
 	cerrdefs "github.com/containerd/errdefs"
 	dockercontainer "github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/network"
 
 	"skiff/runtime/container"
 )
@@ -36,6 +37,30 @@ func (e *Engine) Start(ctx context.Context, id string) error {
 		}
 	}
 	return failure("start container", err)
+}
+
+// Reconnect gives a running container back the network and the address that it
+// was made with. One that has them is fine.
+func (e *Engine) Reconnect(ctx context.Context, id string) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	s, err := e.Inspect(ctx, id)
+	if err != nil || !s.Detached {
+		return err
+	}
+	connect := func() error {
+		return e.api.NetworkConnect(ctx, e.networkName(), engineID(id), &network.EndpointSettings{
+			IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: s.Address.String()},
+		})
+	}
+	err = connect()
+	if cerrdefs.IsNotFound(err) {
+		if restored, netErr := e.restoreNetwork(ctx); netErr != nil || !restored {
+			return errors.Join(failure("connect container to its network", err), netErr)
+		}
+		err = connect()
+	}
+	return failure("connect container to its network", err)
 }
 
 // startWithAddress starts a container as soon as its address is free. The

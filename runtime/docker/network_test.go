@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/network"
@@ -176,5 +177,41 @@ func TestRoute(t *testing.T) {
 		if ok != (c.want != "") || ok && p.String() != c.want {
 			t.Errorf("route(%q) = %v, %v, want %q", c.line, p, ok, c.want)
 		}
+	}
+}
+
+// TestLostNetwork: a running container that is taken off its network is told of,
+// seen to be without, and gets the same address back.
+func TestLostNetwork(t *testing.T) {
+	t.Parallel()
+	e := newEngine(t)
+	events := e.Events(t.Context())
+	s := spec(t, e, "serve")
+	id := start(t, e, s)
+	answer(t, e, s.Network.Address.String())
+	if err := e.api.NetworkDisconnect(t.Context(), e.networkName(), engineID(id), true); err != nil {
+		t.Fatal(err)
+	}
+	limit := time.NewTimer(30 * time.Second)
+	defer limit.Stop()
+	for told := false; !told; {
+		select {
+		case got := <-events:
+			told = got.ContainerID == id && got.Action == "disconnect" && got.Name == s.Name && got.Pod == s.Pod
+		case <-limit.C:
+			t.Fatal("nobody told")
+		}
+	}
+	if got, err := e.Inspect(t.Context(), id); err != nil || !got.Detached {
+		t.Errorf("without its network it is %+v, %v", got, err)
+	}
+	for range 2 {
+		if err := e.Reconnect(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	answer(t, e, s.Network.Address.String())
+	if got, err := e.Inspect(t.Context(), id); err != nil || got.Detached {
+		t.Errorf("with its network again it is %+v, %v", got, err)
 	}
 }

@@ -97,7 +97,13 @@ func (e *Engine) Inspect(ctx context.Context, id string) (container.Status, erro
 	if err != nil {
 		return container.Status{}, err
 	}
-	return status(c), nil
+	s := status(c)
+	s.Detached = s.State == container.Running && s.Address.IsValid() && !attached(c, e.networkName())
+	return s, nil
+}
+
+func attached(c dockercontainer.InspectResponse, network string) bool {
+	return c.NetworkSettings == nil || c.NetworkSettings.Networks[network] != nil
 }
 
 func (e *Engine) inspect(ctx context.Context, id string) (dockercontainer.InspectResponse, error) {
@@ -127,6 +133,7 @@ func status(c dockercontainer.InspectResponse) container.Status {
 		ImageID: c.Image,
 		Address: address,
 		State:   state(c.State.Status),
+		Paused:  c.State.Paused,
 
 		CreatedAt:  parseTime(c.Created),
 		StartedAt:  parseTime(c.State.StartedAt),

@@ -289,3 +289,40 @@ func (e *Engine) Vanish(id string) {
 	defer e.mu.Unlock()
 	e.remove(id)
 }
+
+// Disconnect takes a running container off its network behind everybody's back,
+// as `docker network disconnect` does.
+func (e *Engine) Disconnect(id string) {
+	e.change(id, "disconnect", func(r *record) { r.Detached = true })
+}
+
+// Pause and Unpause do what docker's commands of these names do.
+func (e *Engine) Pause(id string) { e.change(id, "pause", func(r *record) { r.Paused = true }) }
+
+// Unpause lets a paused container go on.
+func (e *Engine) Unpause(id string) {
+	e.change(id, "unpause", func(r *record) { r.Paused = false })
+}
+
+func (e *Engine) change(id, action string, what func(*record)) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if r := e.containers[id]; r != nil && r.State == container.Running {
+		what(r)
+		e.emit(r, action)
+	}
+}
+
+// Reconnect gives a running container its network back.
+func (e *Engine) Reconnect(ctx context.Context, id string) error {
+	if err := e.begin(ctx, "Reconnect"); err != nil {
+		return err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	r, err := e.find(id)
+	if err == nil {
+		r.Detached = false
+	}
+	return err
+}

@@ -1,0 +1,131 @@
+package orchestrator_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"skiff/orchestrator/skifftest"
+)
+
+// TestSurvivesTheEnginesUser does to the containers of a Deployment what people
+// do with docker's own commands, and sees the one Pod back in service. want says
+// whether its container is still the same one.
+func TestSurvivesTheEnginesUser(t *testing.T) {
+	t.Parallel()
+	images(t)
+	i := skifftest.New(t)
+	i.Deploy(t, web(1))
+	i.WaitRollout(t, "web")
+	network := "skiff-" + i.Options.Name
+	for _, injury := range []struct {
+		name, same string
+		commands   []string // ID stands for the container
+	}{
+		{"killed", "another", []string{"kill ID"}},
+		{"stopped", "another", []string{"stop -t 1 ID"}},
+		{"removed", "another", []string{"rm -f ID"}},
+		{"restarted", "the same", []string{"restart -t 1 ID"}},
+		{"renamed", "the same", []string{"rename ID skiff-test-" + i.Options.Name}},
+		{"paused", "the same", []string{"pause ID", "unready", "unpause ID"}},
+		{"disconnected", "the same", []string{"network disconnect -f " + network + " ID"}},
+		{"pruned", "the same", []string{"container prune -f --filter label=skiff.instance=" + i.Options.Name}},
+	} {
+		before := oneReady(t, i)
+		for _, line := range injury.commands {
+			if line == "unready" {
+				i.WaitPods(t, "app=web", func(pods []corev1.Pod) bool { return len(pods) == 1 && !podReady(&pods[0]) })
+				continue
+			}
+			dockerDo(t, strings.ReplaceAll(line, "ID", containerID(&before)))
+		}
+		// What is the same container again was out of service in between, if at all
+		// for so short a time that nobody can wait for it: its answers count.
+		i.WaitPods(t, "app=web", func(pods []corev1.Pod) bool {
+			if len(pods) != 1 || pods[0].UID != before.UID || !podReady(&pods[0]) {
+				return false
+			}
+			return (containerID(&pods[0]) == containerID(&before)) == (injury.same == "the same") && answers(t, pods[0].Status.PodIP)
+		})
+		after := oneReady(t, i)
+		if after.Status.PodIP != before.Status.PodIP {
+			t.Errorf("%s: the address was %s and is %s", injury.name, before.Status.PodIP, after.Status.PodIP)
+		}
+		t.Logf("%s: %s container, restart count %d", injury.name, injury.same, after.Status.ContainerStatuses[0].RestartCount)
+	}
+}
+
+func oneReady(t *testing.T, i *skifftest.Instance) corev1.Pod {
+	t.Helper()
+	return i.WaitPods(t, "app=web", func(pods []corev1.Pod) bool { return len(pods) == 1 && podReady(&pods[0]) })[0]
+}
+
+func containerID(p *corev1.Pod) string {
+	return strings.TrimPrefix(p.Status.ContainerStatuses[0].ContainerID, "docker://")
+}
+
+// answers says whether the Pod's port does, within a moment.
+func answers(t *testing.T, ip string) bool {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%s:8080/", ip), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
+	if err != nil {
+		return false
+	}
+	answer.Body.Close()
+	return answer.StatusCode == http.StatusOK
+}
+
+// dockerDo runs one of docker's commands, on containers of the test's own.
+func dockerDo(t *testing.T, line string) {
+	t.Helper()
+	if out, err := exec.CommandContext(t.Context(), "docker", strings.Fields(line)...).CombinedOutput(); err != nil {
+		t.Fatalf("docker %s: %v: %s", line, err, out)
+	}
+}
+
+// TestSurvivesAReboot: skiff gone, all containers stopped, skiff started again.
+// The Pods are the same, at the same addresses, with what they had in their
+// volumes, and init containers run again, as in every new sandbox.
+func TestSurvivesAReboot(t *testing.T) {
+	t.Parallel()
+	images(t)
+	i := skifftest.New(t)
+	before := life{t, i}.run("init.yaml", podReady)
+	if err := i.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.CommandContext(t.Context(), "docker", "ps", "-q", "--filter", "label=skiff.instance="+i.Options.Name).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dockerDo(t, "kill "+strings.Join(strings.Fields(string(out)), " "))
+	again := life{t, skifftest.Start(t, i.Options)}
+	t.Cleanup(func() {
+		if err := again.Stop(); err != nil {
+			t.Errorf("stop again: %v", err)
+		}
+	})
+	after := again.WaitPods(t, "test=init", func(pods []corev1.Pod) bool {
+		return len(pods) == 1 && podReady(&pods[0]) && pods[0].Status.ContainerStatuses[0].RestartCount == 1
+	})[0]
+	if after.UID != before.UID || after.Status.PodIP != before.Status.PodIP {
+		t.Errorf("the Pod came back as %s at %s, was %s at %s", after.UID, after.Status.PodIP, before.UID, before.Status.PodIP)
+	}
+	again.says("init", "app", "first\nsecond\nfirst\nsecond\n", "life", "cat", "/work/steps")
+	if err := again.Client.CoreV1().Pods("default").Delete(t.Context(), "init", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	again.WaitPods(t, "test=init", func(pods []corev1.Pod) bool { return len(pods) == 0 })
+}
