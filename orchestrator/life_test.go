@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -32,15 +34,16 @@ type life struct {
 	*skifftest.Instance
 }
 
-// run makes the manifest's Pod and waits until it is as it should be.
-func (l life) run(file string, done func(*corev1.Pod) bool) *corev1.Pod {
+// run makes the manifest's Pod, with some of its text changed, and waits until
+// it is as it should be.
+func (l life) run(file string, done func(*corev1.Pod) bool, change ...string) *corev1.Pod {
 	l.Helper()
 	text, err := os.ReadFile(filepath.Join("../examples/life", file))
 	if err != nil {
 		l.Fatal(err)
 	}
 	pod := &corev1.Pod{}
-	if err := yaml.UnmarshalStrict(text, pod); err != nil {
+	if err := yaml.UnmarshalStrict([]byte(strings.NewReplacer(change...).Replace(string(text))), pod); err != nil {
 		l.Fatal(err)
 	}
 	pod.Labels = map[string]string{"test": pod.Name}
@@ -199,20 +202,32 @@ func lifeNames(l life) {
 }
 
 func lifeHost(l life) {
-	pod := l.run("host.yaml", podReady)
+	// The machine's ports are everybody's: the manifest's own may be taken.
+	port := freePort(l.T)
+	pod := l.run("host.yaml", podReady, "38080", strconv.Itoa(port))
 	if pod.Status.PodIP != pod.Status.HostIP || pod.Status.HostIP == "" {
 		l.Errorf("podIP is %q, hostIP %q", pod.Status.PodIP, pod.Status.HostIP)
 	}
 	// The test is a process of the machine, too.
 	l.says("host", "app", fmt.Sprintf("\n%d ", os.Getpid()), "life", "ps")
-	answer, err := http.Get("http://127.0.0.1:38080/")
+	answer, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/", port))
 	if err != nil {
 		l.Fatal(err)
 	}
 	answer.Body.Close()
-	if got := l.forwarded(pod, 38080); got == "" {
+	if got := l.forwarded(pod, port); got == "" {
 		l.Error("nothing comes through the forwarded port")
 	}
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", ":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
 }
 
 func lifeLastWords(l life) {
