@@ -22,7 +22,7 @@ func (p *program) apply() *cobra.Command {
 	return spec{
 		name:  "apply",
 		short: "create the objects of a manifest, or change them to what it says",
-		args:  "-f FILE",
+		args:  onlyFile,
 		long: `The manifest is kept in the object's last-applied-configuration annotation, as
 kubectl apply does. What is in the new manifest is set, what was in the last one
 and no longer is, is removed, and what others have set stays.`,

@@ -22,10 +22,20 @@ type spec struct {
 	subs                    []*cobra.Command
 }
 
+// onlyFile says in help that a command is told by flags alone what to act on.
+const onlyFile = "-f FILE"
+
+// command refuses words that the command has no use for: in "skiff down test
+// --purge" somebody meant an instance, and not the default one.
 func (s spec) command() *cobra.Command {
 	c := &cobra.Command{
 		Use: strings.TrimSpace(s.name + " " + s.args), Short: s.short, Long: s.long, Example: s.examples,
-		RunE: func(c *cobra.Command, args []string) error { return s.run(newCall(c, args)) },
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) > 0 && (s.args == "" || s.args == onlyFile) {
+				return newCall(c, args).usage(fmt.Sprintf("unexpected argument %q", args[0]))
+			}
+			return s.run(newCall(c, args))
+		},
 	}
 	if s.run == nil {
 		c.RunE = missingCommand

@@ -48,6 +48,8 @@ func TestFlagsAnywhere(t *testing.T) {
 		{name: "unknown short flag", given: "get pods -x", err: "error: unknown shorthand flag: 'x' in -x\nSee 'skiff get --help' for usage."},
 		{name: "flag of another command", given: "get pods --replicas=1", err: "error: unknown flag: --replicas\nSee 'skiff get --help' for usage."},
 		{name: "value missing", given: "get pods -o", err: "error: flag needs an argument: 'o' in -o\nSee 'skiff get --help' for usage."},
+		{name: "a word too many", given: "down test --purge", err: "error: unexpected argument \"test\"\nSee 'skiff down --help' for usage."},
+		{name: "a file without its flag", given: "apply web.yaml", err: "error: unexpected argument \"web.yaml\"\nSee 'skiff apply --help' for usage."},
 		{name: "unknown command", given: "gett", err: "error: unknown command \"gett\" for \"skiff\"\n\nDid you mean this?\n\tget\n\tset\n"},
 		{name: "unknown command of a group", given: "rollout undone x", err: "error: unknown command \"undone\" for \"skiff rollout\" (did you mean \"undo\"?)\nSee 'skiff rollout --help' for usage."},
 	}

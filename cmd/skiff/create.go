@@ -13,7 +13,7 @@ func (p *program) create() *cobra.Command {
 	return spec{
 		name:  "create",
 		short: "create the objects of a manifest",
-		args:  "-f FILE",
+		args:  onlyFile,
 		examples: examples(
 			"skiff create -f deploy/go-demo-2-db.yml --record",
 			"skiff create -f deploy/              every .yaml, .yml and .json in a directory",

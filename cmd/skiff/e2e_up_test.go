@@ -155,6 +155,7 @@ func TestChangesWhileDown(t *testing.T) {
 	for _, c := range i.containers(t) {
 		docker(t, "rm", "--force", c.ID)
 	}
+	docker(t, "rm", "--force", "skiff-gateway-"+i.name)
 	docker(t, "network", "rm", "skiff-"+i.name)
 	i.up(t)
 	if again := i.webPods(t, 3); !slices.Equal(slices.Sorted(maps.Keys(again)), uids) {

@@ -128,7 +128,7 @@ func (p *program) connect(c *call) (*connection, error) {
 func dataDir(c *call) (name, dir string, err error) {
 	name = c.String("name")
 	if bad := validation.IsDNS1123Label(name); len(bad) > 0 {
-		return "", "", usageError{message: fmt.Sprintf("invalid instance name %q: %s", name, strings.Join(bad, "; "))}
+		return "", "", c.usage(fmt.Sprintf("invalid instance name %q: %s", name, strings.Join(bad, "; ")))
 	}
 	if dir = c.String("data-dir"); dir == "" {
 		base := os.Getenv("XDG_DATA_HOME")
