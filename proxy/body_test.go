@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
@@ -194,6 +195,30 @@ func TestDrainDeadlineCutsStalledUploads(t *testing.T) {
 	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil || res.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("got %v, %v", res, err)
+	}
+}
+
+// What is passed on as chunks stays below what the head of a chunk can say,
+// also where the head of the request needed a large buffer.
+func TestLargeRequestHeadAndLargeAnswer(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, HTTP, Options{})
+	body := strings.Repeat("0123456789abcdef", 1<<18)
+	newRawBackend(t, f, func(conn net.Conn, in *bufio.Reader) {
+		if _, err := http.ReadRequest(in); err == nil {
+			io.WriteString(conn, "HTTP/1.1 200 OK\r\n\r\n"+body) // ends with the connection
+		}
+	})
+	for range 5 {
+		conn := dialRaw(t, f.address)
+		fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: a\r\nX-Large: %s\r\n\r\n", strings.Repeat("a", 200<<10))
+		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(res.Body); err != nil || string(got) != body {
+			t.Fatalf("%d bytes of %d, %v", len(got), len(body), err)
+		}
 	}
 }
 

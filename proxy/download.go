@@ -97,11 +97,12 @@ func (t *trip) pass(d *download, how framing) error {
 	whole := how == byLength && d.left <= int64(cap(t.out.out)-len(t.out.out)-minRead)
 	for out := t.out.out; ; out = out[:0] {
 		for cap(out)-len(out) >= minRead {
-			at := len(out)
+			at, end := len(out), cap(out)-chunkTailBytes
 			if how == byChunks {
 				at += chunkHeadBytes
+				end = min(end, at+maxChunk) // a large request has left a large buffer
 			}
-			n, err := d.read(out[at:cap(out)-chunkTailBytes], len(out) == 0 || whole)
+			n, err := d.read(out[at:end], len(out) == 0 || whole)
 			waited := len(out) == 0
 			out = out[:at+n]
 			if how == byChunks {
