@@ -286,3 +286,34 @@ func TestEventUnderWayIsFinished(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What ends cleanly leaves the client's connection as it was: it carries an
+// answer that comes later than the goodbye to the stream may take.
+func TestConnectionOutlivesItsEvents(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, HTTP, Options{})
+	b := newBackend(t, events(nil))
+	f.add(b)
+	conn := dialRaw(t, f.address)
+	in := bufio.NewReader(conn)
+	io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	res, err := http.ReadResponse(in, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go f.pool.Drain(t.Context(), b.id, 0)
+	if rest, err := io.ReadAll(res.Body); err != nil {
+		t.Fatalf("the stream ended with %q, %v; want a clean end", rest, err)
+	}
+	f.add(newBackend(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		<-time.After(goodbyePatience)
+		io.WriteString(w, "late")
+	})))
+	io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	if res, err = http.ReadResponse(in, nil); err != nil {
+		t.Fatal(err)
+	}
+	if body, err := io.ReadAll(res.Body); err != nil || string(body) != "late" {
+		t.Errorf("%q, %v", body, err)
+	}
+}

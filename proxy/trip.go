@@ -25,10 +25,11 @@ type trip struct {
 	answered bool // the head of the final answer did
 	keep     bool // the client's connection carries another request
 
-	mu     sync.Mutex // never held while anything is waited for
-	back   *backConn  // the connection that a cut closes
-	cause  error      // why the trip was cut
-	events *eventStream
+	mu      sync.Mutex // never held while anything is waited for
+	back    *backConn  // the connection that a cut closes
+	cause   error      // why the trip was cut
+	goodbye bool       // a cut has set the deadline for writing to the client
+	events  *eventStream
 }
 
 // outbound is what a trip needs besides the request.
@@ -49,11 +50,11 @@ var outbounds = sync.Pool{New: func() any {
 
 // run says whether the connection can carry another request.
 func (t *trip) run(from *pool.Pool) (again bool) {
-	t.pool, t.begun, t.answered, t.events = from, false, false, nil
+	t.pool, t.begun, t.answered = from, false, false
 	t.keep = !t.in.req.Close
 	t.body.begin(&t.in.req)
 	t.mu.Lock()
-	t.cause = context.Cause(t.ctx)
+	t.cause, t.events = context.Cause(t.ctx), nil
 	t.mu.Unlock()
 	if t.body.none() {
 		t.watch.begin()
@@ -137,10 +138,14 @@ func (t *trip) forward(claim *pool.Claim) error {
 	}
 }
 
-// release ends the claim. From then on no cut comes any more.
+// release ends the claim. From then on no cut comes any more, and the client's
+// connection may have another answer to carry.
 func (t *trip) release() {
 	t.claim.Release()
-	if t.isCut() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.goodbye {
+		t.goodbye = false
 		t.SetWriteDeadline(time.Time{})
 	}
 }
@@ -251,6 +256,7 @@ func (t *trip) detach() {
 func (t *trip) cut(cause error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.goodbye = true
 	t.SetWriteDeadline(time.Now().Add(goodbyePatience))
 	if t.events != nil && (errors.Is(cause, pool.ErrStreamCut) || errors.Is(cause, pool.ErrRequestCut)) {
 		events := t.events
