@@ -184,6 +184,7 @@ func (t *trip) passEvents(d *download, how framing) error {
 			return toClient(werr)
 		case ended, err == io.EOF:
 			if how != byChunks {
+				t.keep = t.keep && !ended // only that ends a body that is shorter than was said
 				return nil
 			}
 			out, _ := appendLastChunk(t.out.out[:0], &d.chunks)

@@ -317,3 +317,25 @@ func TestConnectionOutlivesItsEvents(t *testing.T) {
 		t.Errorf("%q, %v", body, err)
 	}
 }
+
+// A stream that was to have a length and is ended before shows that by the end
+// of the connection: the client would take the next answer for the rest of it.
+func TestEventsOfKnownLengthEndTheConnection(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, HTTP, Options{})
+	newRawBackend(t, f, func(conn net.Conn, in *bufio.Reader) {
+		if _, err := http.ReadRequest(in); err == nil {
+			io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 1000\r\n\r\ndata: event\n\n")
+			io.Copy(io.Discard, conn)
+		}
+	})
+	res := sendRaw(t, f.address, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	event := make([]byte, len("data: event\n\n"))
+	if _, err := io.ReadFull(res.Body, event); err != nil {
+		t.Fatal(err)
+	}
+	go f.pool.Drain(t.Context(), "raw", 0)
+	if rest, err := io.ReadAll(res.Body); err != io.ErrUnexpectedEOF || len(rest) > 0 {
+		t.Errorf("the stream ended with %q, %v; want the end of the connection", rest, err)
+	}
+}
