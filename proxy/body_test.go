@@ -163,6 +163,9 @@ func TestEarlyAnswer(t *testing.T) {
 	if err != nil || res.StatusCode != http.StatusRequestEntityTooLarge {
 		t.Fatalf("got %v, %v", res, err)
 	}
+	if !res.Close {
+		t.Error("the client is not told that the connection ends")
+	}
 	eventually(t, "nothing in flight", func() bool {
 		for _, b := range f.pool.Snapshot().Backends {
 			if b.InFlight > 0 {

@@ -171,8 +171,9 @@ func (u *upload) move(conn *backConn, client *wire) error {
 	if n < bulk {
 		return nil
 	}
+	u.took(int(n)) // the back end may answer before this is known to be done
 	moved, err := io.CopyN(to, from, n)
-	u.took(int(moved))
+	u.took(int(moved - n))
 	return err
 }
 
