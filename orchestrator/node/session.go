@@ -54,7 +54,7 @@ const dialHold = 30 * time.Second
 
 var errNoPod = errors.New("the Pod is gone, and there is no other one of its owner")
 
-// DialPod connects to a port of the Pod. Where the Pod is gone or not ready, a
+// DialPod connects to a port of the Pod. Where the Pod is gone or leaving, a
 // ready one of the same owner takes its place, and is waited for if there is
 // one on its way: so a forwarded port survives a rollout.
 func (w *Worker) DialPod(ctx context.Context, pod *corev1.Pod, port int32) (net.Conn, error) {
@@ -106,33 +106,26 @@ func (w *Worker) awaitReachable(ctx context.Context, pod *corev1.Pod) (*corev1.P
 	}
 }
 
-// reachable chooses who stands for a Pod: itself while it is ready, else the
-// newest ready one of its owner, else itself while it has an address. coming
-// says whether there may be one later.
+// reachable chooses who stands for a Pod: itself, ready or not, until it leaves
+// or is over, then the newest ready one of its owner. coming says whether there
+// may be one later.
 func reachable(all []*corev1.Pod, pod *corev1.Pod) (target *corev1.Pod, coming bool) {
-	var same, sibling *corev1.Pod
 	for _, p := range all {
 		itself := p.UID == pod.UID
-		if !itself && !siblings(p, pod) {
+		if !itself && !siblings(p, pod) || p.DeletionTimestamp != nil || over(p.Status.Phase) {
 			continue
 		}
-		coming = coming || p.DeletionTimestamp == nil && !over(p.Status.Phase)
+		coming = true
 		switch {
+		case itself && p.Status.PodIP == "":
+			return nil, true
 		case itself:
-			same = p
-		case serves(p) && (sibling == nil || p.CreationTimestamp.After(sibling.CreationTimestamp.Time)):
-			sibling = p
+			return p, true
+		case serves(p) && (target == nil || p.CreationTimestamp.After(target.CreationTimestamp.Time)):
+			target = p
 		}
 	}
-	switch {
-	case same != nil && serves(same):
-		return same, coming
-	case sibling != nil:
-		return sibling, coming
-	case same != nil && same.DeletionTimestamp == nil && same.Status.PodIP != "":
-		return same, coming
-	}
-	return nil, coming
+	return target, coming
 }
 
 func serves(pod *corev1.Pod) bool {
