@@ -82,9 +82,9 @@ func TestFileModes(t *testing.T) {
 		{owner{root: true, group: group}, 0o400, 0o440},
 		{owner{root: true, group: group}, 0o644, 0o644},
 		// An ordinary user cannot give files away: all of the container read them.
-		{owner{}, 0o400, 0o404},
-		{owner{group: group}, 0o600, 0o604},
-		{owner{}, 0o700, 0o705},
+		{owner{}, 0o400, 0o444},
+		{owner{group: group}, 0o600, 0o644},
+		{owner{}, 0o700, 0o755},
 		{owner{}, 0o200, 0o200},
 	} {
 		if got := test.owner.mode(file{mode: test.mode}); got != os.FileMode(test.want) {

@@ -101,12 +101,13 @@ func (o owner) write(version, name string, f file) error {
 
 // mode is a file's mode for its readers in the containers. Where skiff is an
 // ordinary user it cannot give files to the root or the group that they are
-// meant for: then whoever gets to the file may do with it what its owner may.
-// On the machine nobody else gets there, below a directory of mode 0700.
+// meant for: then whoever gets to the file may do with it what its owner may,
+// also one whose group happens to be skiff's own. On the machine nobody else
+// gets there, below a directory of mode 0700.
 func (o owner) mode(f file) fs.FileMode {
 	mode := fs.FileMode(f.mode) & 0o777
 	if !o.root {
-		mode |= mode >> 6 & 0o5
+		mode |= mode>>6&0o5 | mode>>3&0o50
 	} else if o.group != nil {
 		mode |= 0o440
 	}
