@@ -220,3 +220,23 @@ func TestMissingConfigMap(t *testing.T) {
 		w.until(100*time.Millisecond, "the Pod is ready", func() bool { return ready(w.pod("a")) })
 	})
 }
+
+func TestResourcesOfAnotherContainer(t *testing.T) {
+	t.Parallel()
+	limits := func(cpu string) corev1.ResourceRequirements {
+		return corev1.ResourceRequirements{Limits: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(cpu)}}
+	}
+	pod := newPodObject("a", "web:1", func(p *corev1.Pod) {
+		p.Spec.Containers[0].Resources = limits("2")
+		p.Spec.InitContainers = []corev1.Container{{Name: "prepare", Resources: limits("3")}}
+	})
+	for name, want := range map[string]string{"": "2", "web": "2", "prepare": "3", "none": "container none not found"} {
+		got, err := facts{allocatable: corev1.ResourceList{}}.resource(pod, &pod.Spec.Containers[0], &corev1.ResourceFieldSelector{ContainerName: name, Resource: "limits.cpu"})
+		if err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("of container %q: %s, want %s", name, got, want)
+		}
+	}
+}
