@@ -119,6 +119,7 @@ func (c *client) readHead() error {
 	if c.used { // some old clients end a body with an empty line more
 		c.in.r += len(c.in.unused()) - len(bytes.TrimPrefix(c.in.unused(), crlf))
 	}
+	timed := !c.used // rest has set the clock for the first head
 	var scan http1.Scan
 	for {
 		n, err := scan.End(c.in.unused())
@@ -132,7 +133,10 @@ func (c *client) readHead() error {
 			c.in.head = n
 			return c.in.req.Parse(c.in.unused()[:n])
 		}
-		c.within(headTimeout)
+		if !timed {
+			c.within(headTimeout)
+			timed = true
+		}
 		n, err = c.read(c.in.room())
 		if err != nil {
 			return err

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -252,4 +253,42 @@ func TestConnectionsAreKeptAlive(t *testing.T) {
 			t.Errorf("SO_KEEPALIVE is %d, %v", on, err)
 		}
 	})
+}
+
+// A head has a time to come in, however its parts come, and in it the first of
+// a connection has to begin, too.
+func TestSlowHead(t *testing.T) {
+	t.Parallel()
+	for _, first := range []string{"", "GET / HTTP/1.1\r\nHost: a\r\n\r\n"} {
+		synctest.Test(t, func(t *testing.T) {
+			p := New(Options{})
+			what := Listener{Pool: p.NewPool()} // without back ends: each request is answered at once
+			what.Pool.Expect(expectation("none"))
+			l := &listener{proxy: p, base: t.Context(), clients: map[*client]struct{}{}}
+			l.serves.Store(&what)
+			conn, served := net.Pipe()
+			defer conn.Close()
+			go clientOf(l, served).serve()
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				io.Copy(io.Discard, conn)
+			}()
+			io.WriteString(conn, first)
+			synctest.Wait()
+			start := time.Now()
+			io.WriteString(conn, "GET / HTTP/1.1\r\nX: ")
+			for more := true; more && time.Since(start) < 2*headTimeout; {
+				select {
+				case <-ended:
+					more = false
+				case <-time.After(time.Second):
+					io.WriteString(conn, "a")
+				}
+			}
+			if d := time.Since(start); d != headTimeout {
+				t.Errorf("after %q, a slow head was listened to for %s", first, d)
+			}
+		})
+	}
 }
