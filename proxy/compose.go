@@ -33,9 +33,6 @@ func (t *trip) compose() error {
 	out = append(out, '\r', '\n')
 	out, err := t.body.begun(out, t.in)
 	t.out.out = out
-	if err == nil && t.body.ended.Load() && !t.body.none() {
-		t.watch.begin()
-	}
 	return err
 }
 

@@ -12,4 +12,4 @@ import (
 // limits of the pool's waiting have to do.
 func watchParked(net.Conn, context.CancelCauseFunc) (stop func()) { return func() {} }
 
-func ended(syscall.RawConn) bool { return false }
+func ended(syscall.RawConn, func() bool) bool { return false }

@@ -25,7 +25,7 @@ func watchParked(client net.Conn, gone context.CancelCauseFunc) (stop func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if ended(raw) {
+		if ended(raw, func() bool { return false }) {
 			gone(errClientGone)
 		}
 	}()
@@ -37,9 +37,10 @@ func watchParked(client net.Conn, gone context.CancelCauseFunc) (stop func()) {
 }
 
 // ended waits until the peer sends something or ends the connection, and says
-// whether it was the end. It takes nothing. The deadline for reading ends it
-// with false.
-func ended(raw syscall.RawConn) bool {
+// whether it was the end. It takes nothing. While unread says that more than
+// the end is to come, what is sent is waited past, as far as the system can
+// look behind it. The deadline for reading ends it with false.
+func ended(raw syscall.RawConn, unread func() bool) bool {
 	over := false
 	err := raw.Read(func(fd uintptr) bool {
 		n, _, err := syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK)
@@ -47,6 +48,10 @@ func ended(raw syscall.RawConn) bool {
 			return false // wait for the next sign
 		}
 		over = err != nil || n == 0
+		if !over && unread() {
+			over = hungUp(fd)
+			return over
+		}
 		return true
 	})
 	return err == nil && over

@@ -3,9 +3,12 @@ package proxy
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -100,6 +103,47 @@ func TestClientGone(t *testing.T) {
 	eventually(t, "counted as the client's doing", func() bool { return f.pool.Snapshot().ClientGone == 1 })
 	if s := f.pool.Snapshot(); len(s.Failures) != 0 {
 		t.Errorf("failures %v", s.Failures)
+	}
+}
+
+// A request is not sent for a client that left while it waited, however much of
+// its body had come; that of one that stays is, and whole.
+func TestClientGoneWhileWaiting(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, HTTP, Options{})
+	expectComing(f)
+	body := strings.Repeat("x", 5*inboundBytes)
+	whole := fmt.Sprintf("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	stays := dialRaw(t, f.address)
+	io.WriteString(stays, whole)
+	eventually(t, "the first request waits", func() bool { return f.pool.Snapshot().Waiting == 1 })
+	leave := []string{
+		"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
+		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 50\r\n\r\nhello",
+		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+	}
+	if runtime.GOOS == "linux" { // elsewhere the end cannot be seen behind the body
+		leave = append(leave, whole)
+	}
+	for i, request := range leave {
+		conn := dialRaw(t, f.address)
+		io.WriteString(conn, request)
+		eventually(t, "the request waits", func() bool { return f.pool.Snapshot().Waiting == 2 })
+		conn.Close()
+		eventually(t, fmt.Sprintf("no place is taken by %.60q", request), func() bool {
+			s := f.pool.Snapshot()
+			return s.Waiting == 1 && s.ClientGone == uint64(i+1)
+		})
+	}
+	b := newBackend(t, echoSlowly())
+	f.add(b)
+	res, err := http.ReadResponse(bufio.NewReader(stays), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(res.Body); err != nil || string(got) != body || b.served.Load() != 1 {
+		t.Errorf("%d bytes, %v; the back end has seen %d requests", len(got), err, b.served.Load())
 	}
 }
 

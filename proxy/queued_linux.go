@@ -2,6 +2,13 @@ package proxy
 
 import "golang.org/x/sys/unix"
 
+// hungUp says whether the peer has ended the connection, whatever it sent before.
+func hungUp(fd uintptr) bool {
+	p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
+	n, err := unix.Poll(p, 0)
+	return err == nil && n > 0
+}
+
 // queued says how much can be read without waiting.
 func (w *wire) queued() int {
 	n := 0

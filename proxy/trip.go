@@ -56,13 +56,11 @@ func (t *trip) run(from *pool.Pool) (again bool) {
 	t.mu.Lock()
 	t.cause, t.events = context.Cause(t.ctx), nil
 	t.mu.Unlock()
-	if t.body.none() {
-		t.watch.begin()
-	}
 
 	var claim *pool.Claim
 	var err error
 	for attempt := 1; ; attempt++ {
+		t.watch.begin()
 		claim, err = from.ClaimFor(t.ctx, addressOf(t.RemoteAddr()), claim)
 		if err != nil {
 			break
@@ -186,6 +184,7 @@ func (t *trip) over(conn *backConn) (err error) {
 	if whole {
 		n, err = conn.ask(t.out.out, t.out.in)
 	} else if _, err = conn.ask(t.out.out, nil); err == nil {
+		t.watch.end(nil)
 		t.watch.upload(conn)
 		n, err = conn.read(t.out.in)
 	}

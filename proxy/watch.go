@@ -15,9 +15,9 @@ const (
 	sendPatience = 100 * time.Millisecond
 )
 
-// watch looks after the client while its request is under way: it sends on what
-// is still to come of the body, and then notices when the client leaves. It
-// has a goroutine only where that is needed.
+// watch looks after the client while its request is under way: it notices when
+// the client leaves, and sends on what is still to come of the body. It has a
+// goroutine only where that is needed.
 type watch struct {
 	client *client
 	timer  *time.Timer
@@ -28,12 +28,12 @@ type watch struct {
 	timed bool // the timer starts it
 }
 
-// begin looks after a client that has sent all of its request.
+// begin looks after a client from which nothing is read, unless that is done
+// already.
 func (w *watch) begin() {
-	if w.client.raw == nil {
+	if w.client.raw == nil || !w.start(true) {
 		return
 	}
-	w.set(true, true)
 	if w.timer == nil {
 		w.done = make(chan struct{}, 1)
 		w.timer = time.AfterFunc(watchAfter, w.look)
@@ -42,9 +42,9 @@ func (w *watch) begin() {
 	}
 }
 
-// upload looks after one that has not.
+// upload looks after one whose body is still to come.
 func (w *watch) upload(conn *backConn) {
-	w.set(true, false)
+	w.start(false)
 	if w.done == nil {
 		w.done = make(chan struct{}, 1)
 	}
@@ -67,7 +67,8 @@ func (w *watch) look() {
 		w.client.patient()
 	}
 	w.mu.Unlock()
-	if ended(w.client.raw) {
+	body := &w.client.trip.body
+	if ended(w.client.raw, func() bool { return !body.ended.Load() }) {
 		w.client.leave(errClientGone)
 		w.client.trip.cut(errClientGone)
 	}
@@ -107,10 +108,15 @@ func (w *watch) end(conn *backConn) {
 	}
 }
 
-func (w *watch) set(on, timed bool) {
+// start says whether there is something to start.
+func (w *watch) start(timed bool) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.on, w.timed = on, timed
+	if w.on {
+		return false
+	}
+	w.on, w.timed = true, timed
+	return true
 }
 
 // goOn gives the client time for the next part of its body, unless nobody wants
