@@ -200,16 +200,33 @@ func TestRestedConnectionThatEnded(t *testing.T) {
 	}
 }
 
-// A client that has nothing more to say still gets its answer.
+// A client that has nothing more to say gets an answer that comes at once. One
+// that takes longer ends, since the end of what a client says looks the same
+// whether it still listens or has left, and nobody may keep a back end busy.
 func TestHalfClosedClient(t *testing.T) {
 	t.Parallel()
 	f := newFront(t, HTTP, Options{})
-	f.add(newBackend(t, answering("hello")))
-	conn := dialRaw(t, f.address).(*net.TCPConn)
-	io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-	conn.CloseWrite()
-	if got, err := io.ReadAll(conn); err != nil || !strings.HasSuffix(string(got), "hello") {
-		t.Errorf("%q, %v", got, err)
+	f.add(newBackend(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/long" {
+			<-r.Context().Done()
+		}
+		io.WriteString(w, "hello")
+	})))
+	ask := func(path string) string {
+		conn := dialRaw(t, f.address).(*net.TCPConn)
+		io.WriteString(conn, "GET "+path+" HTTP/1.1\r\nHost: a\r\n\r\n")
+		conn.CloseWrite()
+		got, err := io.ReadAll(conn)
+		if err != nil {
+			t.Fatalf("%s: %v after %q", path, err, got)
+		}
+		return string(got)
+	}
+	if got := ask("/"); !strings.HasSuffix(got, "hello") {
+		t.Errorf("%q", got)
+	}
+	if got := ask("/long"); got != "" || f.pool.Snapshot().ClientGone != 1 {
+		t.Errorf("%q, counted as gone: %d", got, f.pool.Snapshot().ClientGone)
 	}
 }
 
