@@ -53,7 +53,7 @@ func (g *Gateway) Running(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	found, err := g.engine.inspect(ctx, g.name())
+	found, err := g.find(ctx)
 	if errors.Is(err, container.ErrNotFound) {
 		return false, nil
 	}
@@ -61,7 +61,18 @@ func (g *Gateway) Running(ctx context.Context) (bool, error) {
 }
 
 func (g *Gateway) matches(found dockercontainer.InspectResponse, image gatewayImage) bool {
-	return found.Config.Labels[labelHash] == g.hash(image) && found.Config.Labels[labelUID] == g.engine.uid
+	return found.Config.Labels[labelHash] == g.hash(image)
+}
+
+// find inspects the container. One of that name which is not the instance's
+// gateway is somebody's, and not to be touched.
+func (g *Gateway) find(ctx context.Context) (dockercontainer.InspectResponse, error) {
+	found, err := g.engine.inspect(ctx, g.name())
+	if err == nil && (found.Config.Labels[labelGateway] == "" || !g.engine.owns(found.Config.Labels)) {
+		return found, fmt.Errorf("use container %s: it is not this instance's gateway: choose another name for the instance, or remove the container if nobody needs it: %w",
+			g.name(), container.ErrConflict)
+	}
+	return found, err
 }
 
 // Start has the container run. One that is not as specified, because skiff or
@@ -73,7 +84,7 @@ func (g *Gateway) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	found, err := g.engine.inspect(ctx, g.name())
+	found, err := g.find(ctx)
 	switch {
 	case err == nil && g.matches(found, image):
 		err = g.engine.startWithAddress(ctx, found.ID)
@@ -104,7 +115,16 @@ func (g *Gateway) Start(ctx context.Context) error {
 }
 
 // Remove ends the container at once; one that is not there is fine.
-func (g *Gateway) Remove(ctx context.Context) error { return g.engine.Remove(ctx, g.name()) }
+func (g *Gateway) Remove(ctx context.Context) error {
+	found, err := g.find(ctx)
+	if errors.Is(err, container.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return g.engine.Remove(ctx, found.ID)
+}
 
 // create brings the image along only when the engine says that it has none.
 // Another instance's purge may take it away again at that very moment.

@@ -79,7 +79,7 @@ func (e *Engine) findNetwork(ctx context.Context) (netip.Prefix, error) {
 	if err != nil {
 		return netip.Prefix{}, failure("inspect network "+e.networkName(), err)
 	}
-	if n.Labels[labelInstance] != e.instance || (e.uid != "" && n.Labels[labelUID] != e.uid) {
+	if !e.owns(n.Labels) {
 		return netip.Prefix{}, fmt.Errorf("use network %s: it belongs to another instance of skiff on this engine: choose another name, or remove the network if that instance is no more: %w",
 			e.networkName(), container.ErrConflict)
 	}

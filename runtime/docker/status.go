@@ -42,6 +42,11 @@ func (e *Engine) labels() map[string]string {
 	return map[string]string{labelInstance: e.instance, labelUID: e.uid}
 }
 
+// owns says whether what carries these labels is the instance's.
+func (e *Engine) owns(labels map[string]string) bool {
+	return labels[labelInstance] == e.instance && (e.uid == "" || labels[labelUID] == e.uid)
+}
+
 // own filters for what belongs to the instance.
 func (e *Engine) own() filters.Args {
 	args := filters.NewArgs(filters.Arg("label", labelInstance+"="+e.instance))

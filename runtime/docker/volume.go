@@ -32,7 +32,7 @@ func (e *Engine) volumeName(name string) string { return "skiff-" + e.instance +
 func (e *Engine) CreateVolume(ctx context.Context, pod container.Pod, v container.Volume) error {
 	found, err := e.api.VolumeInspect(ctx, e.volumeName(v.Name))
 	if err == nil {
-		if found.Labels[labelInstance] != e.instance || e.uid != "" && found.Labels[labelUID] != e.uid {
+		if !e.owns(found.Labels) {
 			return fmt.Errorf("use volume %s: it belongs to another instance of skiff: %w", found.Name, container.ErrConflict)
 		}
 		return nil

@@ -1,0 +1,60 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	dockercontainer "github.com/docker/docker/api/types/container"
+
+	"skiff/runtime/container"
+)
+
+// newGateway is a gateway that runs the test application.
+func newGateway(t *testing.T, e *Engine, args ...string) *Gateway {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "app")
+	build := exec.Command("go", "build", "-o", program, "./testdata/app")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build test application: %v\n%s", err, out)
+	}
+	ranges, err := container.Split(e.Subnet())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e.Gateway(GatewaySpec{Program: program, Args: args, Address: ranges.Gateway})
+}
+
+// A container that only has the gateway's name is left alone.
+func TestGatewayOfSomebodyElse(t *testing.T) {
+	t.Parallel()
+	e := newEngine(t)
+	g := newGateway(t, e, "serve")
+	for name, labels := range map[string]map[string]string{
+		"no labels":             nil,
+		"another instance's":    {labelInstance: e.instance, labelUID: "another", labelGateway: "true"},
+		"a Pod of the instance": e.labels(),
+	} {
+		made, err := e.api.ContainerCreate(t.Context(), &dockercontainer.Config{Image: testImage, Labels: labels}, nil, nil, nil, g.name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = e.Remove(context.Background(), made.ID) })
+		for what, err := range map[string]error{"start": g.Start(t.Context()), "remove": g.Remove(t.Context())} {
+			if !errors.Is(err, container.ErrConflict) || !strings.Contains(err.Error(), "not this instance's gateway") {
+				t.Errorf("%s, %s: %v, want a conflict", name, what, err)
+			}
+		}
+		if _, err := e.inspect(t.Context(), made.ID); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if err := e.Remove(t.Context(), made.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
