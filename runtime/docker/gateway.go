@@ -95,6 +95,10 @@ func (g *Gateway) Start(ctx context.Context) error {
 	case err != nil && !errors.Is(err, container.ErrNotFound):
 		return err
 	}
+	// The old one serves until there is something to put in its place.
+	if err := g.engine.ensureGatewayImage(ctx, image); err != nil {
+		return err
+	}
 	if err := g.Remove(ctx); err != nil {
 		return err
 	}
@@ -126,8 +130,8 @@ func (g *Gateway) Remove(ctx context.Context) error {
 	return g.engine.Remove(ctx, found.ID)
 }
 
-// create brings the image along only when the engine says that it has none.
-// Another instance's purge may take it away again at that very moment.
+// create brings the image along again where the engine says that it has none:
+// another instance's purge may take it away at that very moment.
 func (g *Gateway) create(ctx context.Context, image gatewayImage) (string, error) {
 	config, host, net := g.translate(image)
 	for attempt := 1; ; attempt++ {

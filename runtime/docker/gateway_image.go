@@ -49,6 +49,15 @@ func (g *Gateway) prepare(ctx context.Context) (gatewayImage, error) {
 	return g.image, nil
 }
 
+// ensureGatewayImage loads the image where the engine has none.
+func (e *Engine) ensureGatewayImage(ctx context.Context, i gatewayImage) error {
+	_, err := e.api.ImageInspect(ctx, i.ref)
+	if cerrdefs.IsNotFound(err) {
+		return e.loadGateway(ctx, i)
+	}
+	return failure("inspect image "+i.ref, err)
+}
+
 // loadGateway streams the image, which is as large as skiff, to the engine.
 func (e *Engine) loadGateway(ctx context.Context, i gatewayImage) error {
 	archive, to := io.Pipe()

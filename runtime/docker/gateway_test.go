@@ -58,3 +58,39 @@ func TestGatewayOfSomebodyElse(t *testing.T) {
 		}
 	}
 }
+
+// The gateway of before serves on where the new one's image cannot be had.
+func TestGatewayUpgradeFails(t *testing.T) {
+	t.Parallel()
+	e := newEngine(t)
+	old := newGateway(t, e, "serve")
+	if err := old.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	before, err := old.find(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := newGateway(t, e, "serve")
+	program, err := os.OpenFile(next.spec.Program, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = program.WriteString(e.instance) // another skiff
+	if err = errors.Join(err, program.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := next.prepare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(next.spec.Program); err != nil {
+		t.Fatal(err)
+	}
+	if err := next.Start(t.Context()); err == nil {
+		t.Fatal("started without its program")
+	}
+	after, err := old.find(t.Context())
+	if err != nil || after.ID != before.ID || !after.State.Running {
+		t.Errorf("the gateway of before: %+v, %v", after.ContainerJSONBase, err)
+	}
+}
