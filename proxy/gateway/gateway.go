@@ -24,7 +24,7 @@ import (
 
 const (
 	greetTimeout   = 5 * time.Second
-	maxGreeting    = 64 // connections that have not said yet who they are
+	maxGreeting    = 64 // connections of one address that have not said yet who they are
 	tunnelPatience = 5 * time.Second
 )
 
@@ -47,14 +47,14 @@ type Gateway struct {
 	zone    *dns.Zone
 	dns     *dns.Server
 
-	greeting chan struct{} // slots
-	serving  sync.WaitGroup
+	serving sync.WaitGroup
 
 	applying sync.Mutex // held while what the daemon says is done
 
 	mu        sync.Mutex // guards all below
 	link      *daemon    // nil: there is none
 	announced bool
+	greeting  map[netip.Addr]int // how many, by where they come from
 	tunnels   map[uint64]chan net.Conn
 	last      uint64 // number of a tunnel
 }
@@ -74,7 +74,7 @@ func New(o Options) (*Gateway, error) {
 	g := &Gateway{
 		options: o, tls: identity,
 		zone:     dns.NewZone(o.Domain),
-		greeting: make(chan struct{}, maxGreeting),
+		greeting: map[netip.Addr]int{},
 		tunnels:  map[uint64]chan net.Conn{},
 	}
 	g.proxy = proxy.New(proxy.Options{Dial: g.dial, Log: o.Log})
@@ -138,15 +138,37 @@ func (g *Gateway) greet(ctx context.Context, raw net.Conn) {
 	wanted <- conn
 }
 
-var errBusy = errors.New("too many strangers")
+var errBusy = errors.New("too many strangers from there")
+
+// admit lets few of one address in at a time, so that no Pod keeps the daemon
+// out. leave is to be called once it is known who one is.
+func (g *Gateway) admit(from net.Addr) (leave func(), err error) {
+	address, err := netip.ParseAddrPort(from.String())
+	if err != nil {
+		return nil, err
+	}
+	source := address.Addr()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.greeting[source] >= maxGreeting {
+		return nil, errBusy
+	}
+	g.greeting[source]++
+	return func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if g.greeting[source]--; g.greeting[source] == 0 {
+			delete(g.greeting, source)
+		}
+	}, nil
+}
 
 func (g *Gateway) tagOf(ctx context.Context, conn *tls.Conn) (uint64, error) {
-	select {
-	case g.greeting <- struct{}{}:
-		defer func() { <-g.greeting }()
-	default:
-		return 0, errBusy
+	leave, err := g.admit(conn.RemoteAddr())
+	if err != nil {
+		return 0, err
 	}
+	defer leave()
 	ctx, cancel := context.WithTimeout(ctx, greetTimeout)
 	defer cancel()
 	if err := conn.HandshakeContext(ctx); err != nil {
