@@ -2,9 +2,11 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -13,11 +15,15 @@ import (
 func (l *Link) Run(ctx context.Context) error {
 	defer l.goUp()
 	defer l.tunnels.Wait()
+	l.heard = time.Now()
 	for delay := firstRetry; ctx.Err() == nil; {
 		conn, err := l.reach(ctx)
+		before := l.heard
 		if err == nil {
-			delay = firstRetry
 			err = l.serve(ctx, conn)
+		}
+		if l.heard.After(before) {
+			delay = firstRetry
 		}
 		if ctx.Err() != nil {
 			return nil
@@ -34,24 +40,40 @@ func (l *Link) Run(ctx context.Context) error {
 	return nil
 }
 
-// reach has the gateway run and connects to it. One that cannot be connected to
-// can be connected to by nobody, so it counts as let go of everything.
+// reach has the gateway run and connects to it. One that refuses has only just
+// begun, so it has let go of everything, as has one that does not run. One that
+// cannot be asked may be forwarding still.
 func (l *Link) reach(ctx context.Context) (net.Conn, error) {
-	running, err := l.options.Machine.Running(ctx)
-	if err == nil && !running {
-		l.lose(true)
-		err = l.options.Machine.Start(ctx)
-	}
-	if err != nil && ctx.Err() == nil {
+	if err := l.ensure(ctx); err != nil && ctx.Err() == nil {
 		l.options.Log.Warn("Pods cannot reach Services: the gateway does not run; trying again", "error", err)
 		l.goUp()
 	}
 	conn, err := l.connect(ctx, linkTag)
-	if err != nil {
+	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.EHOSTUNREACH) {
 		l.lose(true)
-		return nil, err
 	}
-	return conn, nil
+	return conn, err
+}
+
+func (l *Link) ensure(ctx context.Context) error {
+	machine := l.options.Machine
+	running, fit, err := machine.Running(ctx)
+	if silent := time.Since(l.heard); err == nil && running && silent > l.patience {
+		l.options.Log.Warn("Pods cannot reach Services: the gateway does not answer; making another", "silent", silent)
+		running, fit, err = false, false, machine.Remove(ctx)
+	}
+	if err != nil || fit {
+		return err
+	}
+	if !running {
+		l.lose(true)
+	}
+	if err := machine.Start(ctx); err != nil {
+		return err
+	}
+	l.lose(true)
+	l.heard = time.Now()
+	return nil
 }
 
 // serve tells the gateway everything, and then every change, until the
@@ -59,11 +81,13 @@ func (l *Link) reach(ctx context.Context) (net.Conn, error) {
 func (l *Link) serve(ctx context.Context, conn net.Conn) error {
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	defer conn.Close()
+	since := time.Now()
 	select {
 	case <-l.begun:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	l.heard = l.heard.Add(time.Since(since)) // it had nothing to answer
 	out := newOutbox[message]()
 	first := l.takeUp(out)
 	defer l.lose(false)
@@ -109,6 +133,7 @@ func (l *Link) listen(ctx context.Context, conn net.Conn, first uint64) error {
 			l.tunnels.Go(func() { l.tunnel(ctx, r.Open) })
 			continue
 		}
+		l.heard = time.Now()
 		l.done(r)
 		if r.Done == first {
 			l.goUp()

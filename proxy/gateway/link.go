@@ -27,6 +27,10 @@ const (
 	pingInterval = 2 * time.Second
 	silence      = 8 * time.Second // after which the gateway is taken to be stuck
 
+	// defaultPatience is how long a gateway that runs may say nothing before
+	// another one takes its place.
+	defaultPatience = 20 * time.Second
+
 	// cutPatience is for what was cut at the end of a drain to say goodbye, and
 	// for the gateway to tell.
 	cutPatience = 3 * time.Second
@@ -34,10 +38,13 @@ const (
 
 // Machine is where the gateway runs.
 type Machine interface {
-	// Running says whether the gateway runs, the right one.
-	Running(ctx context.Context) (bool, error)
-	// Start has it run.
+	// Running says whether a gateway runs at all, and whether it is the right one
+	// and can be reached.
+	Running(ctx context.Context) (running, fit bool, err error)
+	// Start has the right one run. Another one makes room.
 	Start(ctx context.Context) error
+	// Remove ends it at once.
+	Remove(ctx context.Context) error
 	// DialContext reaches the gateway's network.
 	DialContext(ctx context.Context, network, address string) (net.Conn, error)
 }
@@ -60,6 +67,9 @@ type Link struct {
 	begin   sync.Once
 	wentUp  sync.Once
 	tunnels sync.WaitGroup
+
+	patience time.Duration
+	heard    time.Time // when the gateway last said something, or was made
 
 	mu       sync.Mutex // guards all below
 	services map[string]switchboard.Service
@@ -85,6 +95,7 @@ func NewLink(o LinkOptions) (*Link, error) {
 	}
 	return &Link{
 		options: o, tls: identity,
+		patience: defaultPatience,
 		begun:    make(chan struct{}),
 		up:       make(chan struct{}),
 		services: map[string]switchboard.Service{},

@@ -47,21 +47,40 @@ func (g *Gateway) DialContext(ctx context.Context, network, address string) (net
 	return g.engine.DialContext(ctx, network, address)
 }
 
-// Running says whether the container runs, as it is specified.
-func (g *Gateway) Running(ctx context.Context) (bool, error) {
+// Running says whether the container runs, and whether it does so as it is
+// specified and on the instance's network.
+func (g *Gateway) Running(ctx context.Context) (running, fit bool, err error) {
 	image, err := g.prepare(ctx)
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	found, err := g.find(ctx)
-	if errors.Is(err, container.ErrNotFound) {
-		return false, nil
+	if errors.Is(err, container.ErrNotFound) || errors.Is(err, container.ErrConflict) {
+		return false, false, nil // Start says what is in the way
 	}
-	return err == nil && g.matches(found, image) && found.State.Running, err
+	if err != nil || !found.State.Running {
+		return false, false, err
+	}
+	return true, g.matches(found, image) && g.trouble(found) == "", nil
 }
 
 func (g *Gateway) matches(found dockercontainer.InspectResponse, image gatewayImage) bool {
 	return found.Config.Labels[labelHash] == g.hash(image)
+}
+
+// trouble is what somebody did to the container that keeps it from serving.
+func (g *Gateway) trouble(found dockercontainer.InspectResponse) string {
+	if found.State.Paused {
+		return "it is paused"
+	}
+	if found.NetworkSettings == nil {
+		return ""
+	}
+	endpoint := found.NetworkSettings.Networks[g.engine.networkName()]
+	if endpoint == nil || found.State.Running && endpoint.IPAddress != g.spec.Address.String() {
+		return "it is not on the instance's network"
+	}
+	return ""
 }
 
 // find inspects the container. One of that name which is not the instance's
@@ -85,17 +104,29 @@ func (g *Gateway) Start(ctx context.Context) error {
 		return err
 	}
 	found, err := g.find(ctx)
-	switch {
-	case err == nil && g.matches(found, image):
-		err = g.engine.startWithAddress(ctx, found.ID)
-		if err == nil || !cerrdefs.IsNotFound(err) {
-			return failure("start the gateway", err)
-		}
-		// Its network was removed and made again: it cannot be started any more.
-	case err != nil && !errors.Is(err, container.ErrNotFound):
+	if errors.Is(err, container.ErrNotFound) {
+		return g.remake(ctx, image)
+	}
+	if err != nil {
 		return err
 	}
-	// The old one serves until there is something to put in its place.
+	if trouble := g.trouble(found); trouble != "" {
+		g.engine.log.Warn("Pods cannot reach Services through the gateway; making it again", "container", g.name(), "reason", trouble)
+		return g.remake(ctx, image)
+	}
+	if !g.matches(found, image) {
+		return g.remake(ctx, image)
+	}
+	err = g.engine.startWithAddress(ctx, found.ID)
+	if cerrdefs.IsNotFound(err) { // its network was removed and made again: it cannot be started any more
+		return g.remake(ctx, image)
+	}
+	return failure("start the gateway", err)
+}
+
+// remake puts a new container in the old one's place. The old one serves until
+// there is something to replace it.
+func (g *Gateway) remake(ctx context.Context, image gatewayImage) error {
 	if err := g.engine.ensureGatewayImage(ctx, image); err != nil {
 		return err
 	}

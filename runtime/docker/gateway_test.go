@@ -50,6 +50,9 @@ func TestGatewayOfSomebodyElse(t *testing.T) {
 				t.Errorf("%s, %s: %v, want a conflict", name, what, err)
 			}
 		}
+		if running, _, err := g.Running(t.Context()); running || err != nil {
+			t.Errorf("%s: running %v, %v", name, running, err)
+		}
 		if _, err := e.inspect(t.Context(), made.ID); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -92,5 +95,41 @@ func TestGatewayUpgradeFails(t *testing.T) {
 	after, err := old.find(t.Context())
 	if err != nil || after.ID != before.ID || !after.State.Running {
 		t.Errorf("the gateway of before: %+v, %v", after.ContainerJSONBase, err)
+	}
+}
+
+// What docker's user did to the gateway is undone.
+func TestGatewayRepaired(t *testing.T) {
+	t.Parallel()
+	e := newEngine(t)
+	g := newGateway(t, e, "serve")
+	disconnect := func() error { return e.api.NetworkDisconnect(t.Context(), e.networkName(), g.name(), true) }
+	for name, injure := range map[string]func() error{
+		"nothing":      func() error { return nil },
+		"paused":       func() error { return e.api.ContainerPause(t.Context(), g.name()) },
+		"disconnected": disconnect,
+		"stopped":      func() error { return e.api.ContainerKill(t.Context(), g.name(), "KILL") },
+		"another address": func() error {
+			return errors.Join(disconnect(), e.api.NetworkConnect(t.Context(), e.networkName(), g.name(), nil))
+		},
+		"stopped and disconnected": func() error {
+			return errors.Join(e.api.ContainerKill(t.Context(), g.name(), "KILL"), disconnect())
+		},
+	} {
+		if err := g.Start(t.Context()); err != nil {
+			t.Fatalf("before %s: %v", name, err)
+		}
+		if err := injure(); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if _, fit, err := g.Running(t.Context()); err != nil || fit != (name == "nothing") {
+			t.Errorf("%s: fit %v, %v", name, fit, err)
+		}
+		if err := g.Start(t.Context()); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if running, fit, err := g.Running(t.Context()); err != nil || !running || !fit {
+			t.Errorf("after %s: running %v, fit %v, %v", name, running, fit, err)
+		}
 	}
 }
