@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -129,6 +130,7 @@ func (o *Orchestrator) assemble(ctx context.Context, st *store.Store) (_ *parts,
 	p.events.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: client.CoreV1().Events("")})
 	p.director = traffic.New(traffic.Options{
 		Client: client, Factory: p.factory, Host: p.board, Inside: p.inside,
+		Own:      []netip.Prefix{ranges.Services, netip.PrefixFrom(ranges.Gateway, ranges.Gateway.BitLen())},
 		Recorder: p.events.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "skiff-proxy"}), Log: p.log,
 	})
 	p.worker = node.New(node.Options{

@@ -3,6 +3,7 @@ package traffic
 import (
 	"cmp"
 	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 	"time"
@@ -50,7 +51,7 @@ func (d *Director) backends(s *service, around surroundings) []backend {
 	case endpoints.IsAPI(s.object):
 		return []backend{apiBackend()}
 	case len(s.object.Spec.Selector) == 0:
-		return d.endpointsOf(s)
+		return d.withoutLoops(s, d.endpointsOf(s))
 	}
 	var out []backend
 	for _, pod := range d.ready {
@@ -132,6 +133,26 @@ func (d *Director) endpointsOf(s *service) []backend {
 		}
 	}
 	return out
+}
+
+// withoutLoops leaves out endpoints by which the gateway would call itself, over
+// and over.
+func (d *Director) withoutLoops(s *service, all []backend) []backend {
+	var loops []string
+	kept := slices.DeleteFunc(all, func(b backend) bool {
+		address, err := netip.ParseAddr(b.ip)
+		own := err == nil && slices.ContainsFunc(d.Own, func(p netip.Prefix) bool { return p.Contains(address.Unmap()) })
+		if own {
+			loops = append(loops, b.ip)
+		}
+		return own
+	})
+	slices.Sort(loops)
+	if len(loops) > 0 && !slices.Equal(loops, s.loops) {
+		d.Log.Warn("an endpoint must not be the address of a Service; leaving it out", "service", s.key, "addresses", loops)
+	}
+	s.loops = loops
+	return kept
 }
 
 func endpointBackends(addresses []string, hostname string, ports []discoveryv1.EndpointPort) []backend {

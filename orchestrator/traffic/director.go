@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -71,7 +72,8 @@ type Options struct {
 	Client   kubernetes.Interface
 	Factory  *informer.Factory // to be started after New
 	Host     Front
-	Inside   Inside // nil: Pods do not reach Services
+	Inside   Inside         // nil: Pods do not reach Services
+	Own      []netip.Prefix // addresses of what is inside itself: ClusterIPs and its own
 	Recorder record.EventRecorder
 	Log      *slog.Logger
 }

@@ -30,6 +30,7 @@ type service struct {
 	selector       labels.Selector
 	protocols      map[string]protocol // of its ports, as far as was known last
 	open           map[string]bool     // address on the host → whether it is listened to; false: it is taken
+	loops          []string            // endpoints that are left out
 }
 
 var errPortTaken = errors.New("a port is not free")

@@ -43,14 +43,18 @@ func newWorld(t *testing.T, objects ...runtime.Object) *world {
 
 func newWorldWith(t *testing.T, inside Inside, objects ...runtime.Object) *world {
 	t.Helper()
+	return newWorldOf(t, Options{Inside: inside, Log: slog.New(slog.DiscardHandler)}, objects...)
+}
+
+// newWorldOf fills in what of the options is the world's.
+func newWorldOf(t *testing.T, o Options, objects ...runtime.Object) *world {
+	t.Helper()
 	w := &world{t: t, client: fake.NewClientset(objects...), events: record.NewFakeRecorder(100)}
 	factory := informer.NewFactory(w.client)
 	p := proxy.New(proxy.Options{Hold: 10 * time.Second, Linger: time.Second})
 	w.board = switchboard.New(p, slog.New(slog.DiscardHandler))
-	w.Director = New(Options{
-		Client: w.client, Factory: factory, Host: w.board, Inside: inside,
-		Recorder: w.events, Log: slog.New(slog.DiscardHandler),
-	})
+	o.Client, o.Factory, o.Host, o.Recorder = w.client, factory, w.board, w.events
+	w.Director = New(o)
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { p.Run(ctx) })
