@@ -91,9 +91,8 @@ func (g *Gateway) Run(ctx context.Context) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	defer context.AfterFunc(ctx, func() { listener.Close() })()
-	for _, run := range []func(context.Context) error{g.proxy.Run, g.board.Run, g.dns.Run} {
-		group.Go(func() error { return run(ctx) })
-	}
+	group.Go(func() error { return g.forward(ctx) })
+	group.Go(func() error { return g.dns.Run(ctx) })
 	group.Go(func() error {
 		defer g.serving.Wait()
 		for {
@@ -108,6 +107,17 @@ func (g *Gateway) Run(ctx context.Context) error {
 		}
 	})
 	return group.Wait()
+}
+
+// forward ends the pools after what uses them: a request that is still served
+// while the proxy ends finds its back end.
+func (g *Gateway) forward(ctx context.Context) error {
+	pools, end := context.WithCancel(context.WithoutCancel(ctx))
+	var board errgroup.Group
+	board.Go(func() error { return g.board.Run(pools) })
+	err := g.proxy.Run(ctx)
+	end()
+	return errors.Join(err, board.Wait())
 }
 
 // greet finds out whether a connection is the daemon's, and what it is for.
