@@ -215,6 +215,9 @@ func (s *state) gatesPass() bool {
 
 // restarts says whether a container that has ended gets another attempt.
 func (s *state) restarts(u *unit) bool {
+	if s.failure != nil {
+		return false
+	}
 	policy := s.pod.Spec.RestartPolicy
 	switch u.role {
 	case ephemeral:

@@ -99,6 +99,10 @@ func containerStatus(s *state, u *unit, now time.Time) corev1.ContainerStatus {
 		cs.LastTerminationState.Terminated = terminated(u.last)
 	}
 	switch w := waitingState(s, u, now); {
+	case s.failure != nil && u.cur == nil && u.role == regular && s.stopped() && s.initialized():
+		cs.State.Terminated = &corev1.ContainerStateTerminated{
+			ExitCode: 137, Reason: reasonStatusUnknown, Message: "The container could not be located when the pod was terminated",
+		}
 	case w != nil:
 		cs.State.Waiting = w
 		if u.ended() {

@@ -37,6 +37,10 @@ func TestContainerStates(t *testing.T) {
 			views: []view{exited, crashed}, last: "Error", phase: corev1.PodRunning,
 			state: "waiting CrashLoopBackOff back-off 20s restarting failed container=web pod=a_default(uid-a)"},
 		"crashed, deleted": {views: []view{exited, crashed, deleted, drained}, state: "terminated Error", phase: corev1.PodFailed},
+		"crashed, past the Pod's deadline": {views: []view{exited, crashed, expired}, state: "terminated Error", phase: corev1.PodFailed},
+		"never begun before the deadline": {
+			views: []view{expired}, phase: corev1.PodFailed,
+			state: "terminated ContainerStatusUnknown"},
 		"out of memory": {
 			views: []view{exited, never, set(func(_ *state, u *unit) { u.cur.OOMKilled, u.cur.ExitCode = true, 137 })},
 			state: "terminated OOMKilled", phase: corev1.PodFailed},
@@ -70,6 +74,8 @@ func TestContainerStates(t *testing.T) {
 		})
 	}
 }
+
+func expired(s *state) { s.failure = &failure{reason: reasonDeadline} }
 
 func never(s *state) { s.pod.Spec.RestartPolicy = corev1.RestartPolicyNever }
 
