@@ -107,7 +107,7 @@ func (w *Worker) admit(ctx context.Context, pod *corev1.Pod) *failure {
 	if w.places.node != nil {
 		if r := scheduling.Admit(pod, w.places.node, w.places.others(pod)); r != nil {
 			w.events.warn(pod, "", r.Reason, "%s", r.Message)
-			return &failure{reason: r.Reason, message: r.Message}
+			return &failure{reason: r.Reason, message: r.Message, rejected: true}
 		}
 	}
 	w.occupy(ctx, pod)

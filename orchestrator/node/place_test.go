@@ -157,7 +157,7 @@ func TestNodeNamedByThePod(t *testing.T) {
 		w.create(newPodObject("large", "web:1", named, requesting("1500m")))
 		rejected := func() bool {
 			st := w.pod("large").Status
-			return st.Phase == corev1.PodFailed && st.Reason == "OutOfcpu" &&
+			return st.Phase == corev1.PodFailed && st.Reason == "OutOfcpu" && len(st.ContainerStatuses) == 0 &&
 				st.Message == "Pod was rejected: Node didn't have enough resource: cpu, requested: 1500, used: 1000, capacity: 2000"
 		}
 		w.until(time.Second, "the Pod is rejected", rejected)

@@ -54,7 +54,10 @@ type state struct {
 }
 
 // failure is why a Pod has failed as a whole.
-type failure struct{ reason, message string }
+type failure struct {
+	reason, message string
+	rejected        bool // the node never took the Pod: nothing is to be said of containers
+}
 
 // op is a kind of work, job the work on one container (or on the whole Pod
 // where the name is empty). At most one of each job runs at a time.
@@ -119,7 +122,7 @@ func newState(pod *corev1.Pod) *state {
 		s.sandbox = &unit{name: container.SandboxName}
 	}
 	if pod.Status.Phase == corev1.PodFailed && pod.Status.Reason != "" {
-		s.failure = &failure{reason: pod.Status.Reason, message: pod.Status.Message}
+		s.failure = &failure{reason: pod.Status.Reason, message: pod.Status.Message, rejected: len(pod.Status.ContainerStatuses) == 0}
 	}
 	return s
 }

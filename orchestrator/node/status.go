@@ -37,6 +37,18 @@ func podStatus(s *state, host netip.Addr, now time.Time) corev1.PodStatus {
 		st.PodIP = s.address.String()
 		st.PodIPs = []corev1.PodIP{{IP: st.PodIP}}
 	}
+	if s.failure == nil || !s.failure.rejected {
+		describeContainers(s, &st, now)
+	}
+	st.Phase = phase(s, st.ContainerStatuses)
+	if s.failure != nil {
+		st.Reason, st.Message = s.failure.reason, s.failure.message
+	}
+	st.Conditions = conditions(s, st, now)
+	return st
+}
+
+func describeContainers(s *state, st *corev1.PodStatus, now time.Time) {
 	for _, u := range s.inits {
 		st.InitContainerStatuses = append(st.InitContainerStatuses, initStatus(s, u, now))
 	}
@@ -48,12 +60,6 @@ func podStatus(s *state, host netip.Addr, now time.Time) corev1.PodStatus {
 		cs.Started, cs.Ready = nil, false
 		st.EphemeralContainerStatuses = append(st.EphemeralContainerStatuses, cs)
 	}
-	st.Phase = phase(s, st.ContainerStatuses)
-	if s.failure != nil {
-		st.Reason, st.Message = s.failure.reason, s.failure.message
-	}
-	st.Conditions = conditions(s, st, now)
-	return st
 }
 
 // initStatus describes an init container. One that does its work and ends is

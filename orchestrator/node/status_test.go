@@ -36,7 +36,7 @@ func TestContainerStates(t *testing.T) {
 		"crashed, backing off": {
 			views: []view{exited, crashed}, last: "Error", phase: corev1.PodRunning,
 			state: "waiting CrashLoopBackOff back-off 20s restarting failed container=web pod=a_default(uid-a)"},
-		"crashed, deleted": {views: []view{exited, crashed, deleted, drained}, state: "terminated Error", phase: corev1.PodFailed},
+		"crashed, deleted":                 {views: []view{exited, crashed, deleted, drained}, state: "terminated Error", phase: corev1.PodFailed},
 		"crashed, past the Pod's deadline": {views: []view{exited, crashed, expired}, state: "terminated Error", phase: corev1.PodFailed},
 		"never begun before the deadline": {
 			views: []view{expired}, phase: corev1.PodFailed,
