@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -88,28 +89,24 @@ func (s *Server) copyFlushing(r *request, from io.Reader) error {
 	}
 }
 
+// chooseContainer finds the container that a client means: the one it names,
+// else the only regular one.
 func chooseContainer(pod *corev1.Pod, wanted string) (string, error) {
-	var regular, all []string
-	for _, c := range pod.Spec.InitContainers {
-		all = append(all, c.Name)
+	if wanted == "" && len(pod.Spec.Containers) == 1 {
+		return pod.Spec.Containers[0].Name, nil
 	}
-	for _, c := range pod.Spec.Containers {
-		regular = append(regular, c.Name)
+	var all []string
+	for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
 		all = append(all, c.Name)
 	}
 	for _, c := range pod.Spec.EphemeralContainers {
 		all = append(all, c.Name)
 	}
-	if wanted == "" {
-		if len(all) == 1 && len(regular) == 1 {
-			return regular[0], nil
-		}
+	switch {
+	case wanted == "":
 		return "", apierrors.NewBadRequest(fmt.Sprintf("a container name must be specified for pod %s, choose one of: %v", pod.Name, all))
-	}
-	for _, name := range all {
-		if name == wanted {
-			return name, nil
-		}
+	case slices.Contains(all, wanted):
+		return wanted, nil
 	}
 	return "", apierrors.NewBadRequest(fmt.Sprintf("container %s is not valid for pod %s", wanted, pod.Name))
 }

@@ -113,3 +113,32 @@ func FuzzLogOptions(f *testing.F) {
 		}
 	})
 }
+
+func TestChooseContainer(t *testing.T) {
+	t.Parallel()
+	beside := func(pod *corev1.Pod) *corev1.Pod {
+		pod.Spec.InitContainers = []corev1.Container{{Name: "init"}}
+		pod.Spec.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: "debug"}}}
+		return pod
+	}
+	for _, row := range []struct {
+		pod          *corev1.Pod
+		wanted, want string
+	}{
+		{podOf("a"), "", "a"},
+		{beside(podOf("a")), "", "a"},
+		{beside(podOf("a")), "init", "init"},
+		{beside(podOf("a")), "debug", "debug"},
+		{beside(podOf("a")), "z", "container z is not valid for pod p-a"},
+		{beside(podOf("a", "b")), "b", "b"},
+		{beside(podOf("a", "b")), "", "a container name must be specified for pod p-a-b, choose one of: [init a b debug]"},
+	} {
+		got, err := chooseContainer(row.pod, row.wanted)
+		if err != nil {
+			got = err.Error()
+		}
+		if got != row.want {
+			t.Errorf("%q of %s is %q, want %q", row.wanted, row.pod.Name, got, row.want)
+		}
+	}
+}

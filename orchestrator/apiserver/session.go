@@ -70,7 +70,7 @@ func (s *Server) session(r *request, with func(pod *corev1.Pod, name string) con
 		return err
 	}
 	pod := found.object.DeepCopyObject().(*corev1.Pod)
-	name, err := sessionContainer(pod, r.query.Get("container"))
+	name, err := chooseContainer(pod, r.query.Get("container"))
 	if err != nil {
 		return err
 	}
@@ -110,18 +110,6 @@ func parseEnds(query url.Values) (*remotecommand.Options, error) {
 		return nil, apierrors.NewBadRequest("you must specify at least 1 of stdin, stdout, stderr")
 	}
 	return o, nil
-}
-
-// sessionContainer chooses as the kubelet does: the one that is named, else the
-// one that an annotation calls the Pod's own, else the first.
-func sessionContainer(pod *corev1.Pod, wanted string) (string, error) {
-	if wanted == "" {
-		wanted = pod.Annotations["kubectl.kubernetes.io/default-container"]
-	}
-	if wanted == "" {
-		return pod.Spec.Containers[0].Name, nil
-	}
-	return chooseContainer(pod, wanted)
 }
 
 // spdyTalk is a conversation in the words of the library that speaks SPDY.

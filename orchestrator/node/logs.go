@@ -14,13 +14,10 @@ import (
 	"skiff/runtime/container"
 )
 
-// Logs reads what a container of the Pod wrote. Which one, the Pod's status
+// Logs reads what the container that opts names wrote. Which attempt, the Pod's status
 // says, so that logs can be read of Pods in any state. Errors are the API's.
 func (w *Worker) Logs(ctx context.Context, pod *corev1.Pod, opts *corev1.PodLogOptions) (io.ReadCloser, error) {
-	name, err := logContainer(pod, opts.Container)
-	if err != nil {
-		return nil, err
-	}
+	name := opts.Container
 	id, err := logID(pod, name, opts.Previous)
 	if err != nil {
 		return nil, err
@@ -49,25 +46,6 @@ func (w *Worker) Logs(ctx context.Context, pod *corev1.Pod, opts *corev1.PodLogO
 		io.Reader
 		io.Closer
 	}{io.LimitReader(stream, *opts.LimitBytes), stream}, nil
-}
-
-func logContainer(pod *corev1.Pod, name string) (string, error) {
-	var names []string
-	for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
-		names = append(names, c.Name)
-	}
-	for _, c := range pod.Spec.EphemeralContainers {
-		names = append(names, c.Name)
-	}
-	switch {
-	case slices.Contains(names, name):
-		return name, nil
-	case name == "" && len(names) == 1:
-		return names[0], nil
-	case name == "":
-		return "", apierrors.NewBadRequest(fmt.Sprintf("a container name must be specified for pod %s, choose one of: %s", pod.Name, names))
-	}
-	return "", apierrors.NewBadRequest(fmt.Sprintf("container %s is not valid for pod %s", name, pod.Name))
 }
 
 // logID finds the container that the kubelet would read.

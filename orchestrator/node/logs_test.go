@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"testing"
@@ -35,9 +36,10 @@ func TestLogs(t *testing.T) {
 			"tail":     {options: corev1.PodLogOptions{TailLines: &one}, want: "second line\n"},
 			"limit":    {options: corev1.PodLogOptions{LimitBytes: &four}, want: "atte"},
 			"previous": {options: corev1.PodLogOptions{Container: "web", Previous: true}, want: "attempt 0\nsecond line\n"},
-			"unknown":  {options: corev1.PodLogOptions{Container: "x"}, err: "container x is not valid for pod a"},
+			"unknown":  {options: corev1.PodLogOptions{Container: "x"}, err: `container "x" in pod "a" is waiting to start: ContainerCreating`},
 		}
 		for name, test := range tests {
+			test.options.Container = cmp.Or(test.options.Container, "web")
 			stream, err := w.worker.Logs(context.Background(), w.pod("a"), &test.options)
 			if test.err != "" {
 				if !apierrors.IsBadRequest(err) || err.Error() != test.err {
