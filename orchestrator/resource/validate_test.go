@@ -151,6 +151,7 @@ func containerTests(c string) []refusal {
 		{container("ports: [{containerPort: 80, name: this-name-is-too-long}]"), []string{c + `.ports[0].name: Invalid value: "this-name-is-too-long": must be no more than 15 characters`}},
 		{container("ports: [{containerPort: 80, name: a}, {containerPort: 81, name: a}]"), []string{c + `.ports[1].name: Duplicate value: "a"`}},
 		{container("ports: [{containerPort: 80, hostPort: 80}]"), []string{c + `.ports[0].hostPort: Forbidden: not supported by skiff yet`}},
+		{"spec: {hostNetwork: true, containers: [{name: c, image: nginx, ports: [{containerPort: 80, hostPort: 80}]}], initContainers: [{name: i, image: nginx, ports: [{containerPort: 81, hostPort: 81}]}]}", nil},
 		{container("ports: [{containerPort: 80, hostPort: -1}]"), []string{
 			c + `.ports[0].hostPort: Invalid value: -1: must be between 1 and 65535, inclusive`,
 			c + `.ports[0].hostPort: Forbidden: not supported by skiff yet`,
