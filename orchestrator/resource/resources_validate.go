@@ -29,9 +29,15 @@ func validateResources(spec *corev1.PodSpec, path *field.Path) field.ErrorList {
 	return errs
 }
 
+// leastMemory is the lowest limit with which the engine creates a container.
+const leastMemory = 6 << 20
+
 func validateRequirements(r *corev1.ResourceRequirements, path *field.Path) field.ErrorList {
 	errs := validateQuantities(r.Limits, path.Child("limits"))
 	errs = append(errs, validateQuantities(r.Requests, path.Child("requests"))...)
+	if limit := r.Limits.Memory(); limit.Sign() > 0 && limit.Value() < leastMemory {
+		errs = append(errs, field.Invalid(path.Child("limits").Key(string(corev1.ResourceMemory)), limit.String(), "must be at least 6Mi, the Docker Engine's minimum"))
+	}
 	for _, name := range slices.Sorted(maps.Keys(r.Requests)) {
 		request := r.Requests[name]
 		if limit, limited := r.Limits[name]; limited && request.Cmp(limit) > 0 {

@@ -145,6 +145,8 @@ func containerTests(c string) []refusal {
 		{container("imagePullPolicy: Sometimes"), []string{c + `.imagePullPolicy: Unsupported value: "Sometimes": supported values: "Always", "IfNotPresent", "Never"`}},
 		{container("terminationMessagePolicy: Shout"), []string{c + `.terminationMessagePolicy: Unsupported value: "Shout": supported values: "File", "FallbackToLogsOnError"`}},
 
+		{container("terminationMessagePath: tmp/end"), []string{c + `.terminationMessagePath: Invalid value: "tmp/end": must be an absolute path`}},
+
 		{container("ports: [{name: http}]"), []string{c + `.ports[0].containerPort: Required value`}},
 		{container("ports: [{containerPort: 70000}]"), []string{c + `.ports[0].containerPort: Invalid value: 70000: must be between 1 and 65535, inclusive`}},
 		{container("ports: [{containerPort: 80, protocol: ICMP}]"), []string{c + `.ports[0].protocol: Unsupported value: "ICMP": supported values: "SCTP", "TCP", "UDP"`}},
@@ -192,6 +194,10 @@ func containerTests(c string) []refusal {
 
 		{container("resources: {}, securityContext: {}"), nil},
 		{container("resources: {limits: {cpu: 1, memory: 1Gi, ephemeral-storage: 1Gi}}"), nil},
+		{container("resources: {limits: {memory: 6Mi}}"), nil},
+		{container("resources: {limits: {memory: 0}}"), nil},
+		{container("resources: {limits: {memory: 100M}, requests: {memory: 1Mi}}"), nil},
+		{container("resources: {limits: {memory: 6M}}"), []string{c + `.resources.limits[memory]: Invalid value: "6M": must be at least 6Mi, the Docker Engine's minimum`}},
 		{container("resources: {limits: {cpu: 1, memory: -1, disk: 1}, requests: {cpu: 1001m, memory: -1}}, resizePolicy: [{resourceName: cpu, restartPolicy: NotRequired}, {resourceName: cpu, restartPolicy: Maybe}]"), []string{
 			c + `.resources.limits[disk]: Invalid value: "disk": must be a standard resource for containers`,
 			c + `.resources.limits[memory]: Invalid value: "-1": must be greater than or equal to 0`,
