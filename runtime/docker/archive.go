@@ -107,6 +107,7 @@ func (f *file) measure() (sum string, err error) {
 type entry struct {
 	file
 	mode int64
+	uid  int
 	gid  int
 }
 
@@ -114,7 +115,7 @@ func writeTar(w io.Writer, entries ...entry) error {
 	t := tar.NewWriter(w)
 	for _, e := range entries {
 		// WriteHeader knows a directory by its slash.
-		if err := t.WriteHeader(&tar.Header{Name: e.name, Mode: e.mode, Gid: e.gid, Size: e.size}); err != nil {
+		if err := t.WriteHeader(&tar.Header{Name: e.name, Mode: e.mode, Uid: e.uid, Gid: e.gid, Size: e.size}); err != nil {
 			return err
 		}
 		content, err := e.open()

@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"archive/tar"
 	"context"
 	"errors"
 	"fmt"
@@ -23,9 +24,9 @@ const labelClaim = "io.kubernetes.pvc"
 
 func (e *Engine) volumeName(name string) string { return "skiff-" + e.instance + "-" + name }
 
-// CreateVolume makes a volume to which any user of any container can write. One
-// that is there stays as it is. It is made in the name of a Pod. A creation
-// that was begun is finished even if ctx ends meanwhile.
+// CreateVolume makes a volume to which any user of any container can write. Of
+// one that is there only the root is given to the group. It is made in the name
+// of a Pod. What was begun is finished even if ctx ends meanwhile.
 //
 // The volume comes into being together with a viewer, in one call: the engine
 // gives it the mode of the viewer's directory.
@@ -35,9 +36,10 @@ func (e *Engine) CreateVolume(ctx context.Context, pod container.Pod, v containe
 		if !e.owns(found.Labels) {
 			return fmt.Errorf("use volume %s: it belongs to another instance of skiff: %w", found.Name, container.ErrConflict)
 		}
-		return nil
-	}
-	if !cerrdefs.IsNotFound(err) {
+		if v.Group == nil || v.Memory {
+			return nil
+		}
+	} else if !cerrdefs.IsNotFound(err) {
 		return failure("inspect volume "+v.Name, err)
 	}
 	options := &mount.VolumeOptions{Labels: e.labels(), DriverConfig: &mount.Driver{Name: "local"}, NoCopy: v.Memory}
@@ -48,13 +50,35 @@ func (e *Engine) CreateVolume(ctx context.Context, pod container.Pod, v containe
 	host := &dockercontainer.HostConfig{Mounts: []mount.Mount{{
 		Type: mount.TypeVolume, Source: e.volumeName(v.Name), Target: viewPath, VolumeOptions: options,
 	}}}
-	err = e.view(context.WithoutCancel(ctx), pod, host, func(id string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
+	defer cancel()
+	err = e.view(ctx, pod, host, func(id string) error {
 		if v.Group == nil || v.Memory {
 			return nil
 		}
-		return e.put(ctx, id, "/", entry{file: fileOf(viewPath[1:]+"/", nil), mode: 0o2777, gid: int(*v.Group)})
+		return e.giveRoot(ctx, id, int(*v.Group))
 	})
 	return failure("create volume "+v.Name, err)
+}
+
+// giveRoot lets a group write to the root of the viewer's volume, and own what
+// is made there. Its user and what others may do stay: a database insists on them.
+func (e *Engine) giveRoot(ctx context.Context, viewer string, group int) error {
+	content, _, err := e.api.CopyFromContainer(ctx, viewer, viewPath)
+	if err != nil {
+		return failure("look at the volume's root", err)
+	}
+	defer content.Close()
+	root, err := tar.NewReader(content).Next()
+	if err != nil {
+		return fmt.Errorf("look at the volume's root: %w", err)
+	}
+	const shared = 0o2770
+	mode := root.Mode & 0o7777
+	if root.Gid == group && mode&shared == shared {
+		return nil
+	}
+	return e.put(ctx, viewer, "/", entry{file: fileOf(viewPath[1:]+"/", nil), mode: mode | shared, uid: root.Uid, gid: group})
 }
 
 // memory are the local driver's options for a file system in memory.

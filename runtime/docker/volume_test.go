@@ -5,8 +5,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	dockercontainer "github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/mount"
 
 	"skiff/runtime/container"
 )
@@ -26,8 +30,19 @@ func TestVolumes(t *testing.T) {
 	e := newEngine(t)
 	s := spec(t, e, "serve")
 	group := int64(2000)
+	late := container.Volume{Name: "late"}
+	if err := e.CreateVolume(t.Context(), s.Pod, late); err != nil {
+		t.Fatal(err)
+	}
+	host := &dockercontainer.HostConfig{Mounts: []mount.Mount{e.mount(container.Mount{Volume: late.Name, Target: viewPath})}}
+	if err := e.view(t.Context(), s.Pod, host, func(id string) error { // as a database does with its directory
+		return e.put(t.Context(), id, "/", entry{file: fileOf(viewPath[1:]+"/", nil), mode: 0o700, uid: 1000})
+	}); err != nil {
+		t.Fatal(err)
+	}
 	for _, v := range []container.Volume{
 		{Name: "disk", Pod: s.Pod.UID},
+		{Name: late.Name, Group: &group}, // it was made without
 		{Name: "grouped", Pod: s.Pod.UID, Group: &group},
 		{Name: "memory", Pod: s.Pod.UID, Memory: true, Size: 1 << 20},
 	} {
@@ -44,7 +59,7 @@ func TestVolumes(t *testing.T) {
 	box.Mounts = []container.Mount{{Volume: "memory", Target: "/volumes/memory"}}
 	s.Network, s.Hostname = container.Network{Sandbox: start(t, e, box)}, ""
 	id := start(t, e, s)
-	for _, want := range []string{"/disk 777 0:0 ", "/grouped 2777 0:2000 ", "/memory 777 0:0 1048576\n"} {
+	for _, want := range []string{"/disk 777 0:0 ", "/grouped 2777 0:2000 ", "/late 2770 1000:2000 ", "/memory 777 0:0 1048576\n"} {
 		if got := inside(t, e, id, "stat", strings.Fields(want)[0]); !strings.HasPrefix(got, want) {
 			t.Errorf("from inside: %q, want %q", got, want)
 		}
@@ -69,7 +84,7 @@ func TestVolumes(t *testing.T) {
 		t.Errorf("remove a volume in use: %v", err)
 	}
 	list, err := e.Volumes(t.Context())
-	if err != nil || len(list) != 3 || list[0].Pod != s.Pod.UID {
+	if err != nil || len(list) != 4 || !slices.ContainsFunc(list, func(v container.Volume) bool { return v.Name == "disk" && v.Pod == s.Pod.UID }) {
 		t.Errorf("volumes: %+v, %v", list, err)
 	}
 	if all, err := e.List(t.Context()); err != nil || len(all) != 2 {
