@@ -29,7 +29,8 @@ func (e *Engine) volumeName(name string) string { return "skiff-" + e.instance +
 // of a Pod. What was begun is finished even if ctx ends meanwhile.
 //
 // The volume comes into being together with a viewer, in one call: the engine
-// gives it the mode of the viewer's directory.
+// gives it the mode of the viewer's directory. To one that is there and empty it
+// would do so again: NoCopy forbids it.
 func (e *Engine) CreateVolume(ctx context.Context, pod container.Pod, v container.Volume) error {
 	found, err := e.api.VolumeInspect(ctx, e.volumeName(v.Name))
 	if err == nil {
@@ -42,7 +43,7 @@ func (e *Engine) CreateVolume(ctx context.Context, pod container.Pod, v containe
 	} else if !cerrdefs.IsNotFound(err) {
 		return failure("inspect volume "+v.Name, err)
 	}
-	options := &mount.VolumeOptions{Labels: e.labels(), DriverConfig: &mount.Driver{Name: "local"}, NoCopy: v.Memory}
+	options := &mount.VolumeOptions{Labels: e.labels(), DriverConfig: &mount.Driver{Name: "local"}, NoCopy: v.Memory || err == nil}
 	options.Labels[labelPodUID], options.Labels[labelClaim] = v.Pod, v.Claim
 	if v.Memory {
 		options.DriverConfig.Options = memory(v)
