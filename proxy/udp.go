@@ -20,9 +20,13 @@ const UDPSuffix = "/udp"
 const (
 	maxDatagram = 64 << 10
 	// maxSessions bounds the clients of one listener, maxQueued what each may
-	// send before a back end takes it.
+	// send before a back end takes it, and maxWaiting the bytes of all of them.
 	maxSessions = 4096
 	maxQueued   = 64
+	maxWaiting  = 4 << 20
+	// evictionLooks are enough that a busy client is hardly ever taken for an
+	// idle one.
+	evictionLooks = 32
 	// sessionIdle is how long a client that says nothing, and is told nothing,
 	// keeps its back end. It is what the kernel gives a flow both ways of which
 	// it has seen.
@@ -32,10 +36,11 @@ const (
 // relay is one open address of UDP. A client, which is an address and port,
 // has a session with one back end for as long as they talk.
 type relay struct {
-	proxy  *Proxy
-	conn   *net.UDPConn
-	serves atomic.Pointer[Listener]
-	ended  sync.WaitGroup
+	proxy   *Proxy
+	conn    *net.UDPConn
+	serves  atomic.Pointer[Listener]
+	ended   sync.WaitGroup
+	waiting atomic.Int64 // bytes that no back end has taken yet
 
 	mu       sync.Mutex // guards sessions
 	sessions map[netip.AddrPort]*session
@@ -79,16 +84,40 @@ func (r *relay) take(ctx context.Context, from netip.AddrPort, datagram []byte) 
 	s := r.sessions[from]
 	if s == nil {
 		if len(r.sessions) >= maxSessions {
-			return
+			r.evict()
 		}
 		s = &session{relay: r, client: from, queue: make(chan []byte, maxQueued), begun: time.Now()}
+		ctx, s.end = context.WithCancel(ctx)
 		r.sessions[from] = s
 		r.ended.Go(func() { s.run(ctx, r.serves.Load()) })
 	}
-	select {
-	case s.queue <- datagram:
-	default:
+	size := int64(len(datagram))
+	if r.waiting.Add(size) <= maxWaiting {
+		select {
+		case s.queue <- datagram:
+			return
+		default:
+		}
 	}
+	r.waiting.Add(-size)
+}
+
+// evict ends the session that has been idle longest, of a few: to look at all of
+// them for each new client would cost more than it is worth. mu is held.
+func (r *relay) evict() {
+	var oldest *session
+	var longest time.Duration
+	looks := evictionLooks
+	for _, s := range r.sessions {
+		if idle, _ := s.Rest(); oldest == nil || idle > longest {
+			oldest, longest = s, idle
+		}
+		if looks--; looks == 0 {
+			break
+		}
+	}
+	delete(r.sessions, oldest.client)
+	oldest.end()
 }
 
 func (r *relay) forget(s *session) {
@@ -104,6 +133,7 @@ type session struct {
 	relay   *relay
 	client  netip.AddrPort
 	queue   chan []byte
+	end     context.CancelFunc
 	begun   time.Time
 	last    atomic.Int64 // when a datagram last passed, since begun
 	waiting atomic.Bool  // it came from the client
@@ -112,7 +142,8 @@ type session struct {
 }
 
 func (s *session) run(ctx context.Context, what *Listener) {
-	defer s.relay.forget(s)
+	defer s.discard()
+	defer s.end()
 	claim, err := what.Pool.ClaimFor(ctx, s.client.Addr().Unmap(), nil)
 	if err != nil {
 		what.Pool.Failed(pool.Unavailable)
@@ -156,6 +187,7 @@ func (s *session) ask(ctx context.Context) {
 			}
 			idle.Reset(sessionIdle - rest)
 		case datagram := <-s.queue:
+			s.relay.waiting.Add(-int64(len(datagram)))
 			s.upwards.Lock()
 			s.passed(true)
 			_, err := s.server.Write(datagram)
@@ -163,6 +195,19 @@ func (s *session) ask(ctx context.Context) {
 			if err != nil { // nobody listens there
 				return
 			}
+		}
+	}
+}
+
+// discard drops what no back end took.
+func (s *session) discard() {
+	s.relay.forget(s)
+	for {
+		select {
+		case datagram := <-s.queue:
+			s.relay.waiting.Add(-int64(len(datagram)))
+		default:
+			return
 		}
 	}
 }

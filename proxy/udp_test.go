@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"sync"
 	"testing"
 	"time"
@@ -36,24 +37,7 @@ func echoUDP(t *testing.T, name string) string {
 // another one, and what has no back end yet waits for one.
 func TestUDP(t *testing.T) {
 	t.Parallel()
-	p := New(Options{})
-	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	running.Go(func() { p.Run(ctx) })
-	t.Cleanup(func() { cancel(); running.Wait() })
-	back := p.NewPool()
-	back.Expect(pool.Expectation{Coming: true})
-	t.Cleanup(back.Close)
-	free, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := free.LocalAddr().String()
-	free.Close()
-	listen := Listener{Name: "test", Address: address + UDPSuffix, Mode: UDP, Pool: back}
-	if err := p.Listen(ctx, listen); err != nil {
-		t.Fatal(err)
-	}
+	p, back, ctx, address := listenUDP(t)
 	client := dialUDP(t, address)
 	client.send("early")
 	back.Add("a", echoUDP(t, "a"))
@@ -85,6 +69,97 @@ func TestUDP(t *testing.T) {
 		t.Fatalf("a closed address is not free: %v", err)
 	}
 	again.Close()
+}
+
+// listenUDP is a proxy with one address of UDP, and the pool behind that.
+func listenUDP(t *testing.T) (p *Proxy, back *pool.Pool, ctx context.Context, address string) {
+	t.Helper()
+	p = New(Options{})
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { p.Run(ctx) })
+	t.Cleanup(func() { cancel(); running.Wait() })
+	back = p.NewPool()
+	back.Expect(pool.Expectation{Coming: true})
+	t.Cleanup(back.Close)
+	free, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address = free.LocalAddr().String()
+	free.Close()
+	if err := p.Listen(ctx, Listener{Name: "test", Address: address + UDPSuffix, Mode: UDP, Pool: back}); err != nil {
+		t.Fatal(err)
+	}
+	return p, back, ctx, address
+}
+
+// Clients that ask once, each from a port of its own, keep nobody out, and no
+// one that goes on talking loses its back end.
+func TestUDPManyClients(t *testing.T) {
+	t.Parallel()
+	_, back, _, address := listenUDP(t)
+	back.Add("a", mirrorUDP(t))
+	faithful := dialUDP(t, address)
+	faithful.send("first")
+	session := faithful.hear()
+	for n := range maxSessions + 500 {
+		func() {
+			c := dialUDP(t, address)
+			defer c.conn.Close()
+			c.send("once")
+			c.hear()
+		}()
+		if n%20 != 0 {
+			continue
+		}
+		faithful.send("on")
+		if got := faithful.hear(); got != session {
+			t.Fatalf("at client %d the first one's session was %s and is %s", n, session, got)
+		}
+	}
+}
+
+// mirrorUDP answers each datagram with where it came from.
+func mirrorUDP(t *testing.T) string {
+	t.Helper()
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	go func() {
+		buffer := make([]byte, maxDatagram)
+		for {
+			_, from, err := conn.ReadFrom(buffer)
+			if err != nil {
+				return
+			}
+			conn.WriteTo([]byte(from.String()), from)
+		}
+	}()
+	return conn.LocalAddr().String()
+}
+
+// What waits for a back end takes a bounded room, and is let go when its client
+// is forgotten.
+func TestUDPWaitingIsBounded(t *testing.T) {
+	t.Parallel()
+	p, back, ctx, address := listenUDP(t)
+	p.mu.Lock()
+	r := p.relays[address+UDPSuffix]
+	p.mu.Unlock()
+	large := make([]byte, 60<<10)
+	for n := range 4 {
+		for range maxQueued {
+			r.take(ctx, netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(n+1)), large)
+		}
+	}
+	if got := r.waiting.Load(); got > maxWaiting || got < maxWaiting-int64(len(large)) {
+		t.Errorf("%d bytes wait", got)
+	}
+	back.Expect(pool.Expectation{Reason: "nothing comes"})
+	eventually(t, "nothing waits any more", func() bool { return r.waiting.Load() == 0 })
 }
 
 type udpClient struct {
