@@ -151,6 +151,25 @@ func TestGatewayDies(t *testing.T) {
 	waitAnswer(t, address)
 }
 
+// A gateway that is cut off is made again: nobody has to notice and restart.
+func TestGatewayCutOff(t *testing.T) {
+	t.Parallel()
+	images(t)
+	i := skifftest.New(t)
+	i.Deploy(t, web(1, drain("1")))
+	address := clusterIP(t, i, "http")
+	waitAnswer(t, address)
+	name := "skiff-gateway-" + i.Options.Name
+	for _, injury := range []string{"pause " + name, "network disconnect -f skiff-" + i.Options.Name + " " + name} {
+		dockerDo(t, injury)
+		began := time.Now()
+		waitAnswer(t, address)
+		t.Logf("%s: answers again after %s", injury, time.Since(began))
+		i.Update(t, "web", setEnv("ROUND", injury))
+		i.WaitRollout(t, "web")
+	}
+}
+
 // Pods reach the API at its Service, by TLS that is good for its name.
 func TestAPIFromInside(t *testing.T) {
 	t.Parallel()
