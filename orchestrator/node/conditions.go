@@ -18,10 +18,16 @@ func conditions(s *state, st corev1.PodStatus, now time.Time) []corev1.PodCondit
 	containers := containersReady(s, st)
 	ready := containers
 	ready.Type = corev1.PodReady
-	if ready.Status == corev1.ConditionTrue && !s.gatesPass() {
-		ready.Status = corev1.ConditionFalse
-		ready.Reason = "ReadinessGatesNotReady"
-		ready.Message = "a readiness gate's condition is not true"
+	if ready.Status == corev1.ConditionTrue {
+		switch {
+		case !s.gatesPass():
+			ready.Message = "a readiness gate's condition is not true"
+		case !s.serving: // skiff's own gate
+			ready.Message = "requests do not reach the Pod yet"
+		}
+		if ready.Message != "" {
+			ready.Status, ready.Reason = corev1.ConditionFalse, "ReadinessGatesNotReady"
+		}
 	}
 	out := []corev1.PodCondition{
 		{Type: corev1.PodReadyToStartContainers, Status: truth(s.networked() && !over(st.Phase))},

@@ -2,6 +2,7 @@ package node
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -100,7 +101,7 @@ func containerStatus(s *state, u *unit, now time.Time) corev1.ContainerStatus {
 		cs.Resources = s.spec(u.name).Resources.DeepCopy()
 	}
 	cs.Started = &started
-	cs.Ready = started && u.ready && (s.serving || u.role != regular)
+	cs.Ready = u.serves() && !s.withheld(u)
 	if u.last != nil {
 		cs.LastTerminationState.Terminated = terminated(u.last)
 	}
@@ -120,6 +121,17 @@ func containerStatus(s *state, u *unit, now time.Time) corev1.ContainerStatus {
 		cs.State.Terminated = terminated(u.cur)
 	}
 	return cs
+}
+
+// withheld says whether a container is not called ready yet because it would
+// complete a Pod that requests do not reach. One that was called so stays so.
+func (s *state) withheld(u *unit) bool {
+	if u.role != regular || s.serving || !s.ready() {
+		return false
+	}
+	return !slices.ContainsFunc(s.reported.ContainerStatuses, func(cs corev1.ContainerStatus) bool {
+		return cs.Ready && cs.ContainerID == u.cur.ID
+	})
 }
 
 // waitingState says why a container that should run does not; nil if it runs,

@@ -124,6 +124,17 @@ func TestConditions(t *testing.T) {
 			"PodReadyToStartContainers True", "Initialized True",
 			"Ready False ReadinessGatesNotReady a readiness gate's condition is not true", "ContainersReady True", "PodScheduled True",
 		}},
+		"gate closed, so traffic does not have it": {views: []view{running, gate}, want: []string{
+			"PodReadyToStartContainers True", "Initialized True",
+			"Ready False ReadinessGatesNotReady a readiness gate's condition is not true", "ContainersReady True", "PodScheduled True",
+		}},
+		"gate opened, traffic does not have it yet": {
+			views: []view{running, gate, passed, set(func(s *state, u *unit) {
+				s.reported.ContainerStatuses = []corev1.ContainerStatus{{Name: "web", ContainerID: u.cur.ID, Ready: true}}
+			})}, want: []string{
+				"PodReadyToStartContainers True", "Initialized True",
+				"Ready False ReadinessGatesNotReady requests do not reach the Pod yet", "ContainersReady True", "PodScheduled True",
+			}},
 		"gate open": {views: []view{serving, gate, passed}, want: []string{
 			"PodReadyToStartContainers True", "Initialized True", "Ready True", "ContainersReady True", "PodScheduled True",
 		}},
@@ -170,4 +181,28 @@ func TestStatusSurvivesTheAPI(t *testing.T) {
 	if diff := cmp.Diff(s.reported, later, cmp.Comparer(func(a, b metav1.Time) bool { return a.Time.Equal(b.Time) })); diff != "" {
 		t.Errorf("an hour later (-reported +now):\n%s", diff)
 	}
+}
+
+func TestReadinessOfSingleContainers(t *testing.T) {
+	t.Parallel()
+	s := stateOf(running)
+	s.pod.Spec.Containers = append(s.pod.Spec.Containers, corev1.Container{Name: "log", Image: "log:1"})
+	log := &unit{name: "log", cur: attemptOf(1, container.Running), hooked: true, started: true}
+	s.units = append(s.units, log)
+	check := func(when string, web, log, pod bool) {
+		t.Helper()
+		st := podStatus(s, netip.Addr{}, noon)
+		got := []bool{st.ContainerStatuses[0].Ready, st.ContainerStatuses[1].Ready, condition(st.Conditions, corev1.PodReady).Status == corev1.ConditionTrue}
+		if diff := cmp.Diff([]bool{web, log, pod}, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", when, diff)
+		}
+		s.reported = st
+	}
+	check("one is ready", true, false, false)
+	log.ready = true
+	check("both are, traffic does not know", true, false, false)
+	s.serving = true
+	check("serving", true, true, true)
+	s.units[0].cur.Paused, s.serving = true, false
+	check("one is paused", false, true, false)
 }
