@@ -7,8 +7,10 @@ import (
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"skiff/examples/load"
 	"skiff/orchestrator/skifftest"
@@ -53,17 +55,25 @@ func remove(b *testing.B, i *skifftest.Instance) {
 
 // BenchmarkRollingUpdate updates 3 replicas at 2,000 requests per second, half
 // of them on connections of their own, from servers that drop everything at
-// SIGTERM. With a surge of one Pod its three starts follow one another; so it
-// says, too, how many of the engine's own starts by hand, without load and in
-// the same run, the update takes.
+// SIGTERM: one more at a time, which is what a manifest gets that says nothing,
+// so that the three starts follow one another, and all at once. It says, too,
+// how many of the engine's own starts by hand, without load and in the same
+// run, the update takes.
 func BenchmarkRollingUpdate(b *testing.B) {
+	for _, row := range []struct{ name, maxSurge string }{{"one more at a time", "25%"}, {"all at once", "100%"}} {
+		strategy := surge(intstr.FromString(row.maxSurge), intstr.FromString("25%"))
+		b.Run(row.name, func(b *testing.B) { rollingUpdate(b, strategy) })
+	}
+}
+
+func rollingUpdate(b *testing.B, strategy func(*appsv1.Deployment)) {
 	i := skifftest.New(b)
 	by := byHand(b)
 	var plain []time.Duration
 	for n := range 5 {
 		plain = append(plain, by.once(b, n))
 	}
-	i.Deploy(b, web(3))
+	i.Deploy(b, web(3, strategy))
 	address := i.Expose(b, nodePort("web", "http"))
 	waitAnswer(b, address)
 	var allNew, gaps, p99 []time.Duration
