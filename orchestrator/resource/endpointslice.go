@@ -156,11 +156,12 @@ func endpointSliceRow(s *discoveryv1.EndpointSlice) []any {
 	}
 }
 
-// handMadeWarning tells a client that keeps a slice of its own.
+// handMadeWarning tells a client that keeps a slice of its own when that counts:
+// the Service, which may come later, decides.
 func handMadeWarning(s, _ *discoveryv1.EndpointSlice) []string {
 	service := s.Labels[discoveryv1.LabelServiceName]
 	if s.Labels[discoveryv1.LabelManagedBy] == "endpointslice-controller.k8s.io" || service == "kubernetes" {
 		return nil
 	}
-	return []string{fmt.Sprintf("endpoints: skiff sends the traffic of Service %q to the Pods that it selects, not to the endpoints of this slice", service)}
+	return []string{fmt.Sprintf("endpoints: have no effect while Service %q has a selector: its traffic goes to the Pods that it selects then", service)}
 }

@@ -7,6 +7,7 @@ package main
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -91,7 +92,7 @@ func processStatus() map[string]string {
 func readOnly() bool {
 	file, err := os.Create("/written")
 	if err != nil {
-		return strings.Contains(err.Error(), "read-only")
+		return errors.Is(err, syscall.EROFS)
 	}
 	_ = file.Close()
 	return false
