@@ -26,7 +26,7 @@ func (e *clientError) Unwrap() error { return e.err }
 // answer passes the back end's answer to the client.
 func (x *exchange) answer(claim *pool.Claim, res *http.Response, k *link) error {
 	x.begun.Store(true)
-	x.answered = true
+	x.answered, x.status = true, res.StatusCode
 	removeHopByHop(res.Header)
 	h := x.w.Header()
 	maps.Copy(h, res.Header)
@@ -89,8 +89,9 @@ func (x *exchange) copyBody(claim *pool.Claim, res *http.Response, k *link, flus
 	}
 	if strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream") {
 		events := k.stream()
-		claim.Stream(nil)
-		return events.copy(x.w, res.Body)
+		claim.Stream(pool.Events, nil)
+		claim.Answered(res.StatusCode)
+		return events.copy(claim, x.w, res.Body)
 	}
 	buffer := buffers.Get().(*[]byte)
 	defer buffers.Put(buffer)
@@ -115,12 +116,13 @@ func (x *exchange) copyBody(claim *pool.Claim, res *http.Response, k *link, flus
 	}
 }
 
-// fail tells the client what went wrong, as far as that is still possible, and
-// counts it.
-func (x *exchange) fail(err error) {
-	code, why, text := verdict(err, x.r.Context().Err() != nil)
-	x.pool.Failed(why)
-	if x.answered || why == pool.ClientGone {
+func (x *exchange) verdict(err error) verdict {
+	return judge(err, x.r.Context().Err() != nil)
+}
+
+// fail tells the client what went wrong, as far as that is still possible.
+func (x *exchange) fail(v verdict) {
+	if x.answered || v.why == pool.ClientGone {
 		panic(http.ErrAbortHandler) // the only way to an answer that is seen to be cut off
 	}
 	h := x.w.Header()
@@ -128,35 +130,42 @@ func (x *exchange) fail(err error) {
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
-	if code == http.StatusServiceUnavailable {
+	if v.code == http.StatusServiceUnavailable {
 		h.Set("Retry-After", "1")
 	}
-	x.w.WriteHeader(code)
-	fmt.Fprintf(x.w, "%d %s: %s\n", code, strings.ToLower(http.StatusText(code)), text)
+	x.w.WriteHeader(v.code)
+	fmt.Fprintf(x.w, "%d %s: %s\n", v.code, strings.ToLower(http.StatusText(v.code)), v.text)
 }
 
-// verdict says whose fault an error is.
-func verdict(err error, clientGone bool) (code int, why pool.Cause, text string) {
+// verdict is what a client is told of an error, and whose fault that is. Where
+// code is 0, nobody is there to be told.
+type verdict struct {
+	code int
+	why  pool.Cause
+	text string
+}
+
+func judge(err error, clientGone bool) verdict {
 	var unavailable *pool.UnavailableError
 	var reach *reachError
 	var gone *clientError
 	var timeout net.Error
 	switch {
 	case errors.Is(err, errShutdown):
-		return http.StatusServiceUnavailable, pool.Cut, errShutdown.Error()
+		return verdict{http.StatusServiceUnavailable, pool.Shutdown, errShutdown.Error()}
 	case errors.Is(err, pool.ErrRequestCut), errors.Is(err, pool.ErrStreamCut):
-		return http.StatusServiceUnavailable, pool.Cut, "the application took longer than its grace period allows; it is being stopped"
+		return verdict{http.StatusServiceUnavailable, pool.Cut, "the application took longer than its grace period allows; it is being stopped"}
 	case clientGone, errors.As(err, &gone):
-		return 0, pool.ClientGone, ""
+		return verdict{why: pool.ClientGone}
 	case errors.As(err, &unavailable):
-		return http.StatusServiceUnavailable, pool.Unavailable, unavailable.Reason
+		return verdict{http.StatusServiceUnavailable, pool.Unavailable, unavailable.Reason}
 	case errors.As(err, &reach):
 		if errors.As(err, &timeout) && timeout.Timeout() {
-			return http.StatusGatewayTimeout, pool.Unreached, "no connection to the application in time: " + reach.Error()
+			return verdict{http.StatusGatewayTimeout, pool.Unreached, "no connection to the application in time: " + reach.Error()}
 		}
-		return http.StatusBadGateway, pool.Unreached, "no connection to the application: " + reach.Error()
+		return verdict{http.StatusBadGateway, pool.Unreached, "no connection to the application: " + reach.Error()}
 	}
-	return http.StatusBadGateway, pool.Broken, "the application ended the connection without a proper answer: " + err.Error()
+	return verdict{http.StatusBadGateway, pool.Broken, "the application ended the connection without a proper answer: " + err.Error()}
 }
 
 // leaveBody ends an exchange whose request body may not have been read to its

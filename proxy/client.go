@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"skiff/proxy/http1"
+	"skiff/proxy/pool"
 )
 
 const (
@@ -196,6 +197,7 @@ func (c *client) giveBack() {
 // refuse answers what cannot be understood. What follows on the connection
 // cannot be either.
 func (c *client) refuse(why *http1.Refusal) {
+	c.listener.serves.Load().Pool.Failed(nil, pool.Refused)
 	out := appendProblem(nil, problem{status: why.Status, text: why.Reason, close: true})
 	if _, err := c.Write(out); err == nil {
 		c.linger()

@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"skiff/proxy/http1"
+	"skiff/proxy/pool"
 )
 
 // maxInterim bounds the 1xx answers to one request.
@@ -165,7 +166,8 @@ func (t *trip) passEvents(d *download, how framing) error {
 	t.mu.Lock()
 	t.events = events
 	t.mu.Unlock()
-	t.claim.Stream(nil)
+	t.claim.Stream(pool.Events, nil)
+	t.claim.Answered(t.out.res.Status)
 	write := func(chunk []byte) error {
 		if how == byChunks {
 			out := append(t.out.out[:0], "0000\r\n"...)
@@ -183,6 +185,9 @@ func (t *trip) passEvents(d *download, how framing) error {
 		case werr != nil:
 			return toClient(werr)
 		case ended, err == io.EOF:
+			if ended {
+				t.claim.Clean()
+			}
 			if how != byChunks {
 				t.keep = t.keep && !ended // only that ends a body that is shorter than was said
 				return nil
@@ -191,6 +196,9 @@ func (t *trip) passEvents(d *download, how framing) error {
 			_, err := t.Write(out)
 			return toClient(err)
 		case err != nil:
+			if !t.isCut() {
+				t.claim.Broke()
+			}
 			return err
 		}
 	}

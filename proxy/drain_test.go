@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"skiff/proxy/pool"
 )
 
 // load sends requests until stopped and notes what goes wrong.
@@ -122,7 +124,7 @@ func TestNoRequestIsLostWhenBackEndsAreReplaced(t *testing.T) {
 				l.more(t, 50)
 			}
 			l.end(t)
-			if s := f.pool.Snapshot(); len(s.Failures) > 0 || s.CutAtDrain > 0 {
+			if s := f.pool.Snapshot(); s.Failed() > 0 || s.CutAtDrain > 0 {
 				t.Errorf("counted failures %v, cut %d", s.Failures, s.CutAtDrain)
 			}
 		})
@@ -149,8 +151,8 @@ func TestNoRequestIsLostAcrossAGap(t *testing.T) {
 	}
 	l.more(t, 50)
 	l.end(t)
-	if s := f.pool.Snapshot(); s.Held == 0 || s.LongestHold == 0 {
-		t.Errorf("held %d, longest %s", s.Held, s.LongestHold)
+	if s := f.pool.Snapshot(); s.Held.Count() == 0 || s.Held.Quantile(1) == 0 {
+		t.Errorf("held %d, longest %s", s.Held.Count(), s.Held.Quantile(1))
 	}
 }
 
@@ -305,7 +307,7 @@ func TestDrainDeadlineCutsRequests(t *testing.T) {
 			t.Errorf("got %+v, want a 503 that says why", r)
 		}
 	}
-	if s := f.pool.Snapshot(); s.Failures["cut"] != 2 {
+	if s := f.pool.Snapshot(); s.Failures[pool.Cut] != 2 {
 		t.Errorf("failures %v", s.Failures)
 	}
 }

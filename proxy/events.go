@@ -39,7 +39,7 @@ func (s *eventStream) end(cause error) {
 }
 
 // copy returns nil at the end of the stream and when it was ended cleanly.
-func (s *eventStream) copy(w http.ResponseWriter, body io.Reader) error {
+func (s *eventStream) copy(claim *pool.Claim, w http.ResponseWriter, body io.Reader) error {
 	flush := http.NewResponseController(w).Flush
 	buffer := buffers.Get().(*[]byte)
 	defer buffers.Put(buffer)
@@ -55,10 +55,17 @@ func (s *eventStream) copy(w http.ResponseWriter, body io.Reader) error {
 		if werr != nil {
 			return &clientError{werr}
 		}
-		if ended || err == io.EOF {
+		if ended {
+			claim.Clean()
+			return nil
+		}
+		if err == io.EOF {
 			return nil
 		}
 		if err != nil {
+			if claim.Context().Err() == nil {
+				claim.Broke()
+			}
 			return err
 		}
 	}

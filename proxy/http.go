@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"skiff/proxy/http1"
 	"skiff/proxy/pool"
 )
 
@@ -31,6 +32,7 @@ type exchange struct {
 
 	begun    atomic.Bool // something went to the client, if only a 1xx
 	answered bool        // the head of the final answer did
+	status   int         // what it said
 }
 
 // ServeHTTP is the story of one HTTP request.
@@ -38,7 +40,13 @@ func (l *listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	what := l.serves.Load()
 	x := &exchange{w: w, r: r, pool: what.Pool, h2c: what.H2C, dial: l.proxy.options.Dial}
 	if r.Method == http.MethodConnect {
+		x.pool.Failed(nil, pool.Refused)
 		http.Error(w, "405 method not allowed: CONNECT is for forward proxies", http.StatusMethodNotAllowed)
+		return
+	}
+	if !http1.ValidHost(r.Host) { // HTTP/2 lets it pass
+		x.pool.Failed(nil, pool.Refused)
+		x.fail(verdict{http.StatusBadRequest, pool.Refused, "malformed host"})
 		return
 	}
 	if r.ProtoMajor == 1 {
@@ -56,23 +64,38 @@ func (l *listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	for attempt := 1; ; attempt++ {
 		claim, err = x.pool.ClaimFor(r.Context(), from.Addr().Unmap(), claim)
 		if err != nil {
+			x.pool.Failed(nil, x.verdict(err).why)
 			break
 		}
-		err = x.forward(claim, l)
-		if err == nil || attempt == maxAttempts || !x.mayRetry(err) {
+		var again bool
+		if again, err = x.try(claim, l, attempt == maxAttempts); !again {
 			break
 		}
 	}
 	if err != nil {
-		x.fail(err)
+		x.fail(x.verdict(err))
 	}
 }
 
-// forward sends the request to the claimed back end and its answer to the
-// client, and ends the claim. A *reachError says that no back end has seen the
-// request.
-func (x *exchange) forward(claim *pool.Claim, l *listener) error {
+// try is one attempt. What is over with it is counted before the claim ends: a
+// drain that has ended has seen all there was.
+func (x *exchange) try(claim *pool.Claim, l *listener, last bool) (again bool, err error) {
 	defer claim.Release()
+	err = x.forward(claim, l)
+	switch {
+	case err == nil:
+		claim.Answered(x.status)
+	case last || !x.mayRetry(err):
+		x.pool.Failed(claim, x.verdict(err).why)
+	default:
+		return true, err
+	}
+	return false, err
+}
+
+// forward sends the request to the claimed back end and its answer to the
+// client. A *reachError says that no back end has seen the request.
+func (x *exchange) forward(claim *pool.Claim, l *listener) error {
 	ctx, cancel := context.WithCancelCause(x.r.Context())
 	defer cancel(nil)
 	k := &link{cancel: cancel}

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"skiff/proxy/pool"
 )
 
 func TestHeadersTowardsTheBackEnd(t *testing.T) {
@@ -100,8 +102,8 @@ func TestClientGone(t *testing.T) {
 		t.Fatal("got an answer")
 	}
 	<-ended // the back end hears of it
-	eventually(t, "counted as the client's doing", func() bool { return f.pool.Snapshot().ClientGone == 1 })
-	if s := f.pool.Snapshot(); len(s.Failures) != 0 {
+	eventually(t, "counted as the client's doing", func() bool { return f.pool.Snapshot().Failures[pool.ClientGone] == 1 })
+	if s := f.pool.Snapshot(); s.Lost() != 0 {
 		t.Errorf("failures %v", s.Failures)
 	}
 }
@@ -133,7 +135,7 @@ func TestClientGoneWhileWaiting(t *testing.T) {
 		conn.Close()
 		eventually(t, fmt.Sprintf("no place is taken by %.60q", request), func() bool {
 			s := f.pool.Snapshot()
-			return s.Waiting == 1 && s.ClientGone == uint64(i+1)
+			return s.Waiting == 1 && s.Failures[pool.ClientGone] == uint64(i+1)
 		})
 	}
 	b := newBackend(t, echoSlowly())

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"skiff/proxy/pool"
 )
 
 // newRawBackend answers each connection as the test says.
@@ -225,8 +227,8 @@ func TestHalfClosedClient(t *testing.T) {
 	if got := ask("/"); !strings.HasSuffix(got, "hello") {
 		t.Errorf("%q", got)
 	}
-	if got := ask("/long"); got != "" || f.pool.Snapshot().ClientGone != 1 {
-		t.Errorf("%q, counted as gone: %d", got, f.pool.Snapshot().ClientGone)
+	if got := ask("/long"); got != "" || f.pool.Snapshot().Failures[pool.ClientGone] != 1 {
+		t.Errorf("%q, counted as gone: %d", got, f.pool.Snapshot().Failures[pool.ClientGone])
 	}
 }
 
@@ -267,7 +269,7 @@ func TestClientGoneWithinItsBody(t *testing.T) {
 	if err := <-ended; err == nil {
 		t.Error("the back end saw a complete body")
 	}
-	eventually(t, "counted as the client's doing", func() bool { return f.pool.Snapshot().ClientGone == 1 })
+	eventually(t, "counted as the client's doing", func() bool { return f.pool.Snapshot().Failures[pool.ClientGone] == 1 })
 }
 
 // An answer larger than every buffer, slow to come and slow to go.

@@ -23,6 +23,8 @@ type splice struct {
 	last           atomic.Int64 // when bytes last passed, since started
 	waiting        atomic.Bool  // they came from the client, and ask for an answer
 	upwards        sync.Mutex   // locked while what the client sends is held back
+	closed         atomic.Bool
+	brokenOff      atomic.Bool // by the back end
 }
 
 func newSplice(client, server net.Conn) *splice {
@@ -40,6 +42,9 @@ func (s *splice) run() {
 // client may well say all it has to say and then wait for the answer.
 func (s *splice) copy(to, from net.Conn) {
 	err := s.pump(to, from)
+	if s.byServer(err, from == s.server) && !s.closed.Load() {
+		s.brokenOff.Store(true)
+	}
 	half, ok := to.(interface{ CloseWrite() error })
 	if err != io.EOF || !ok || half.CloseWrite() != nil {
 		s.Close()
@@ -52,8 +57,11 @@ func (s *splice) pump(to, from net.Conn) error {
 	source := newSource(from)
 	for {
 		chunk, err := source.next()
-		if err != nil {
+		if err == io.EOF {
 			return err
+		}
+		if err != nil {
+			return &readError{err}
 		}
 		s.pass(to == s.server, *chunk)
 		_, err = to.Write(*chunk)
@@ -73,6 +81,25 @@ func (s *splice) pump(to, from net.Conn) error {
 			}
 		}
 	}
+}
+
+// readError is one of the side that was read from.
+type readError struct{ err error }
+
+func (e *readError) Error() string { return "read: " + e.err.Error() }
+func (e *readError) Unwrap() error { return e.err }
+
+// byServer says whether an error is that of the back end's connection. Where the
+// kernel moved the bytes it does not tell whose it is.
+func (s *splice) byServer(err error, down bool) bool {
+	var read *readError
+	switch {
+	case err == io.EOF, errors.Is(err, errMoved):
+		return false
+	case errors.As(err, &read):
+		return down
+	}
+	return !down
 }
 
 var errMoved = errors.New("move bytes between sockets")
@@ -102,6 +129,7 @@ func (s *splice) Rest() (idle time.Duration, waiting bool) {
 
 // Close cuts both connections.
 func (s *splice) Close() {
+	s.closed.Store(true)
 	s.client.Close()
 	s.server.Close()
 }

@@ -17,30 +17,40 @@ func (p *Proxy) serveTCP(ctx context.Context, client net.Conn, what *Listener) {
 	defer gone(nil)
 	claim, server, err := p.reach(ctx, client, gone, what.Pool)
 	if err != nil {
-		why := pool.Unreached
-		var unavailable *pool.UnavailableError
-		switch {
-		case errors.As(err, &unavailable):
-			why = pool.Unavailable
-		case errors.Is(err, errClientGone):
-			why = pool.ClientGone
-		}
-		what.Pool.Failed(why)
+		what.Pool.Failed(claim, unserved(err))
 		p.options.Log.Debug("closed a connection", "listener", what.Name, "reason", err)
 		return
 	}
 	defer claim.Release()
 	defer server.Close()
 	s := newSplice(client, server)
-	claim.Stream(s)
+	claim.Stream(pool.TCP, s)
+	claim.Answered(0)
 	stop := context.AfterFunc(claim.Context(), s.Close)
 	defer stop()
-	s.run()
+	if s.run(); s.brokenOff.Load() {
+		claim.Broke()
+	}
+}
+
+// unserved says why a connection or a session has no back end.
+func unserved(err error) pool.Cause {
+	var unavailable *pool.UnavailableError
+	switch {
+	case errors.As(err, &unavailable):
+		return pool.Unavailable
+	case errors.Is(err, errClientGone):
+		return pool.ClientGone
+	case errors.Is(err, errShutdown):
+		return pool.Shutdown
+	}
+	return pool.Unreached
 }
 
 var errClientGone = errors.New("the client left while it waited")
 
-// reach claims back ends until one takes the connection.
+// reach claims back ends until one takes the connection. With an error comes the
+// claim that was last, if there was any, which has ended.
 func (p *Proxy) reach(ctx context.Context, client net.Conn, gone context.CancelCauseFunc, from *pool.Pool) (*pool.Claim, net.Conn, error) {
 	var claim *pool.Claim
 	for attempt := 1; ; attempt++ {
@@ -51,7 +61,7 @@ func (p *Proxy) reach(ctx context.Context, client net.Conn, gone context.CancelC
 		next, err := from.ClaimFor(ctx, addressOf(client.RemoteAddr()), claim)
 		stop()
 		if err != nil {
-			return nil, nil, err
+			return claim, nil, err
 		}
 		claim = next
 		server, err := p.dialBackend(claim)
@@ -63,7 +73,7 @@ func (p *Proxy) reach(ctx context.Context, client net.Conn, gone context.CancelC
 		}
 		claim.Release()
 		if attempt == maxAttempts {
-			return nil, nil, err
+			return claim, nil, err
 		}
 	}
 }

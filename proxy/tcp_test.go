@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"skiff/proxy/pool"
 )
 
 // lineServer answers each line with its name and the line, and drops all
@@ -276,8 +278,8 @@ func TestTCPParked(t *testing.T) {
 		t.Errorf("the parked connection ended with %v", err)
 	}
 	sn := f.pool.Snapshot()
-	if sn.ClientGone != 1 || sn.Failures["unavailable"] != 1 {
-		t.Errorf("counted %+v", sn)
+	if sn.Failures[pool.ClientGone] != 1 || sn.Failures[pool.Unavailable] != 1 {
+		t.Errorf("counted %+v", sn.Failures)
 	}
 }
 

@@ -63,10 +63,11 @@ func (t *trip) run(from *pool.Pool) (again bool) {
 		t.watch.begin()
 		claim, err = from.ClaimFor(t.ctx, addressOf(t.RemoteAddr()), claim)
 		if err != nil {
+			from.Failed(nil, t.verdict(err).why)
 			break
 		}
-		err = t.forward(claim)
-		if err == nil || attempt == maxAttempts || !t.mayRetry(err) {
+		var again bool
+		if again, err = t.try(claim, attempt == maxAttempts); !again {
 			break
 		}
 	}
@@ -105,12 +106,26 @@ func (t *trip) finish() (again bool) {
 	return true
 }
 
-// forward sends the request over connections to the claimed back end until one
-// of them is good, and ends the claim. A *reachError says that no back end has
-// seen the request.
-func (t *trip) forward(claim *pool.Claim) error {
+// try is one attempt. What is over with it is counted before the claim ends: a
+// drain that has ended has seen all there was.
+func (t *trip) try(claim *pool.Claim, last bool) (again bool, err error) {
 	t.claim = claim
 	defer t.release()
+	err = t.forward(claim)
+	switch {
+	case err == nil:
+		claim.Answered(t.out.res.Status)
+	case last || !t.mayRetry(err):
+		t.pool.Failed(claim, t.verdict(err).why)
+	default:
+		return true, err
+	}
+	return false, err
+}
+
+// forward sends the request over connections to the claimed back end until one
+// of them is good. A *reachError says that no back end has seen the request.
+func (t *trip) forward(claim *pool.Claim) error {
 	claim.OnCut(t.onCut)
 	up := upstreamOf(claim.Backend(), t.listener.proxy.options.Dial)
 	if t.out == nil {
@@ -213,21 +228,23 @@ func (t *trip) mayRepeat(err error) bool {
 	return !t.begun && t.body.none() && t.in.req.Safe() && connectionEnded(err)
 }
 
-// fail tells the client what went wrong, as far as that is still possible, and
-// counts it.
-func (t *trip) fail(err error) error {
-	code, why, text := verdict(err, errors.Is(context.Cause(t.ctx), errClientGone))
+func (t *trip) verdict(err error) verdict {
 	var refusal *http1.Refusal
 	if errors.As(err, &refusal) && !t.answered {
-		code, why, text = refusal.Status, pool.ClientGone, refusal.Reason
+		return verdict{refusal.Status, pool.Refused, refusal.Reason}
 	}
-	t.pool.Failed(why)
-	if t.answered || code == 0 {
+	return judge(err, errors.Is(context.Cause(t.ctx), errClientGone))
+}
+
+// fail tells the client what went wrong, as far as that is still possible.
+func (t *trip) fail(err error) error {
+	v := t.verdict(err)
+	if t.answered || v.code == 0 {
 		return err // closing the connection shows that the answer was cut off
 	}
 	t.watch.end(nil)
 	t.keep = t.keep && t.body.ended.Load() && t.in.req.Minor == 1
-	p := problem{status: code, text: text, close: !t.keep, headOnly: string(t.in.req.Method) == http.MethodHead}
+	p := problem{status: v.code, text: v.text, close: !t.keep, headOnly: string(t.in.req.Method) == http.MethodHead}
 	_, werr := t.Write(appendProblem(nil, p))
 	return werr
 }

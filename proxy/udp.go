@@ -146,7 +146,7 @@ func (s *session) run(ctx context.Context, what *Listener) {
 	defer s.end()
 	claim, err := what.Pool.ClaimFor(ctx, s.client.Addr().Unmap(), nil)
 	if err != nil {
-		what.Pool.Failed(pool.Unavailable)
+		what.Pool.Failed(nil, unserved(err))
 		return
 	}
 	defer claim.Release()
@@ -154,11 +154,13 @@ func (s *session) run(ctx context.Context, what *Listener) {
 	s.server, err = s.relay.proxy.options.Dial(dialing, "udp", claim.Backend().Address())
 	cancel()
 	if err != nil {
-		what.Pool.Failed(pool.Unreached)
+		what.Pool.Failed(claim, pool.Unreached)
 		return
 	}
 	defer s.server.Close()
-	claim.Stream(s)
+	claim.Stream(pool.UDP, s)
+	claim.Answered(0)
+	claim.Clean() // at any time: what is under way is whole datagrams
 	defer context.AfterFunc(claim.Context(), s.Close)()
 	ctx, over := context.WithCancel(claim.Context())
 	var down sync.WaitGroup

@@ -3,6 +3,7 @@ package proxy
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -30,12 +31,14 @@ func (x *exchange) upgrade(claim *pool.Claim, res *http.Response, l *listener) e
 	}
 	x.begun.Store(true)
 	x.answered = true
-	claim.Stream(nil)
 
-	t := &tunnel{client: client, early: buffered.Reader, back: back}
+	t := &tunnel{claim: claim, client: client, early: buffered.Reader, back: back}
+	kind := pool.Upgraded
 	if strings.EqualFold(got, "websocket") {
-		t.frames = &frameTracker{}
+		t.frames, kind = &frameTracker{}, pool.WebSocket
 	}
+	claim.Stream(kind, nil)
+	claim.Answered(res.StatusCode)
 	removeHopByHop(res.Header)
 	res.Header["Connection"], res.Header["Upgrade"] = []string{"Upgrade"}, []string{got}
 	if err := writeSwitch(buffered.Writer, res); err != nil {
@@ -59,6 +62,7 @@ func writeSwitch(w *bufio.Writer, res *http.Response) error {
 
 // tunnel copies both ways between an upgraded client and its back end.
 type tunnel struct {
+	claim  *pool.Claim
 	client net.Conn
 	early  *bufio.Reader // what was read of the client ahead of time
 	back   io.ReadWriteCloser
@@ -111,6 +115,9 @@ func (t *tunnel) down() error {
 		if perr := t.pass((*buffer)[:n]); perr != nil {
 			return perr
 		}
+		if err != nil && t.torn(err) {
+			t.claim.Broke()
+		}
 		if err == io.EOF {
 			return nil
 		}
@@ -118,6 +125,15 @@ func (t *tunnel) down() error {
 			return err
 		}
 	}
+}
+
+// torn says whether the back end ended the stream otherwise than between two
+// frames.
+func (t *tunnel) torn(err error) bool {
+	if err == io.EOF {
+		return t.frames != nil && !t.frames.boundary()
+	}
+	return !errors.Is(err, net.ErrClosed) && t.claim.Context().Err() == nil
 }
 
 func (t *tunnel) pass(chunk []byte) error {
@@ -164,5 +180,6 @@ func (t *tunnel) goodbye() {
 // sayGoodbye needs mu.
 func (t *tunnel) sayGoodbye() {
 	t.ended = true
+	t.claim.Clean()
 	t.client.Write(closeFrame)
 }

@@ -47,6 +47,17 @@ func all(b []byte, kind uint8) bool {
 	return true
 }
 
+// ValidHost says whether a request may name such a host. None at all is one of
+// HTTP/1.0.
+func ValidHost(host string) bool {
+	for i := range len(host) {
+		if kindOf[host[i]]&isHost == 0 {
+			return false
+		}
+	}
+	return true
+}
+
 func trim(b []byte) []byte {
 	for len(b) > 0 && kindOf[b[0]]&isSpace != 0 {
 		b = b[1:]

@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -34,12 +35,16 @@ type Backend struct {
 	address string
 	pool    *Pool
 
+	revision         *revision
+	requests, failed atomic.Uint64
+
 	upstreamMu sync.Mutex
 	upstream   Upstream
 
 	// Guarded by pool.mu.
 	first        *Claim // of a list, so that a claim allocates nothing else
 	inFlight     int    // how many are on it
+	streams      int    // of those
 	ejected      bool
 	refusedSince time.Time
 	stopRedial   context.CancelFunc
@@ -91,6 +96,7 @@ func (b *Backend) end() {
 	b.pool.mu.Lock()
 	defer b.pool.mu.Unlock()
 	delete(b.pool.leaving, b)
+	b.revision.backends--
 	close(b.empty)
 }
 

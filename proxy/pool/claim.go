@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,10 +15,14 @@ type Claim struct {
 	backend *Backend
 	since   time.Time       // when the claim was first asked for, retries included
 	asked   context.Context // of whoever asked
+	retried bool            // it is not the request's first
+	counted bool            // whoever asked has said how the request ended
+	ending  atomic.Int32    // how a stream ends
 
 	// Guarded by backend.pool.mu.
 	next, previous *Claim // on the same back end
 	stream         bool
+	kind           Stream
 	resting        Resting
 	released       bool
 	cause          error // why it was cut, or nil
@@ -49,10 +54,10 @@ func (p *Pool) ClaimFor(ctx context.Context, client netip.Addr, previous *Claim)
 	c := &Claim{since: time.Now(), asked: ctx}
 	var avoid *Backend
 	if previous != nil {
-		c.since, avoid = previous.since, previous.backend
-		p.counters.retried.Add(1)
-	} else {
-		p.counters.requests.Add(1)
+		c.since, c.retried, avoid = previous.since, true, previous.backend
+		if !previous.retried {
+			avoid.revision.retried.Add(1)
+		}
 	}
 
 	p.mu.Lock()
@@ -86,8 +91,9 @@ func (p *Pool) wait(w *waiter, element *list.Element) error {
 	case <-timer.C:
 		gaveUp = &UnavailableError{Coming: true}
 	}
-	p.counters.held(time.Since(start))
+	waited := time.Since(start)
 	if gaveUp == nil {
+		p.countHeld(c, waited)
 		return w.err
 	}
 
@@ -95,6 +101,7 @@ func (p *Pool) wait(w *waiter, element *list.Element) error {
 	select {
 	case <-w.settled: // at the same moment
 		p.mu.Unlock()
+		p.countHeld(c, waited)
 		if w.err == nil && c.asked.Err() != nil {
 			c.Release()
 			return gaveUp
@@ -103,11 +110,20 @@ func (p *Pool) wait(w *waiter, element *list.Element) error {
 	default:
 	}
 	p.waiting.Remove(element)
+	p.nobody.held.record(waited)
 	if u, ok := gaveUp.(*UnavailableError); ok {
 		u.Reason = fmt.Sprintf("nothing became ready within %s (%s)", p.options.Hold, p.expected.Reason)
 	}
 	p.mu.Unlock()
 	return gaveUp
+}
+
+func (p *Pool) countHeld(c *Claim, waited time.Duration) {
+	of := p.nobody
+	if c.backend != nil {
+		of = c.backend.revision
+	}
+	of.held.record(waited)
 }
 
 // Below: mu is held.
@@ -186,14 +202,15 @@ func (c *Claim) OnCut(act func(cause error)) {
 	}
 }
 
-// Stream says that the claim is no request that ends by itself: a drain lets
-// it live until the deadline for streams. resting, which may be nil, lets a
+// Stream says that the claim is no request that ends by itself but a stream of
+// some kind: a drain lets it live until the deadline for those. resting, which may be nil, lets a
 // drain close it earlier, at a moment when nothing is under way.
-func (c *Claim) Stream(resting Resting) {
+func (c *Claim) Stream(kind Stream, resting Resting) {
 	p := c.backend.pool
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	c.stream, c.resting = true, resting
+	c.stream, c.kind, c.resting = true, kind, resting
+	c.backend.streams++
 	if c.backend.streamsOver {
 		c.cut(ErrStreamCut)
 	}
@@ -217,6 +234,10 @@ func (c *Claim) Release() {
 	c.released = true
 	cancel := c.cancel
 	b.unlink(c)
+	if c.stream {
+		b.streams--
+		c.countStream()
+	}
 	last := b.left && b.inFlight == 0
 	p.mu.Unlock()
 	if cancel != nil {
@@ -232,7 +253,7 @@ func (c *Claim) cut(cause error) {
 	if c.cause != nil || c.asked.Err() != nil {
 		return
 	}
-	c.backend.pool.counters.cut.Add(1)
+	c.backend.pool.cutAtDrain.Add(1)
 	c.cause = cause
 	if c.cancel != nil {
 		c.cancel(cause)

@@ -39,7 +39,7 @@ func TestDrainCutsAtItsDeadlines(t *testing.T) {
 		p := New(Options{Dial: refused})
 		p.Add("a", "a:1")
 		request, stream := claim(t, p), claim(t, p)
-		stream.Stream(nil)
+		stream.Stream(TCP, nil)
 		start := time.Now()
 		ended := func(c *Claim, want error, after time.Duration) {
 			<-c.Context().Done()
@@ -87,7 +87,7 @@ func TestDrainedNeverComesBackRemovedDoes(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.Add("a", "a:1")
-	p.Replace([]Member{{"a", "a:1"}}, Expectation{})
+	p.Replace([]Member{{ID: "a", Address: "a:1"}}, Expectation{})
 	if _, err := p.Claim(t.Context(), nil); err == nil {
 		t.Error("a drained back end was claimed")
 	}
@@ -131,7 +131,7 @@ func TestLateStreamIsCut(t *testing.T) {
 		done := make(chan error, 1)
 		go func() { done <- p.Drain(t.Context(), "a", time.Second) }()
 		time.Sleep(2 * time.Second)
-		c.Stream(nil)
+		c.Stream(TCP, nil)
 		if cause := context.Cause(c.Context()); cause != ErrStreamCut {
 			t.Errorf("ended with %v", cause)
 		}

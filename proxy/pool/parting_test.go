@@ -65,7 +65,7 @@ func TestDrainLetsRestingConnectionsGo(t *testing.T) {
 		var conns []*restingConn
 		for i := range 20 {
 			c := &restingConn{idle: time.Minute + time.Duration(i)*time.Second, claim: claim(t, p)}
-			c.claim.Stream(c)
+			c.claim.Stream(TCP, c)
 			conns = append(conns, c)
 		}
 		start := time.Now()

@@ -15,6 +15,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -32,10 +33,11 @@ type Options struct {
 }
 
 // Member names a back end: ID is its identity for life (a Pod's UID), Address
-// is where it listens (ip:port).
+// is where it listens (ip:port), and Revision is what it is counted with.
 type Member struct {
-	ID      string
-	Address string
+	ID       string
+	Address  string
+	Revision string
 }
 
 // Expectation says whether a back end is on its way, and which, or why none is.
@@ -46,9 +48,11 @@ type Expectation struct {
 
 // Pool is safe for concurrent use.
 type Pool struct {
-	options  Options
-	counters counters
-	redials  sync.WaitGroup
+	options    Options
+	begun      int64
+	nobody     *revision // counts what never has a back end
+	cutAtDrain atomic.Uint64
+	redials    sync.WaitGroup
 
 	mu       sync.Mutex // guards everything below and the state of every Backend and Claim
 	members  map[string]*Backend
@@ -61,6 +65,9 @@ type Pool struct {
 	sticks   time.Duration // how long a client stays with its back end; 0: not at all
 	stays    map[netip.Addr]stay
 	closed   bool
+
+	revisions map[string]*revision
+	born      uint64 // how many there have been
 }
 
 // New makes an empty pool that expects nothing.
@@ -71,11 +78,15 @@ func New(o Options) *Pool {
 	if o.MaxWaiting == 0 {
 		o.MaxWaiting = defaultMaxWaiting
 	}
+	nobody := &revision{}
 	return &Pool{
-		options:  o,
-		members:  map[string]*Backend{},
-		leaving:  map[*Backend]struct{}{},
-		expected: Expectation{Reason: "no back end has been added"},
+		options:   o,
+		begun:     time.Now().UnixNano(),
+		nobody:    nobody,
+		revisions: map[string]*revision{"": nobody},
+		members:   map[string]*Backend{},
+		leaving:   map[*Backend]struct{}{},
+		expected:  Expectation{Reason: "no back end has been added"},
 	}
 }
 
@@ -177,7 +188,7 @@ func (p *Pool) add(m Member) {
 		return
 	}
 	p.takeOut(m.ID)
-	b := &Backend{id: m.ID, address: m.Address, pool: p}
+	b := &Backend{id: m.ID, address: m.Address, pool: p, revision: p.enter(m.Revision)}
 	p.members[m.ID] = b
 	p.usable = append(p.usable, b)
 }
