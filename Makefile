@@ -10,7 +10,7 @@ GO_BUILD := CGO_ENABLED=0 go build -trimpath
 # How long one package's tests may take: the zero-loss tests roll out many times.
 TIMEOUT  ?= 30m
 
-.PHONY: build test lint bench bench-proxy fuzz demo docker images kubectl clean
+.PHONY: build test lint cross bench bench-proxy fuzz demo docker images kubectl clean
 
 build: ## bin/skiff, one static binary
 	$(GO_BUILD) -ldflags '$(LDFLAGS)' -gcflags '$(GCFLAGS)' -o bin/skiff ./cmd/skiff
@@ -25,6 +25,13 @@ lint: ## gofmt, go vet and staticcheck
 	go tool -modfile=.ci/tools/go.mod staticcheck ./...
 	go -C examples/mongo vet ./...
 	cd examples/mongo && go tool -modfile=../../.ci/tools/go.mod staticcheck ./...
+
+# Other systems than this one: what compiles for Linux only is found here.
+CROSS := windows/amd64 darwin/arm64
+
+cross: $(CROSS:%=cross/%) ## does skiff compile for these systems?
+cross/%:
+	GOOS=$(*D) GOARCH=$(*F) $(GO_BUILD) -o /dev/null ./cmd/skiff
 
 bench: docker build images ## the figures that the README gives, measured here
 	go test -run '^$$' -bench . -benchtime 5x -timeout $(TIMEOUT) ./cmd/skiff ./runtime/docker ./orchestrator

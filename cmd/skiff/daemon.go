@@ -86,7 +86,7 @@ func (p place) serve(ctx context.Context, options orchestrator.Options, whenRead
 
 // stop ends the daemon as its Ctrl-C does and waits for its end.
 func (p place) stop(ctx context.Context, pid int) error {
-	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
+	if err := terminate(pid); err != nil {
 		return fmt.Errorf("stop process %d: %w", pid, err)
 	}
 	return p.paths.WaitStopped(ctx)

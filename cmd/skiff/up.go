@@ -7,8 +7,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,9 +19,8 @@ import (
 
 const (
 	defaultListen = "127.0.0.1:7443"
-	// readyFD is the descriptor on which a daemon in the background tells the
-	// command that started it how the start went.
-	readyFD    = 3
+	// readyFDEnv holds the number of the file in which a daemon in the
+	// background tells the command that started it how the start went.
 	readyFDEnv = "SKIFF_READY_FD"
 	readyAt    = "ready at "
 	maxLog     = 16 << 20
@@ -82,8 +81,8 @@ func upOptions(c *call, at place, log io.Writer) (orchestrator.Options, error) {
 }
 
 func (p *program) upHere(c *call, at place, options orchestrator.Options) error {
-	if os.Getenv(readyFDEnv) != "" {
-		return upInBackground(c, at, options, os.NewFile(readyFD, "ready"))
+	if number, err := strconv.ParseUint(os.Getenv(readyFDEnv), 10, strconv.IntSize); err == nil {
+		return upInBackground(c, at, options, os.NewFile(uintptr(number), "ready"))
 	}
 	start := time.Now()
 	return at.serve(c.ctx, options, func(address string) {
@@ -140,12 +139,14 @@ func (p *program) upDetached(c *call, at place) error {
 	daemon := exec.Command(self, "--name="+at.name, "--data-dir="+at.dir, "up",
 		"--listen="+c.String("listen"), "--cpus="+c.String("cpus"), "--memory="+c.String("memory"),
 		"--gateway-program="+c.String("gateway-program"))
-	daemon.Env = append(os.Environ(), fmt.Sprintf("%s=%d", readyFDEnv, readyFD))
 	daemon.Dir = at.dir
 	daemon.Stdout, daemon.Stderr = log, log
-	daemon.ExtraFiles = []*os.File{tell}
-	daemon.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	err = daemon.Start()
+	detach(daemon)
+	number, err := inherit(daemon, tell)
+	if err == nil {
+		daemon.Env = append(os.Environ(), fmt.Sprintf("%s=%d", readyFDEnv, number))
+		err = daemon.Start()
+	}
 	if err := errors.Join(err, tell.Close()); err != nil {
 		return fmt.Errorf("start skiff: %w", err)
 	}
@@ -196,8 +197,7 @@ func awaitReady(ctx context.Context, daemon *exec.Cmd, ready io.Reader) (address
 		}
 		return "", errors.New("skiff did not start: " + strings.TrimPrefix(text, "error: "))
 	case <-ctx.Done():
-		err := daemon.Process.Signal(syscall.SIGTERM)
-		return "", errors.Join(ctx.Err(), err)
+		return "", errors.Join(ctx.Err(), terminate(daemon.Process.Pid))
 	}
 }
 
