@@ -128,10 +128,15 @@ func (o *Orchestrator) assemble(ctx context.Context, st *store.Store) (_ *parts,
 	p.board = switchboard.New(p.proxy, p.log)
 	p.events = record.NewBroadcaster(record.WithContext(ctx))
 	p.events.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: client.CoreV1().Events("")})
+	loopbacks, noIPv6 := proxy.Loopbacks(ctx)
+	if noIPv6 != nil {
+		p.log.Info("this machine has no ::1; services are reached at 127.0.0.1 only", "error", noIPv6)
+	}
 	p.director = traffic.New(traffic.Options{
 		Client: client, Factory: p.factory, Host: p.board, Inside: p.inside,
 		Own:      []netip.Prefix{ranges.Services, netip.PrefixFrom(ranges.Gateway, ranges.Gateway.BitLen())},
 		Recorder: p.events.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "skiff-proxy"}), Log: p.log,
+		Loopbacks: loopbacks,
 	})
 	p.worker = node.New(node.Options{
 		Client: client, Factory: p.factory, Engine: namedEngine{p.engine, p.inside.Up()}, Traffic: p.director,

@@ -76,6 +76,9 @@ type Options struct {
 	Own      []netip.Prefix // addresses of what is inside itself: ClusterIPs and its own
 	Recorder record.EventRecorder
 	Log      *slog.Logger
+	// Loopbacks are where the host reaches Services. The first is the address that
+	// a LoadBalancer's status gives.
+	Loopbacks []string
 }
 
 // Director is safe for concurrent use.

@@ -103,28 +103,48 @@ func at(address string, p corev1.Protocol) string {
 	return address
 }
 
-// hostAddresses are where a port is reached from the host.
-func hostAddresses(svc *corev1.Service, p corev1.ServicePort) []string {
-	var addresses []string
-	listen := func(number int32) {
-		addresses = append(addresses, at(net.JoinHostPort(hostAddress, strconv.Itoa(int(number))), p.Protocol))
-	}
+// hostNumbers are the ports at which a Service's port is reached on the host.
+func hostNumbers(svc *corev1.Service, p corev1.ServicePort) []int32 {
+	var numbers []int32
 	balanced := svc.Spec.Type == corev1.ServiceTypeLoadBalancer
 	if p.NodePort > 0 && (balanced || svc.Spec.Type == corev1.ServiceTypeNodePort) {
-		listen(p.NodePort)
+		numbers = append(numbers, p.NodePort)
 	}
 	if balanced && p.Port != p.NodePort {
-		listen(p.Port)
+		numbers = append(numbers, p.Port)
+	}
+	return numbers
+}
+
+// hostAddresses are where a port is reached on the host.
+func (d *Director) hostAddresses(s *service, p corev1.ServicePort) []string {
+	numbers := hostNumbers(s.object, p)
+	if instead, moved := s.instead[portName(p)]; moved && s.object.Spec.Type == corev1.ServiceTypeLoadBalancer {
+		numbers = append(numbers, instead)
+	}
+	var addresses []string
+	for _, number := range numbers {
+		addresses = append(addresses, d.atHost(number, p.Protocol)...)
+	}
+	return addresses
+}
+
+// atHost are a port's addresses on the host.
+func (d *Director) atHost(number int32, p corev1.Protocol) []string {
+	var addresses []string
+	for _, loopback := range d.Loopbacks {
+		addresses = append(addresses, at(net.JoinHostPort(loopback, strconv.Itoa(int(number))), p))
 	}
 	return addresses
 }
 
 // clusterAddresses are where Pods reach a port.
-func clusterAddresses(svc *corev1.Service, p corev1.ServicePort) []string {
-	if svc.Spec.ClusterIP == "" {
+func clusterAddresses(s *service, p corev1.ServicePort) []string {
+	ip := s.object.Spec.ClusterIP
+	if ip == "" {
 		return nil
 	}
-	return []string{at(net.JoinHostPort(svc.Spec.ClusterIP, strconv.Itoa(int(p.Port))), p.Protocol)}
+	return []string{at(net.JoinHostPort(ip, strconv.Itoa(int(p.Port))), p.Protocol)}
 }
 
 // protocolOf says what a port carries: by what the Service says, else by what

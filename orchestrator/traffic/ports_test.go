@@ -91,6 +91,7 @@ func TestMembers(t *testing.T) {
 func TestAddresses(t *testing.T) {
 	t.Parallel()
 	p := corev1.ServicePort{Port: 80, NodePort: 30080}
+	d := &Director{Options: Options{Loopbacks: []string{"127.0.0.1", "::1"}}}
 	u := corev1.ServicePort{Port: 53, NodePort: 30053, Protocol: corev1.ProtocolUDP}
 	tests := []struct {
 		kind corev1.ServiceType
@@ -98,13 +99,13 @@ func TestAddresses(t *testing.T) {
 		want []string
 	}{
 		{corev1.ServiceTypeClusterIP, p, nil},
-		{corev1.ServiceTypeNodePort, p, []string{"127.0.0.1:30080"}},
-		{corev1.ServiceTypeNodePort, u, []string{"127.0.0.1:30053/udp"}},
-		{corev1.ServiceTypeLoadBalancer, p, []string{"127.0.0.1:30080", "127.0.0.1:80"}},
+		{corev1.ServiceTypeNodePort, p, []string{"127.0.0.1:30080", "[::1]:30080"}},
+		{corev1.ServiceTypeNodePort, u, []string{"127.0.0.1:30053/udp", "[::1]:30053/udp"}},
+		{corev1.ServiceTypeLoadBalancer, p, []string{"127.0.0.1:30080", "[::1]:30080", "127.0.0.1:80", "[::1]:80"}},
 	}
 	for _, test := range tests {
-		svc := &corev1.Service{Spec: corev1.ServiceSpec{Type: test.kind, ClusterIP: "10.0.0.9"}}
-		if got := hostAddresses(svc, test.port); !slices.Equal(got, test.want) {
+		svc := &service{object: &corev1.Service{Spec: corev1.ServiceSpec{Type: test.kind, ClusterIP: "10.0.0.9"}}}
+		if got := d.hostAddresses(svc, test.port); !slices.Equal(got, test.want) {
 			t.Errorf("%s: got %v, want %v", test.kind, got, test.want)
 		}
 		if got := clusterAddresses(svc, p); !slices.Equal(got, []string{"10.0.0.9:80"}) {

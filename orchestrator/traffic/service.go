@@ -4,16 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"net"
-	"slices"
-	"strconv"
-	"syscall"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/tools/cache"
 
@@ -21,15 +14,14 @@ import (
 	"skiff/proxy/switchboard"
 )
 
-const hostAddress = "127.0.0.1"
-
 // service is what is served of one Service.
 type service struct {
 	namespace, key string
 	object         *corev1.Service
 	selector       labels.Selector
 	protocols      map[string]protocol // of its ports, as far as was known last
-	open           map[string]bool     // address on the host → whether it is listened to; false: it is taken
+	hosts          map[string]error    // address on the host → why it is not listened to; nil: it is
+	instead        map[string]int32    // port → what stands in on the host for its own number, which the user may not have
 	loops          []string            // endpoints that are left out
 }
 
@@ -49,28 +41,27 @@ func (d *Director) sync(ctx context.Context, key string) error {
 	if err != nil {
 		return fmt.Errorf("get service: %w", err)
 	}
-	taken, err := d.update(ctx, svc)
+	r, err := d.update(ctx, svc)
 	if err != nil {
 		return err
 	}
-	if err := d.writeStatus(ctx, svc, taken); err != nil {
+	if err := d.writeReach(ctx, svc, r); err != nil {
 		return err
 	}
-	if len(taken) > 0 {
+	if r.partly {
 		return errPortTaken
 	}
 	return nil
 }
 
-// update serves svc as it is now. It returns the addresses on the host that
-// could not be listened to.
-func (d *Director) update(ctx context.Context, svc *corev1.Service) (taken []string, err error) {
+// update serves svc as it is now, and says how the host reaches it.
+func (d *Director) update(ctx context.Context, svc *corev1.Service) (r reach, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	key := svc.Namespace + "/" + svc.Name
 	s := d.served[key]
 	if s == nil {
-		s = &service{namespace: svc.Namespace, key: key, open: map[string]bool{}}
+		s = &service{namespace: svc.Namespace, key: key, hosts: map[string]error{}, instead: map[string]int32{}}
 		d.served[key] = s
 	}
 	s.object, s.selector = svc, labels.Nothing()
@@ -78,14 +69,9 @@ func (d *Director) update(ctx context.Context, svc *corev1.Service) (taken []str
 		s.selector = labels.SelectorFromSet(svc.Spec.Selector)
 	}
 	if err := d.show(ctx, s); err != nil {
-		return nil, err
+		return reach{}, err
 	}
-	for address, open := range s.open {
-		if !open {
-			taken = append(taken, address)
-		}
-	}
-	return taken, nil
+	return d.reachOf(s), nil
 }
 
 // forget stops serving a Service that is gone.
@@ -117,8 +103,14 @@ func (d *Director) show(ctx context.Context, s *service) error {
 	backends := d.backends(s, around)
 	expected := d.expectation(s, around)
 	ports := s.ports(backends, around)
-	atHost := forwarded(s, ports, hostAddresses)
-	d.noteOpen(s, atHost.Ports, d.Host.Set(ctx, withExpectation(atHost, expected)))
+	for {
+		atHost := withExpectation(forwarded(s, ports, d.hostAddresses), expected)
+		failed := d.Host.Set(ctx, atHost)
+		if !d.standIn(s, failed) {
+			d.noteOpen(s, atHost.Ports, failed)
+			break
+		}
+	}
 	if d.Inside != nil {
 		d.Inside.Set(ctx, withExpectation(forwarded(s, ports, clusterAddresses), expected))
 	}
@@ -133,10 +125,10 @@ func withExpectation(s switchboard.Service, e pool.Expectation) switchboard.Serv
 
 // forwarded is what one front makes of a Service: those of its ports that are
 // reached there.
-func forwarded(s *service, ports []servedPort, addresses func(*corev1.Service, corev1.ServicePort) []string) switchboard.Service {
+func forwarded(s *service, ports []servedPort, addresses func(*service, corev1.ServicePort) []string) switchboard.Service {
 	out := switchboard.Service{Name: s.key}
 	for _, p := range ports {
-		if p.Addresses = addresses(s.object, p.spec); len(p.Addresses) > 0 {
+		if p.Addresses = addresses(s, p.spec); len(p.Addresses) > 0 {
 			out.Ports = append(out.Ports, p.Port)
 		}
 	}
@@ -158,74 +150,47 @@ func (d *Director) noteOpen(s *service, ports []switchboard.Port, failed map[str
 	for _, p := range ports {
 		for _, address := range p.Addresses {
 			wanted[address] = true
-			wasOpen, known := s.open[address]
+			before := s.hosts[address]
 			err := failed[address]
-			s.open[address] = err == nil
+			s.hosts[address] = err
 			switch {
-			case err != nil && (wasOpen || !known):
-				reason, message := explain(address, err)
+			case itsOwn(err) && !itsOwn(before):
+				reason, message := explain(address, s.instead[p.Name], err)
 				d.Recorder.Event(s.object, corev1.EventTypeWarning, reason, message)
 				d.Log.Warn("listen for service", "service", s.key, "address", address, "error", err)
-			case err == nil && known && !wasOpen:
+			case err == nil && itsOwn(before):
 				d.Recorder.Eventf(s.object, corev1.EventTypeNormal, "Listening", "%s is free now; the Service is reached there", address)
 			}
 		}
 	}
-	for address, wasOpen := range s.open {
+	for address, before := range s.hosts {
 		if !wanted[address] {
-			delete(s.open, address)
-			if wasOpen {
+			delete(s.hosts, address)
+			if before == nil {
 				d.wakeOthers(s.key)
 			}
 		}
 	}
 }
 
+// itsOwn says whether an address is closed for a reason of its own.
+func itsOwn(err error) bool { return err != nil && !errors.Is(err, switchboard.ErrApart) }
+
 // wakeOthers lets Services that wait for a port try at once.
 func (d *Director) wakeOthers(key string) {
 	for _, s := range d.served {
-		if s.key != key && slices.Contains(slices.Collect(maps.Values(s.open)), false) {
+		if s.key != key && s.waits() {
 			d.queue.Add(s.key)
 		}
 	}
 }
 
-func explain(address string, err error) (reason, message string) {
-	const retried = "; the Service is not reached there until it is free"
-	var held *switchboard.HeldError
-	switch {
-	case errors.As(err, &held):
-		return "PortInUse", fmt.Sprintf("%s is in use by service %s%s", address, held.By, retried)
-	case errors.Is(err, syscall.EADDRINUSE):
-		return "PortInUse", fmt.Sprintf("%s is in use by another program%s", address, retried)
-	case errors.Is(err, syscall.EACCES):
-		return "PortNotAllowed", fmt.Sprintf("the system does not let this user listen on %s", address)
+// waits says whether an address is not to be had.
+func (s *service) waits() bool {
+	for _, err := range s.hosts {
+		if err != nil {
+			return true
+		}
 	}
-	return "ListenFailed", fmt.Sprintf("cannot listen on %s: %v", address, err)
-}
-
-// writeStatus writes the address of a LoadBalancer into its status, once all of
-// its ports are served.
-func (d *Director) writeStatus(ctx context.Context, svc *corev1.Service, taken []string) error {
-	var want []corev1.LoadBalancerIngress
-	if svc.Spec.Type == corev1.ServiceTypeLoadBalancer && !anyOwnPort(svc, taken) {
-		mode := corev1.LoadBalancerIPModeProxy
-		want = []corev1.LoadBalancerIngress{{IP: hostAddress, IPMode: &mode}}
-	}
-	if equality.Semantic.DeepEqual(svc.Status.LoadBalancer.Ingress, want) {
-		return nil
-	}
-	svc = svc.DeepCopy()
-	svc.Status.LoadBalancer.Ingress = want
-	_, err := d.Client.CoreV1().Services(svc.Namespace).UpdateStatus(ctx, svc, metav1.UpdateOptions{})
-	if err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("write load balancer address: %w", err)
-	}
-	return nil
-}
-
-func anyOwnPort(svc *corev1.Service, taken []string) bool {
-	return slices.ContainsFunc(svc.Spec.Ports, func(p corev1.ServicePort) bool {
-		return slices.Contains(taken, at(net.JoinHostPort(hostAddress, strconv.Itoa(int(p.Port))), p.Protocol))
-	})
+	return false
 }

@@ -49,11 +49,20 @@ func newWorldWith(t *testing.T, inside Inside, objects ...runtime.Object) *world
 // newWorldOf fills in what of the options is the world's.
 func newWorldOf(t *testing.T, o Options, objects ...runtime.Object) *world {
 	t.Helper()
+	return newWorldOver(t, func(p *proxy.Proxy) switchboard.Proxy { return p }, o, objects...)
+}
+
+// newWorldOver has a system between the proxy and who drives it.
+func newWorldOver(t *testing.T, system func(*proxy.Proxy) switchboard.Proxy, o Options, objects ...runtime.Object) *world {
+	t.Helper()
 	w := &world{t: t, client: fake.NewClientset(objects...), events: record.NewFakeRecorder(100)}
 	factory := informer.NewFactory(w.client)
 	p := proxy.New(proxy.Options{Hold: 10 * time.Second, Linger: time.Second})
-	w.board = switchboard.New(p, slog.New(slog.DiscardHandler))
+	w.board = switchboard.New(system(p), slog.New(slog.DiscardHandler))
 	o.Client, o.Factory, o.Host, o.Recorder = w.client, factory, w.board, w.events
+	if o.Loopbacks, _ = proxy.Loopbacks(t.Context()); len(o.Loopbacks) == 1 {
+		t.Log("this machine has no ::1")
+	}
 	w.Director = New(o)
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup

@@ -2,6 +2,9 @@ package switchboard
 
 import (
 	"context"
+	"errors"
+	"maps"
+	"strings"
 	"time"
 
 	"skiff/proxy"
@@ -12,6 +15,10 @@ import (
 type HeldError struct{ By string }
 
 func (e *HeldError) Error() string { return "the port belongs to service " + e.By }
+
+// ErrApart says that an address is closed because another with the same port
+// number could not be opened.
+var ErrApart = errors.New("not without the port's other addresses")
 
 // Below: mu is held.
 
@@ -80,20 +87,16 @@ func (b *Board) later(ctx context.Context, limit time.Duration, f func(context.C
 func (b *Board) listen(ctx context.Context, s Service, now *service) (failed map[string]error) {
 	wanted := map[string]bool{}
 	for _, p := range s.Ports {
-		for _, address := range p.Addresses {
-			wanted[address] = true
-			err := b.hold(ctx, s.Name, proxy.Listener{
-				Name: s.Name + ":" + p.Name, Address: address,
-				Mode: p.Mode, H2C: p.H2C, Pool: now.ports[p.Name].pool,
-			})
-			if err == nil {
-				now.open[address] = true
-				continue
+		l := proxy.Listener{Name: s.Name + ":" + p.Name, Mode: p.Mode, H2C: p.H2C, Pool: now.ports[p.Name].pool}
+		for _, addresses := range byNumber(p.Addresses) {
+			missing := b.openAll(ctx, s.Name, now, l, addresses)
+			for _, address := range addresses {
+				wanted[address] = missing == nil
 			}
 			if failed == nil {
-				failed = map[string]error{}
+				failed = missing
 			}
-			failed[address] = err
+			maps.Copy(failed, missing)
 		}
 	}
 	for address := range now.open {
@@ -104,6 +107,44 @@ func (b *Board) listen(ctx context.Context, s Service, now *service) (failed map
 		}
 	}
 	return failed
+}
+
+// openAll opens addresses with one port number. At the first that cannot be, it
+// gives up on all of them: a port that is somebody else's at one of them would
+// be a riddle.
+func (b *Board) openAll(ctx context.Context, name string, now *service, l proxy.Listener, addresses []string) (failed map[string]error) {
+	for _, address := range addresses {
+		l.Address = address
+		err := b.hold(ctx, name, l)
+		if err == nil {
+			now.open[address] = true
+			continue
+		}
+		failed = map[string]error{}
+		for _, other := range addresses {
+			failed[other] = ErrApart
+		}
+		failed[address] = err
+		return failed
+	}
+	return nil
+}
+
+// byNumber groups addresses by their port number, in their order.
+func byNumber(addresses []string) [][]string {
+	var groups [][]string
+	at := map[string]int{}
+	for _, address := range addresses {
+		number := address[strings.LastIndexByte(address, ':')+1:]
+		i, known := at[number]
+		if !known {
+			i = len(groups)
+			at[number] = i
+			groups = append(groups, nil)
+		}
+		groups[i] = append(groups[i], address)
+	}
+	return groups
 }
 
 // hold opens an address for a Service. The proxy would let a second Service

@@ -25,7 +25,7 @@ type Service struct {
 // Port is one port of a Service and the pool that it leads to.
 type Port struct {
 	Name      string   // tells the Service's ports apart
-	Addresses []string // where it is listened to
+	Addresses []string // where it is listened to; those with one number all or not at all
 	Mode      proxy.Mode
 	H2C       bool          // the back ends speak HTTP/2 without TLS
 	Sticks    time.Duration // for how long a client comes back to its back end; 0: not at all

@@ -1,0 +1,157 @@
+package traffic
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"syscall"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/json"
+
+	"skiff/orchestrator/resource"
+	"skiff/proxy/switchboard"
+)
+
+// reach is how the host reaches a Service.
+type reach struct {
+	balanced bool             // every port of a LoadBalancer, be it by a stand-in
+	partly   bool             // some address is not to be had
+	instead  map[string]int32 // port → its stand-in
+}
+
+// standIns are the ports that are tried, in this order, in place of one that
+// the system keeps from users: 8080, 9080, … for 80.
+func standIns(port int32, ownElsewhere func(int32) bool) []int32 {
+	var numbers []int32
+	for number := port + 8000; number < 30000; number += 1000 { // where node ports begin
+		if !ownElsewhere(number) {
+			numbers = append(numbers, number)
+		}
+	}
+	return numbers
+}
+
+// explain says why an address is not listened to, and what to do. instead is
+// what stands in for its port.
+func explain(address string, instead int32, err error) (reason, message string) {
+	const retried = "; the Service is not reached on that port until it is free"
+	var held *switchboard.HeldError
+	switch {
+	case errors.As(err, &held):
+		return "PortInUse", fmt.Sprintf("%s is in use by service %s%s", address, held.By, retried)
+	case errors.Is(err, syscall.EADDRINUSE):
+		return "PortInUse", fmt.Sprintf("%s is in use by another program%s", address, retried)
+	case errors.Is(err, syscall.EACCES):
+		return "PortNotAllowed", notAllowed(address, instead)
+	}
+	return "ListenFailed", fmt.Sprintf("cannot listen on %s: %v", address, err)
+}
+
+func notAllowed(address string, instead int32) string {
+	text := fmt.Sprintf("the system does not let this user listen on %s", address)
+	if instead > 0 {
+		text += fmt.Sprintf("; the Service is reached on port %d instead", instead)
+	}
+	return text + `. To allow it: sudo sysctl net.ipv4.ip_unprivileged_port_start=80, or: sudo setcap cap_net_bind_service=+ep "$(command -v skiff)" and start skiff again`
+}
+
+// Below: mu is held.
+
+// standIn finds stand-ins for the ports of a LoadBalancer that the user may not
+// have, and gives up those that are needed no more. It says whether there is
+// something new to try.
+func (d *Director) standIn(s *service, failed map[string]error) (changed bool) {
+	before := s.instead
+	s.instead = map[string]int32{}
+	if s.object.Spec.Type == corev1.ServiceTypeLoadBalancer {
+		for _, p := range s.object.Spec.Ports {
+			if !errors.Is(failure(failed, d.atHost(p.Port, p.Protocol)), syscall.EACCES) {
+				continue
+			}
+			name := portName(p)
+			now, tried := before[name]
+			if !tried || failure(failed, d.atHost(now, p.Protocol)) != nil {
+				all := standIns(p.Port, s.listensAt)
+				if following := slices.Index(all, now) + 1; following < len(all) {
+					now = all[following]
+				}
+			}
+			if now > 0 {
+				s.instead[name] = now
+			}
+		}
+	}
+	return !equality.Semantic.DeepEqual(before, s.instead)
+}
+
+// listensAt says whether a number on the host is that of one of its ports.
+func (s *service) listensAt(number int32) bool {
+	return slices.ContainsFunc(s.object.Spec.Ports, func(p corev1.ServicePort) bool { return p.Port == number || p.NodePort == number })
+}
+
+// failure is why a port's addresses could not be opened.
+func failure(failed map[string]error, addresses []string) error {
+	for _, address := range addresses {
+		if err := failed[address]; err != nil && !errors.Is(err, switchboard.ErrApart) {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *Director) reachOf(s *service) reach {
+	r := reach{balanced: s.object.Spec.Type == corev1.ServiceTypeLoadBalancer, partly: s.waits(), instead: map[string]int32{}}
+	for _, p := range s.object.Spec.Ports {
+		number := p.Port
+		if instead, moved := s.instead[portName(p)]; moved {
+			number, r.instead[portName(p)] = instead, instead
+		}
+		if failure(s.hosts, d.atHost(number, p.Protocol)) != nil {
+			r.balanced = false
+		}
+	}
+	return r
+}
+
+// Above: mu is held.
+
+// writeReach writes the address of a LoadBalancer into its status, once all of
+// its ports are served, and which ports stand in for its own.
+func (d *Director) writeReach(ctx context.Context, svc *corev1.Service, r reach) error {
+	services := d.Client.CoreV1().Services(svc.Namespace)
+	if is, want := svc.Annotations[resource.HostPortsAnnotation], resource.FormatHostPorts(r.instead); is != want {
+		var value any
+		if want != "" {
+			value = want
+		}
+		patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]any{resource.HostPortsAnnotation: value}}})
+		if err != nil {
+			return fmt.Errorf("write ports on the host: %w", err)
+		}
+		if svc, err = services.Patch(ctx, svc.Name, types.MergePatchType, patch, metav1.PatchOptions{}); apierrors.IsNotFound(err) {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("write ports on the host: %w", err)
+		}
+	}
+	var want []corev1.LoadBalancerIngress
+	if r.balanced {
+		mode := corev1.LoadBalancerIPModeProxy
+		want = []corev1.LoadBalancerIngress{{IP: d.Loopbacks[0], IPMode: &mode}}
+	}
+	if equality.Semantic.DeepEqual(svc.Status.LoadBalancer.Ingress, want) {
+		return nil
+	}
+	svc = svc.DeepCopy()
+	svc.Status.LoadBalancer.Ingress = want
+	if _, err := services.UpdateStatus(ctx, svc, metav1.UpdateOptions{}); err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("write load balancer address: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,150 @@
+package traffic
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"skiff/orchestrator/resource"
+	"skiff/proxy"
+	"skiff/proxy/switchboard"
+)
+
+func says(t *testing.T, host string, port int, want string) bool {
+	t.Helper()
+	res, err := client(t).Get(fmt.Sprintf("http://%s/", net.JoinHostPort(host, fmt.Sprint(port))))
+	if err != nil {
+		return false
+	}
+	defer res.Body.Close()
+	text := make([]byte, len(want))
+	n, _ := res.Body.Read(text)
+	return string(text[:n]) == want
+}
+
+func refuses(host string, port int) bool {
+	_, err := net.Dial("tcp", net.JoinHostPort(host, fmt.Sprint(port)))
+	return errors.Is(err, syscall.ECONNREFUSED)
+}
+
+// localhost is ::1 for some programs and 127.0.0.1 for others: a port is at both
+// or at none, and what holds one of them is named.
+func TestBothLoopbacks(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	if len(w.Loopbacks) < 2 {
+		t.Skip("this machine has no ::1")
+	}
+	target, port := freePort(t), freePort(t)
+	taken, err := net.Listen("tcp", fmt.Sprintf("[::1]:%d", port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.add(w.app("web-a", "v1", target))
+	w.apply(newService(port, intstr.FromInt(target)))
+	want := fmt.Sprintf("Warning PortInUse [::1]:%d is in use by another program", port)
+	if got := <-w.events.Events; !strings.HasPrefix(got, want) {
+		t.Errorf("event %q, want %q", got, want)
+	}
+	if !refuses("127.0.0.1", port) {
+		t.Error("the port is open at 127.0.0.1 while somebody else has it at ::1")
+	}
+	taken.Close()
+	for _, host := range w.Loopbacks {
+		eventually(t, "the Service answers at "+host, func() bool { return says(t, host, port, "v1") })
+	}
+	if got := <-w.events.Events; !strings.HasPrefix(got, fmt.Sprintf("Normal Listening [::1]:%d is free now", port)) {
+		t.Errorf("event %q", got)
+	}
+	if err := w.client.CoreV1().Services("default").Delete(t.Context(), "web", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, host := range w.Loopbacks {
+		eventually(t, "the port is closed at "+host, func() bool { return refuses(host, port) })
+	}
+}
+
+// keeper is a system that keeps one port from this user, until it is allowed.
+type keeper struct {
+	*proxy.Proxy
+	port    int
+	allowed atomic.Bool
+}
+
+func (k *keeper) Listen(ctx context.Context, what proxy.Listener) error {
+	if strings.HasSuffix(what.Address, fmt.Sprintf(":%d", k.port)) && !k.allowed.Load() {
+		return &net.OpError{Op: "listen", Net: "tcp", Err: os.NewSyscallError("bind", syscall.EACCES)}
+	}
+	return k.Proxy.Listen(ctx, what)
+}
+
+// A port that the user may not have is reached at another, until it is allowed.
+func TestPortNotAllowed(t *testing.T) {
+	t.Parallel()
+	own, target, nodePort := freePort(t), freePort(t), freePort(t)
+	if own+9000 > 1<<16-1 {
+		own = 20000 + own%1000 // so that it has stand-ins
+	} else {
+		own = 10000 + own%1000
+	}
+	k := &keeper{port: own}
+	w := newWorldOver(t, func(p *proxy.Proxy) switchboard.Proxy { k.Proxy = p; return k }, Options{Log: slog.New(slog.DiscardHandler)})
+	first := own + 8000
+	other, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", first)) // so that the second stand-in has to do
+	if err != nil {
+		t.Skip(err)
+	}
+	defer other.Close()
+	w.add(w.app("web-a", "v1", target))
+	svc := newService(nodePort, intstr.FromInt(target))
+	svc.Spec.Type, svc.Spec.Ports[0].Port = corev1.ServiceTypeLoadBalancer, int32(own)
+	w.apply(svc)
+	event := <-w.events.Events
+	for _, part := range []string{"Warning PortNotAllowed", fmt.Sprint("is reached on port ", first+1000, " instead"), "ip_unprivileged_port_start", "setcap"} {
+		if !strings.Contains(event, part) {
+			t.Errorf("event %q does not say %q", event, part)
+		}
+	}
+	eventually(t, "the stand-in answers", func() bool { return says(t, "127.0.0.1", first+1000, "v1") })
+	now := func() *corev1.Service {
+		got, err := w.client.CoreV1().Services("default").Get(t.Context(), "web", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	eventually(t, "the Service says where it is reached", func() bool {
+		s := now()
+		instead := resource.ParseHostPorts(s.Annotations[resource.HostPortsAnnotation])
+		return instead[fmt.Sprint(own, "/TCP")] == int32(first+1000) && len(s.Status.LoadBalancer.Ingress) == 1
+	})
+	k.allowed.Store(true)
+	eventually(t, "its own port answers once it is allowed", func() bool { return says(t, "127.0.0.1", own, "v1") })
+	eventually(t, "the stand-in is given up", func() bool {
+		_, noted := now().Annotations[resource.HostPortsAnnotation]
+		return !noted && refuses("127.0.0.1", first+1000)
+	})
+}
+
+func TestStandIns(t *testing.T) {
+	t.Parallel()
+	svc := &service{object: &corev1.Service{Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}, {Port: 8080}}}}}
+	if got := standIns(80, svc.listensAt); !slices.Equal(got[:2], []int32{9080, 10080}) {
+		t.Errorf("with 8080 in use by the Service itself: %v", got)
+	}
+	if got := standIns(443, svc.listensAt); got[0] != 8443 || got[len(got)-1] >= 30000 {
+		t.Errorf("for 443: %v", got)
+	}
+}
