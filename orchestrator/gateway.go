@@ -15,13 +15,26 @@ import (
 	"skiff/proxy/gateway"
 	"skiff/runtime/container"
 	"skiff/runtime/docker"
+	"skiff/runtime/fsgroup"
 )
 
 // GatewayCommand is the argument by which skiff's program is a gateway.
 const GatewayCommand = "gateway"
 
-// RunGateway is what a gateway's container does, until ctx ends.
-func RunGateway(ctx context.Context, log io.Writer) error {
+// RunInside is what skiff's program does as the first process of a container, if
+// that is what the arguments say.
+func RunInside(ctx context.Context, args []string, log io.Writer) (inside bool, err error) {
+	switch {
+	case len(args) == 1 && args[0] == GatewayCommand:
+		return true, runGateway(ctx, log)
+	case len(args) > 0 && args[0] == fsgroup.Command:
+		return true, fsgroup.Run(ctx, args[1:])
+	}
+	return false, nil
+}
+
+// runGateway is what a gateway's container does, until ctx ends.
+func runGateway(ctx context.Context, log io.Writer) error {
 	config, err := gateway.ReadConfig(os.Getenv(gateway.ConfigEnv))
 	if err != nil {
 		return err
@@ -50,13 +63,6 @@ type inside struct {
 }
 
 func (o *Orchestrator) inside(engine *docker.Engine, ranges container.Ranges, api net.Addr) (*inside, error) {
-	program := o.options.GatewayProgram
-	if program == "" {
-		var err error
-		if program, err = os.Executable(); err != nil {
-			return nil, fmt.Errorf("find the gateway's program: %w", err)
-		}
-	}
 	identity, err := gateway.LoadIdentity(filepath.Join(o.paths.PKI, "gateway.pem"), time.Now())
 	if err != nil {
 		return nil, err
@@ -68,8 +74,8 @@ func (o *Orchestrator) inside(engine *docker.Engine, ranges container.Ranges, ap
 	}
 	i := &inside{stop: make(chan struct{}), stopped: make(chan struct{})}
 	i.container = engine.Gateway(docker.GatewaySpec{
-		Program: program, Args: []string{GatewayCommand},
-		Env: []string{gateway.ConfigEnv + "=" + encoded}, Address: ranges.Gateway,
+		Args: []string{GatewayCommand},
+		Env:  []string{gateway.ConfigEnv + "=" + encoded}, Address: ranges.Gateway,
 	})
 	i.Link, err = gateway.NewLink(gateway.LinkOptions{
 		Config: config, Machine: i.container, Log: o.options.Log,

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -24,6 +25,7 @@ import (
 	"skiff/orchestrator/apiserver"
 	"skiff/orchestrator/claim"
 	"skiff/orchestrator/deployment"
+	"skiff/orchestrator/disruption"
 	"skiff/orchestrator/gc"
 	"skiff/orchestrator/informer"
 	"skiff/orchestrator/keyring"
@@ -60,6 +62,7 @@ type parts struct {
 	replicaSets *replicaset.Controller
 	services    *service.Controller
 	claims      *claim.Controller
+	disruptions *disruption.Controller
 	garbage     *gc.Controller
 }
 
@@ -151,6 +154,7 @@ func (o *Orchestrator) assemble(ctx context.Context, st *store.Store) (_ *parts,
 		ClusterIP: addresses.APIServiceIP(), Address: gateway, Port: int32(address.Port),
 	})
 	p.claims = claim.New(client, p.factory, p.engine, p.log)
+	p.disruptions = disruption.New(client, p.factory, p.log, clock.RealClock{})
 	p.garbage, err = gc.New(gc.Options{
 		Client: client, Metadata: anyKind, Informers: p.factory,
 		Resources: kinds, RootCA: p.pki.CA(), Log: p.log,
@@ -164,7 +168,13 @@ func (o *Orchestrator) engine(ctx context.Context, st *store.Store) (*docker.Eng
 	if err != nil {
 		return nil, err
 	}
-	return docker.New(docker.Options{Instance: o.options.Name, UID: uid, Log: o.options.Log})
+	program := o.options.GatewayProgram
+	if program == "" {
+		if program, err = os.Executable(); err != nil {
+			return nil, fmt.Errorf("find skiff's program: %w", err)
+		}
+	}
+	return docker.New(docker.Options{Instance: o.options.Name, UID: uid, Program: program, Log: o.options.Log})
 }
 
 // inProcess reaches the API without a socket. The controllers are trusted and

@@ -70,7 +70,7 @@ func (o *Orchestrator) work(ctx context.Context, p *parts) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, run := range []func(context.Context) error{
 		p.serve, p.proxy.Run, p.board.Run, p.inside.Run, p.director.Run, p.worker.Run,
-		p.deployments.Run, p.replicaSets.Run, p.services.Run, p.claims.Run, p.garbage.Run,
+		p.deployments.Run, p.replicaSets.Run, p.services.Run, p.claims.Run, p.disruptions.Run, p.garbage.Run,
 	} {
 		group.Go(func() error { return run(ctx) })
 	}

@@ -8,13 +8,13 @@ import (
 	"skiff/orchestrator"
 )
 
-// isGateway says whether this process is a gateway. No person starts one, so it
-// is no command; nor is anything made that commands need, for one runs next to
-// every instance all the time.
-func isGateway(argv []string) bool {
-	return len(argv) == 2 && argv[1] == orchestrator.GatewayCommand && os.Getpid() == 1
-}
-
-func runGateway(ctx context.Context, log io.Writer) int {
-	return report(log, orchestrator.RunGateway(ctx, log))
+// runInside does what this process is for as the first one in a container of
+// skiff's own. No person starts one, so that is no command; nor is anything made
+// that commands need, for a gateway runs next to every instance all the time.
+func runInside(ctx context.Context, argv []string, log io.Writer) (inside bool, code int) {
+	if os.Getpid() != 1 {
+		return false, 0
+	}
+	inside, err := orchestrator.RunInside(ctx, argv[1:], log)
+	return inside, report(log, err)
 }

@@ -19,8 +19,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	if isGateway(os.Args) {
-		code := runGateway(ctx, os.Stderr)
+	if inside, code := runInside(ctx, os.Args, os.Stderr); inside {
 		stop()
 		os.Exit(code)
 	}

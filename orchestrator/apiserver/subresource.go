@@ -42,6 +42,7 @@ func subresourcesOf(k *kind) map[string]*subresource {
 		all["exec"] = session(corev1.SchemeGroupVersion.WithKind("PodExecOptions"), (*Server).podExec)
 		all["attach"] = session(corev1.SchemeGroupVersion.WithKind("PodAttachOptions"), (*Server).podAttach)
 		all["portforward"] = session(corev1.SchemeGroupVersion.WithKind("PodPortForwardOptions"), (*Server).podPortForward)
+		all["eviction"] = &subresource{kind: evictionGVK, verbs: map[string]handler{"create": (*Server).evict}}
 		all["binding"] = &subresource{kind: bindingGVK, verbs: map[string]handler{"create": (*Server).bind}}
 	case corev1.SchemeGroupVersion.WithKind("ServiceAccount"):
 		all["token"] = &subresource{kind: tokenGVK, verbs: map[string]handler{"create": (*Server).createToken}}

@@ -6,16 +6,19 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	appsinformers "k8s.io/client-go/informers/apps/v1"
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	discoveryinformers "k8s.io/client-go/informers/discovery/v1"
+	policyinformers "k8s.io/client-go/informers/policy/v1"
 	"k8s.io/client-go/kubernetes"
 	appslisters "k8s.io/client-go/listers/apps/v1"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	discoverylisters "k8s.io/client-go/listers/discovery/v1"
+	policylisters "k8s.io/client-go/listers/policy/v1"
 	"k8s.io/client-go/tools/cache"
 )
 
@@ -66,6 +69,10 @@ func (f *Factory) Deployments() appsinformers.DeploymentInformer {
 
 func (f *Factory) ReplicaSets() appsinformers.ReplicaSetInformer {
 	return of(f, &appsv1.ReplicaSet{}, f.client.AppsV1().ReplicaSets(metav1.NamespaceAll), appslisters.NewReplicaSetLister)
+}
+
+func (f *Factory) PodDisruptionBudgets() policyinformers.PodDisruptionBudgetInformer {
+	return of(f, &policyv1.PodDisruptionBudget{}, f.client.PolicyV1().PodDisruptionBudgets(metav1.NamespaceAll), policylisters.NewPodDisruptionBudgetLister)
 }
 
 // informer is a shared informer in the shape that client-go gives its own.

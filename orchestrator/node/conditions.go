@@ -3,6 +3,7 @@ package node
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -19,9 +20,9 @@ func conditions(s *state, st corev1.PodStatus, now time.Time) []corev1.PodCondit
 	ready := containers
 	ready.Type = corev1.PodReady
 	if ready.Status == corev1.ConditionTrue {
-		switch {
-		case !s.gatesPass():
-			ready.Message = "a readiness gate's condition is not true"
+		switch shut := s.shutGates(); {
+		case shut != "":
+			ready.Message = shut
 		case !s.serving: // skiff's own gate
 			ready.Message = "requests do not reach the Pod yet"
 		}
@@ -37,6 +38,21 @@ func conditions(s *state, st corev1.PodStatus, now time.Time) []corev1.PodCondit
 		{Type: corev1.PodScheduled, Status: corev1.ConditionTrue},
 	}
 	return s.dated(out, now)
+}
+
+// shutGates says which of the Pod's readiness gates keep it from being ready;
+// nothing where none does.
+func (s *state) shutGates() string {
+	var shut []string
+	for _, gate := range s.pod.Spec.ReadinessGates {
+		switch c := condition(s.pod.Status.Conditions, gate.ConditionType); {
+		case c == nil:
+			shut = append(shut, fmt.Sprintf("corresponding condition of pod readiness gate %q does not exist.", gate.ConditionType))
+		case c.Status != corev1.ConditionTrue:
+			shut = append(shut, fmt.Sprintf("the status of pod readiness gate %q is not \"True\", but %v", gate.ConditionType, c.Status))
+		}
+	}
+	return strings.Join(shut, ", ")
 }
 
 // dated gives conditions their times: those that have not changed keep theirs.

@@ -40,6 +40,9 @@ func (p *pod) configure(ctx context.Context, s setup, spec *container.Spec) erro
 	if err != nil {
 		return err
 	}
+	if own.Seccomp, err = p.seccomp(effectiveSecurity(s.pod, s.c).SeccompProfile); err != nil {
+		return err
+	}
 	own.Sysctls = spec.Security.Sysctls
 	spec.Security = own
 	spec.Resources = limits(s.pod, s.c, s.allocatable.Memory().Value())

@@ -57,7 +57,7 @@ type Containers interface {
 // Volumes keeps storage for containers.
 type Volumes interface {
 	// CreateVolume makes a volume, in a Pod's name, that every user can write
-	// to. One that is there stays as it is, but for its root's group.
+	// to. One that is there stays as it is, but for what v gives to its group.
 	CreateVolume(ctx context.Context, pod container.Pod, v container.Volume) error
 	// RemoveVolume removes a volume. None there is fine; container.ErrConflict
 	// where a container has it.

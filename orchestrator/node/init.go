@@ -1,7 +1,5 @@
 package node
 
-import corev1 "k8s.io/api/core/v1"
-
 // Init containers do their work once for each sandbox, one after the other, and
 // only then the regular containers begin. A new sandbox is a new Pod to them: it
 // has none of the routes, rules and interfaces that they may have set up.
@@ -40,11 +38,8 @@ func (s *state) initialized() bool {
 
 // initFailed says whether an init container has failed for good.
 func (s *state) initFailed() bool {
-	if s.pod.Spec.RestartPolicy != corev1.RestartPolicyNever {
-		return false
-	}
 	for _, u := range s.inits {
-		if u.role == initial && u.ended() && !u.suspect && u.cur.ExitCode != 0 && !s.outlived(u) {
+		if u.role == initial && u.ended() && !u.suspect && u.cur.ExitCode != 0 && !s.wanted(u) && !s.outlived(u) {
 			return true
 		}
 	}

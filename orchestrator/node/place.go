@@ -180,6 +180,9 @@ func (w *Worker) tellHold(pod *corev1.Pod, h *hold) {
 // nodeChanged takes over what the API says of the node, nil that it has none.
 func (w *Worker) nodeChanged(ctx context.Context, node *corev1.Node) {
 	w.places.node = node
+	if node != nil {
+		w.keepCordon(ctx, node)
+	}
 	w.reschedule(ctx)
 	w.evictAll(ctx)
 }

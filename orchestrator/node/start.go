@@ -44,8 +44,12 @@ func (p *pod) start(u *unit) task {
 			spec.Mounts, err = p.allMounts(ctx, pod, c, volumes, spec)
 		}
 		if err != nil {
+			reason := reasonConfigError
+			if creation := (creationError{}); errors.As(err, &creation) {
+				reason = reasonCreateError
+			}
 			p.events.warn(pod, c.Name, reasonFailed, "Error: %v", err)
-			return func() { u.wait = &waiting{reason: reasonConfigError, message: err.Error()} }, err
+			return func() { u.wait = &waiting{reason: reason, message: err.Error()} }, err
 		}
 		made, err := p.launch(ctx, spec)
 		switch {

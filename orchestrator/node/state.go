@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"skiff/orchestrator/resource"
 	"skiff/runtime/container"
 )
 
@@ -203,17 +204,7 @@ func (s *state) ready() bool {
 			return false
 		}
 	}
-	return s.gatesPass()
-}
-
-func (s *state) gatesPass() bool {
-	for _, gate := range s.pod.Spec.ReadinessGates {
-		c := condition(s.pod.Status.Conditions, gate.ConditionType)
-		if c == nil || c.Status != corev1.ConditionTrue {
-			return false
-		}
-	}
-	return true
+	return s.shutGates() == ""
 }
 
 // restarts says whether a container that has ended gets another attempt.
@@ -221,22 +212,19 @@ func (s *state) restarts(u *unit) bool {
 	if s.failure != nil {
 		return false
 	}
-	policy := s.pod.Spec.RestartPolicy
 	switch u.role {
 	case ephemeral:
 		return false
-	case sidecar:
-		return true
 	case initial:
-		return s.outlived(u) || u.cur.ExitCode != 0 && policy != corev1.RestartPolicyNever
+		return s.outlived(u) || u.cur.ExitCode != 0 && s.wanted(u)
 	}
-	switch policy {
-	case corev1.RestartPolicyNever:
-		return false
-	case corev1.RestartPolicyOnFailure:
-		return u.cur.ExitCode != 0
-	}
-	return true
+	return s.wanted(u)
+}
+
+// wanted says whether a container that has ended is to run again, as far as its
+// restart policy says.
+func (s *state) wanted(u *unit) bool {
+	return resource.Restarts(s.spec(u.name), s.pod.Spec.RestartPolicy, int32(u.cur.ExitCode))
 }
 
 // finished says whether the Pod's work is over, one way or the other.

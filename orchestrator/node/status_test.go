@@ -122,11 +122,11 @@ func TestConditions(t *testing.T) {
 		}},
 		"gate closed": {views: []view{serving, gate}, want: []string{
 			"PodReadyToStartContainers True", "Initialized True",
-			"Ready False ReadinessGatesNotReady a readiness gate's condition is not true", "ContainersReady True", "PodScheduled True",
+			`Ready False ReadinessGatesNotReady corresponding condition of pod readiness gate "example.com/ok" does not exist.`, "ContainersReady True", "PodScheduled True",
 		}},
 		"gate closed, so traffic does not have it": {views: []view{running, gate}, want: []string{
 			"PodReadyToStartContainers True", "Initialized True",
-			"Ready False ReadinessGatesNotReady a readiness gate's condition is not true", "ContainersReady True", "PodScheduled True",
+			`Ready False ReadinessGatesNotReady corresponding condition of pod readiness gate "example.com/ok" does not exist.`, "ContainersReady True", "PodScheduled True",
 		}},
 		"gate opened, traffic does not have it yet": {
 			views: []view{running, gate, passed, set(func(s *state, u *unit) {

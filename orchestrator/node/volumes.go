@@ -16,7 +16,7 @@ import (
 
 // mount makes the Pod's volumes, side by side, before its first container.
 func (p *pod) mount() task {
-	pod := p.s.pod
+	pod, give := p.s.pod, p.s.giving()
 	p.s.news = false
 	return func(ctx context.Context) (func(), error) {
 		made := make([]prepared, len(pod.Spec.Volumes))
@@ -24,7 +24,7 @@ func (p *pod) mount() task {
 		var group errgroup.Group
 		for i, v := range pod.Spec.Volumes {
 			group.Go(func() error {
-				made[i], errs[i] = p.setUp(ctx, pod, v)
+				made[i], errs[i] = p.setUp(ctx, pod, v, give)
 				return nil
 			})
 		}
@@ -50,8 +50,8 @@ type prepared struct {
 	renew time.Time
 }
 
-func (p *pod) setUp(ctx context.Context, pod *corev1.Pod, v corev1.Volume) (prepared, error) {
-	m, err := p.makeVolume(ctx, pod, v)
+func (p *pod) setUp(ctx context.Context, pod *corev1.Pod, v corev1.Volume, give container.Giving) (prepared, error) {
+	m, err := p.makeVolume(ctx, pod, v, give)
 	if err != nil && ctx.Err() == nil {
 		p.events.warn(pod, "", reasonFailedMount, "MountVolume.SetUp failed for volume %q : %v", v.Name, err)
 	}
@@ -61,7 +61,7 @@ func (p *pod) setUp(ctx context.Context, pod *corev1.Pod, v corev1.Volume) (prep
 	return m, nil
 }
 
-func (p *pod) makeVolume(ctx context.Context, pod *corev1.Pod, v corev1.Volume) (made prepared, err error) {
+func (p *pod) makeVolume(ctx context.Context, pod *corev1.Pod, v corev1.Volume, give container.Giving) (made prepared, err error) {
 	switch {
 	case v.HostPath != nil:
 		made.Source = v.HostPath.Path
@@ -71,7 +71,7 @@ func (p *pod) makeVolume(ctx context.Context, pod *corev1.Pod, v corev1.Volume) 
 		made.Volume = dir.Name
 		err = p.Engine.CreateVolume(ctx, identity(pod), dir)
 	case v.PersistentVolumeClaim != nil:
-		made.Mount, err = p.claimed(ctx, pod, v.PersistentVolumeClaim)
+		made.Mount, err = p.claimed(ctx, pod, v.PersistentVolumeClaim, give)
 	case isProjected(v):
 		made.Source, made.ReadOnly = p.volumePath(pod, v), true
 		made.renew, err = p.project(ctx, pod, v)

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -40,13 +41,28 @@ func (w *Worker) claimsHold(pod *corev1.Pod) *hold {
 	return nil
 }
 
+// giving says how much of a claim's volume is given to the Pod's group before its
+// first container. Later, as when skiff comes back to Pods that run, what they
+// have made of it stays.
+func (s *state) giving() container.Giving {
+	sc := s.pod.Spec.SecurityContext
+	begun := slices.ContainsFunc(s.members(), func(u *unit) bool { return u.cur != nil })
+	switch {
+	case begun || sc == nil || sc.FSGroup == nil:
+		return ""
+	case sc.FSGroupChangePolicy != nil && *sc.FSGroupChangePolicy == corev1.FSGroupChangeOnRootMismatch:
+		return container.GiveMismatched
+	}
+	return container.GiveAll
+}
+
 // claimed makes the engine's volume of a claim, at the claim's first use.
-func (p *pod) claimed(ctx context.Context, pod *corev1.Pod, source *corev1.PersistentVolumeClaimVolumeSource) (container.Mount, error) {
+func (p *pod) claimed(ctx context.Context, pod *corev1.Pod, source *corev1.PersistentVolumeClaimVolumeSource, give container.Giving) (container.Mount, error) {
 	c, err := p.Client.CoreV1().PersistentVolumeClaims(pod.Namespace).Get(ctx, source.ClaimName, metav1.GetOptions{})
 	if err != nil {
 		return container.Mount{}, missing(err, "persistentvolumeclaim", source.ClaimName)
 	}
-	v := container.Volume{Name: resource.VolumeName(c), Claim: c.Namespace + "/" + c.Name, Group: fsGroup(pod)}
+	v := container.Volume{Name: resource.VolumeName(c), Claim: c.Namespace + "/" + c.Name, Group: fsGroup(pod), Give: give}
 	return container.Mount{Volume: v.Name, ReadOnly: source.ReadOnly}, p.Engine.CreateVolume(ctx, identity(pod), v)
 }
 

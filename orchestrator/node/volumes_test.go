@@ -12,6 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
+
+	"skiff/runtime/container"
 )
 
 func TestFilesChangeAsOne(t *testing.T) {
@@ -152,4 +154,31 @@ func TestMissingConfigMapIsMetAtOnce(t *testing.T) {
 			t.Errorf("%q, %v", data, err)
 		}
 	})
+}
+
+// What a claim holds is given to the Pod's group before its first container, and
+// never again, so that a database that runs is left alone when skiff comes back.
+func TestGiving(t *testing.T) {
+	t.Parallel()
+	s := stateOf(withImage)
+	if got := s.giving(); got != "" {
+		t.Errorf("without a group: %q", got)
+	}
+	sc := &corev1.PodSecurityContext{FSGroup: ptr.To[int64](2000)}
+	s.pod.Spec.SecurityContext = sc
+	if got := s.giving(); got != container.GiveAll {
+		t.Errorf("by default: %q", got)
+	}
+	for policy, want := range map[corev1.PodFSGroupChangePolicy]container.Giving{
+		corev1.FSGroupChangeAlways: container.GiveAll, corev1.FSGroupChangeOnRootMismatch: container.GiveMismatched,
+	} {
+		sc.FSGroupChangePolicy = &policy
+		if got := s.giving(); got != want {
+			t.Errorf("%s: %q", policy, got)
+		}
+	}
+	s.units[0].cur = &attempt{}
+	if got := s.giving(); got != "" {
+		t.Errorf("once a container has begun: %q", got)
+	}
 }

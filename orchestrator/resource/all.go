@@ -30,5 +30,6 @@ func All(opts Options) []*Definition {
 		persistentVolume(),
 		deployment(),
 		replicaSet(),
+		podDisruptionBudget(),
 	}
 }

@@ -17,6 +17,7 @@ func validateContainers(containers []corev1.Container, volumes, names sets.Set[s
 	for i := range containers {
 		c, at := &containers[i], path.Index(i)
 		errs = append(errs, validateContainer(c, volumes, at)...)
+		errs = append(errs, validateRestart(c, at)...)
 		if names.Has(c.Name) {
 			errs = append(errs, field.Duplicate(at.Child("name"), c.Name))
 		}

@@ -53,6 +53,7 @@ func validateEphemeralContainers(spec *corev1.PodSpec, path *field.Path) field.E
 		e, at := &spec.EphemeralContainers[i], path.Index(i)
 		c := (*corev1.Container)(&e.EphemeralContainerCommon)
 		errs = append(errs, validateContainer(c, volumes, at)...)
+		errs = append(errs, validateContainerSecurity(spec, c, at.Child("securityContext"))...)
 		if names.Has(c.Name) {
 			errs = append(errs, field.Duplicate(at.Child("name"), c.Name))
 		}
@@ -69,6 +70,8 @@ func validateEphemeralContainers(spec *corev1.PodSpec, path *field.Path) field.E
 			{"readinessProbe", c.ReadinessProbe != nil},
 			{"startupProbe", c.StartupProbe != nil},
 			{"lifecycle", c.Lifecycle != nil},
+			{"restartPolicy", c.RestartPolicy != nil},
+			{"restartPolicyRules", len(c.RestartPolicyRules) > 0},
 			{"resources", len(c.Resources.Limits)+len(c.Resources.Requests) > 0},
 		} {
 			if f.set {

@@ -113,7 +113,7 @@ func validatePodStatus(p, old *corev1.Pod) field.ErrorList {
 	}
 	errs = append(errs, apivalidation.ValidateImmutableField(p.Status.QOSClass, old.Status.QOSClass, path.Child("qosClass"))...)
 	errs = append(errs, validateContainerStates(p.Status.ContainerStatuses, old.Status.ContainerStatuses,
-		old.Spec.RestartPolicy, path.Child("containerStatuses"))...)
+		&old.Spec, path.Child("containerStatuses"))...)
 	for i, ip := range p.Status.PodIPs {
 		errs = append(errs, validation.IsValidIP(path.Child("podIPs").Index(i), ip.IP)...)
 	}
@@ -125,14 +125,12 @@ func validatePodStatus(p, old *corev1.Pod) field.ErrorList {
 
 // validateContainerStates sees to it that a container which the restart policy
 // leaves ended stays so.
-func validateContainerStates(states, old []corev1.ContainerStatus, policy corev1.RestartPolicy, path *field.Path) field.ErrorList {
-	if policy == corev1.RestartPolicyAlways {
-		return nil
-	}
+func validateContainerStates(states, old []corev1.ContainerStatus, spec *corev1.PodSpec, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for i, was := range old {
 		ended := was.State.Terminated
-		if ended == nil || ended.ExitCode != 0 && policy == corev1.RestartPolicyOnFailure {
+		of := slices.IndexFunc(spec.Containers, func(c corev1.Container) bool { return c.Name == was.Name })
+		if ended == nil || of < 0 || Restarts(&spec.Containers[of], spec.RestartPolicy, ended.ExitCode) {
 			continue
 		}
 		for _, is := range states {

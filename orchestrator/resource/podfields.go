@@ -154,6 +154,9 @@ func (w *fieldWalk) inside(v reflect.Value, pattern string, path *field.Path) {
 // entry looks at one value of a map: under a line of its own key, or under the
 // one for any key.
 func (w *fieldWalk) entry(v reflect.Value, pattern, key string, path *field.Path) {
+	if strings.HasPrefix(key, corev1.ResourceHugePagesPrefix) {
+		key = corev1.ResourceHugePagesPrefix + "*" // whatever their size
+	}
 	rule, ok := lineOf(pattern + "[" + key + "]")
 	if !ok {
 		rule, _ = lineOf(pattern + "[*]")

@@ -7,14 +7,13 @@ var securityFields = map[string]podField{
 	"securityContext.runAsGroup":               {support: honoured},
 	"securityContext.runAsNonRoot":             {support: honoured},
 	"securityContext.supplementalGroups":       {support: honoured},
-	"securityContext.supplementalGroupsPolicy": {neutral: []string{"Merge"}},
+	"securityContext.supplementalGroupsPolicy": {support: honoured}, // as far as validation lets it be
 	"securityContext.fsGroup":                  {support: honoured},
 	"securityContext.fsGroupChangePolicy":      {support: honoured},
 	"securityContext.seLinuxOptions":           {support: honoured},
 	"securityContext.seLinuxChangePolicy":      {support: ignored, why: "volumes keep their SELinux labels"},
 	"securityContext.sysctls":                  {support: honoured},
-	"securityContext.seccompProfile":           {support: mixed},
-	"securityContext.seccompProfile.type":      {neutral: profiles},
+	"securityContext.seccompProfile":           {support: honoured},
 	"securityContext.appArmorProfile":          {support: mixed},
 	"securityContext.appArmorProfile.type":     {neutral: profiles},
 
@@ -27,8 +26,7 @@ var securityFields = map[string]podField{
 	"containers[].securityContext.readOnlyRootFilesystem":   {support: honoured},
 	"containers[].securityContext.seLinuxOptions":           {support: honoured},
 	"containers[].securityContext.procMount":                {neutral: []string{"Default"}},
-	"containers[].securityContext.seccompProfile":           {support: mixed},
-	"containers[].securityContext.seccompProfile.type":      {neutral: profiles},
+	"containers[].securityContext.seccompProfile":           {support: honoured},
 	"containers[].securityContext.appArmorProfile":          {support: mixed},
 	"containers[].securityContext.appArmorProfile.type":     {neutral: profiles},
 }

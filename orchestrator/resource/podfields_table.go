@@ -79,6 +79,8 @@ var podFields = withHandlers(withGroups(map[string]podField{
 	"containers[].resources.requests[cpu]":               {support: honoured},
 	"containers[].resources.requests[memory]":            {support: honoured},
 	"containers[].resources.requests[ephemeral-storage]": {support: honoured},
+	"containers[].resources.limits[hugepages-*]":         {support: honoured}, // the node has none: the Pod waits
+	"containers[].resources.requests[hugepages-*]":       {support: honoured},
 	"containers[].resizePolicy":                          {support: ignored, why: noResize},
 	"containers[].securityContext":                       {support: mixed},
 
@@ -89,7 +91,11 @@ var podFields = withHandlers(withGroups(map[string]podField{
 	"ephemeralContainers":                       {support: mixed},
 	"ephemeralContainers[].targetContainerName": {support: honoured},
 
-	"initContainers[].restartPolicy": {neutral: []string{"Always"}},
+	"containers[].restartPolicy":                  {support: honoured},
+	"containers[].restartPolicyRules":             {support: mixed},
+	"containers[].restartPolicyRules[].exitCodes": {support: honoured},
+	"containers[].restartPolicyRules[].action":    {support: honoured}, // the one that is not, validation refuses by name
+	"readinessGates":                              {support: honoured},
 }, securityFields, environmentFields, volumeFields))
 
 // withGroups adds the lines of groups that have a file of their own.

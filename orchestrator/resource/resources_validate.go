@@ -40,12 +40,41 @@ func validateRequirements(r *corev1.ResourceRequirements, path *field.Path) fiel
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Requests)) {
 		request := r.Requests[name]
-		if limit, limited := r.Limits[name]; limited && request.Cmp(limit) > 0 {
+		limit, limited := r.Limits[name]
+		switch {
+		case isHugePages(name) && !limited:
+			errs = append(errs, field.Required(path.Child("limits"), "Limit must be set for non overcommitable resources"))
+		case isHugePages(name) && request.Cmp(limit) != 0:
+			errs = append(errs, field.Invalid(path.Child("requests"), request.String(), fmt.Sprintf("must be equal to %s limit of %s", name, limit.String())))
+		case limited && request.Cmp(limit) > 0:
 			errs = append(errs, field.Invalid(path.Child("requests"), request.String(),
 				fmt.Sprintf("must be less than or equal to %s limit of %s", name, limit.String())))
 		}
 	}
+	if hasHugePages(r) && !hasOrdinary(r) {
+		errs = append(errs, field.Forbidden(path, "HugePages require cpu or memory"))
+	}
 	return errs
+}
+
+func isHugePages(name corev1.ResourceName) bool {
+	return strings.HasPrefix(string(name), corev1.ResourceHugePagesPrefix)
+}
+
+func hasHugePages(r *corev1.ResourceRequirements) bool {
+	return slices.ContainsFunc(slices.Concat(slices.Collect(maps.Keys(r.Limits)), slices.Collect(maps.Keys(r.Requests))), isHugePages)
+}
+
+// hasOrdinary says whether processor or memory is asked for or limited.
+func hasOrdinary(r *corev1.ResourceRequirements) bool {
+	for _, list := range []corev1.ResourceList{r.Limits, r.Requests} {
+		for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {
+			if _, ok := list[name]; ok {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func validateQuantities(list corev1.ResourceList, path *field.Path) field.ErrorList {
@@ -67,7 +96,7 @@ func validateResourceName(name string, path *field.Path) field.ErrorList {
 	if msgs := validation.IsQualifiedName(name); len(msgs) > 0 {
 		return invalid(path, name, msgs)
 	}
-	standard := slices.Contains(standardResources, corev1.ResourceName(name)) || strings.HasPrefix(name, corev1.ResourceHugePagesPrefix)
+	standard := slices.Contains(standardResources, corev1.ResourceName(name)) || isHugePages(corev1.ResourceName(name))
 	if !standard && !strings.Contains(name, "/") {
 		return field.ErrorList{field.Invalid(path, name, "must be a standard resource for containers")}
 	}

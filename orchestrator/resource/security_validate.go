@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ func validateSecurity(spec *corev1.PodSpec, path *field.Path) field.ErrorList {
 	if sc := spec.SecurityContext; sc != nil {
 		errs = append(errs, validatePodSecurity(sc, path.Child("securityContext"))...)
 	}
+	errs = append(errs, validateStrict(spec, path.Child("securityContext", "supplementalGroupsPolicy"))...)
 	for i := range spec.InitContainers {
 		errs = append(errs, validateContainerSecurity(spec, &spec.InitContainers[i], path.Child("initContainers").Index(i).Child("securityContext"))...)
 	}
@@ -23,6 +25,22 @@ func validateSecurity(spec *corev1.PodSpec, path *field.Path) field.ErrorList {
 		errs = append(errs, validateContainerSecurity(spec, &spec.Containers[i], path.Child("containers").Index(i).Child("securityContext"))...)
 	}
 	return errs
+}
+
+// validateStrict refuses to keep an image's groups out where the engine would put
+// them in: it does so unless it is told the user's own group.
+func validateStrict(spec *corev1.PodSpec, path *field.Path) field.ErrorList {
+	pod := spec.SecurityContext
+	if pod == nil || pod.SupplementalGroupsPolicy == nil || *pod.SupplementalGroupsPolicy != corev1.SupplementalGroupsPolicyStrict || pod.RunAsGroup != nil {
+		return nil
+	}
+	for _, c := range slices.Concat(spec.InitContainers, spec.Containers) {
+		if c.SecurityContext == nil || c.SecurityContext.RunAsGroup == nil {
+			return field.ErrorList{field.Forbidden(path, fmt.Sprintf(
+				"Strict is not supported by skiff without runAsGroup, which container %q does not have: the Docker Engine would add the image's groups", c.Name))}
+		}
+	}
+	return nil
 }
 
 func validatePodSecurity(sc *corev1.PodSecurityContext, path *field.Path) field.ErrorList {
@@ -99,10 +117,23 @@ func validateProfile(kind, profile string, local *string, path *field.Path) fiel
 	switch {
 	case profile == localhost && (local == nil || *local == ""):
 		errs = append(errs, field.Required(path.Child("localhostProfile"), "must be set when "+kind+" type is Localhost"))
+	case profile == localhost && kind == "seccomp":
+		errs = append(errs, validateBelow(*local, path.Child("localhostProfile"))...)
 	case profile != localhost && local != nil:
 		errs = append(errs, field.Invalid(path.Child("localhostProfile"), *local, "can only be set when "+kind+" type is Localhost"))
 	}
 	return errs
+}
+
+// validateBelow checks that a path leads down.
+func validateBelow(p string, path *field.Path) field.ErrorList {
+	switch {
+	case strings.HasPrefix(p, "/"):
+		return field.ErrorList{field.Invalid(path, p, "must be a relative path")}
+	case slices.Contains(strings.Split(p, "/"), ".."):
+		return field.ErrorList{field.Invalid(path, p, "must not contain '..'")}
+	}
+	return nil
 }
 
 // sysctlName is a name with dots or slashes between its parts.

@@ -54,7 +54,6 @@ func podTests() []refusal {
 			`spec.initContainers[0].name: Duplicate value: "c"`,
 			`spec.initContainers[1].lifecycle: Forbidden: may not be set for init containers without restartPolicy=Always`,
 			`spec.initContainers[1].startupProbe: Forbidden: may not be set for init containers without restartPolicy=Always`,
-			`spec.initContainers[1].restartPolicy: Forbidden: not supported by skiff yet`,
 		}},
 		{"spec: {dnsPolicy: None}", []string{"spec.dnsConfig: Required value: must provide `dnsConfig` when `dnsPolicy` is None"}},
 		{"spec: {hostname: A}", []string{`spec.hostname: Invalid value: "A": a lowercase RFC 1123 label must consist of…`}},
@@ -90,7 +89,8 @@ func podTests() []refusal {
 		{"spec: {hostNetwork: false, hostUsers: true, shareProcessNamespace: false, os: {name: linux}, hostAliases: [], overhead: {}}", nil},
 		{"spec: {ephemeralContainers: [{name: e, image: nginx}]}", []string{`spec.ephemeralContainers: Forbidden: cannot be set on create`}},
 		refuse("hostUsers", "false"),
-		refuse("readinessGates", "[{conditionType: a/b}]"),
+		{"spec: {readinessGates: [{conditionType: a/b}]}", nil},
+		{"spec: {readinessGates: [{conditionType: a b}]}", []string{`spec.readinessGates[0].conditionType: Invalid value: "a b": name part must consist of alphanumeric…`}},
 		{"spec: {schedulingGates: [{name: a/b}], imagePullSecrets: [{name: s}]}", nil},
 		{"spec: {nodeName: skiff, schedulingGates: [{name: a/b}, {name: a/b}, {name: -}]}", []string{
 			`spec.schedulingGates[1].name: Duplicate value: "a/b"`,
@@ -106,6 +106,13 @@ func podTests() []refusal {
 		{"spec: {securityContext: {runAsUser: 1, runAsGroup: 2, runAsNonRoot: true, fsGroup: 1, fsGroupChangePolicy: OnRootMismatch, supplementalGroups: [3], " +
 			"supplementalGroupsPolicy: Merge, seLinuxOptions: {level: s0}, seccompProfile: {type: RuntimeDefault}, appArmorProfile: {type: Unconfined}, " +
 			"sysctls: [{name: net/core/somaxconn, value: a}, {name: kernel.sem, value: b}]}}", nil},
+		{"spec: {securityContext: {supplementalGroupsPolicy: Strict, runAsGroup: 1, seccompProfile: {type: Localhost, localhostProfile: a/b.json}}}", nil},
+		{"spec: {securityContext: {seccompProfile: {type: Localhost, localhostProfile: /a}}}", []string{
+			`spec.securityContext.seccompProfile.localhostProfile: Invalid value: "/a": must be a relative path`,
+		}},
+		{"spec: {securityContext: {seccompProfile: {type: Localhost, localhostProfile: a/../b}}}", []string{
+			`spec.securityContext.seccompProfile.localhostProfile: Invalid value: "a/../b": must not contain '..'`,
+		}},
 		{"spec: {securityContext: {runAsUser: -1, fsGroup: 2147483648, supplementalGroups: [-1], fsGroupChangePolicy: Never, " +
 			"sysctls: [{name: vm.swappiness, value: '1'}, {name: Net, value: b}, {name: net.a, value: a}, {name: net/a, value: a}, {value: a}]}}", []string{
 			`spec.securityContext.runAsUser: Invalid value: -1: must be between 0 and 2147483647, inclusive`,
@@ -121,9 +128,8 @@ func podTests() []refusal {
 			"appArmorProfile: {type: Unconfined, localhostProfile: a}}}", []string{
 			`spec.securityContext.seccompProfile.localhostProfile: Required value: must be set when seccomp type is Localhost`,
 			`spec.securityContext.appArmorProfile.localhostProfile: Invalid value: "a": can only be set when AppArmor type is Localhost`,
+			`spec.securityContext.supplementalGroupsPolicy: Forbidden: Strict is not supported by skiff without runAsGroup, which container "c" does not have: the Docker Engine would add the image's groups`,
 			`spec.securityContext.windowsOptions: Forbidden: not supported by skiff yet`,
-			`spec.securityContext.supplementalGroupsPolicy: Forbidden: not supported by skiff yet`,
-			`spec.securityContext.seccompProfile.type: Forbidden: not supported by skiff yet`,
 			`spec.securityContext.appArmorProfile.localhostProfile: Forbidden: not supported by skiff yet`,
 		}},
 	}

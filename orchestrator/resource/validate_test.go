@@ -209,9 +209,11 @@ func containerTests(c string) []refusal {
 			c + `.resources.limits[disk]: Forbidden: not supported by skiff yet`,
 			c + `.resources.requests[disk]: Forbidden: not supported by skiff yet`,
 		}},
-		{container("resources: {limits: {hugepages-2Mi: 1Gi}}"), []string{
-			c + `.resources.limits[hugepages-2Mi]: Forbidden: not supported by skiff yet`,
-			c + `.resources.requests[hugepages-2Mi]: Forbidden: not supported by skiff yet`,
+		{container("resources: {limits: {hugepages-2Mi: 4Mi, memory: 64Mi}}"), nil},
+		{container("resources: {limits: {hugepages-2Mi: 4Mi}, requests: {hugepages-2Mi: 2Mi, hugepages-1Gi: 1Gi}}"), []string{
+			c + `.resources.limits: Required value: Limit must be set for non overcommitable resources`,
+			c + `.resources.requests: Invalid value: "2Mi": must be equal to hugepages-2Mi limit of 4Mi`,
+			c + `.resources: Forbidden: HugePages require cpu or memory`,
 		}},
 		{container("securityContext: {runAsUser: 0, runAsGroup: 0, runAsNonRoot: false, privileged: true, readOnlyRootFilesystem: true, procMount: Default, " +
 			"capabilities: {drop: [all], add: [CAP_NET_ADMIN]}, seLinuxOptions: {type: t}, seccompProfile: {type: Unconfined}, appArmorProfile: {type: RuntimeDefault}}"), nil},
@@ -221,11 +223,18 @@ func containerTests(c string) []refusal {
 			c + ".securityContext: Invalid value: {\"capabilities\":{\"add\":[\"CAP_SYS_ADMIN\"]},\"privileged\":true,\"runAsUser\":-1,\"allowPrivilegeEscalation\":false,\"procMount\":\"Unmasked\",\"seccompProfile\":{\"type\":\"Localhost\",\"localhostProfile\":\"a.json\"}}: cannot set `allowPrivilegeEscalation` to false and `privileged` to true",
 			c + ".securityContext: Invalid value: {\"capabilities\":{\"add\":[\"CAP_SYS_ADMIN\"]},\"privileged\":true,\"runAsUser\":-1,\"allowPrivilegeEscalation\":false,\"procMount\":\"Unmasked\",\"seccompProfile\":{\"type\":\"Localhost\",\"localhostProfile\":\"a.json\"}}: cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN",
 			c + `.securityContext.procMount: Forbidden: not supported by skiff yet`,
-			c + `.securityContext.seccompProfile.type: Forbidden: not supported by skiff yet`,
-			c + `.securityContext.seccompProfile.localhostProfile: Forbidden: not supported by skiff yet`,
 		}},
 		{container("volumeDevices: [{name: v, devicePath: /dev/x}]"), []string{c + `.volumeDevices: Forbidden: not supported by skiff yet`}},
-		{container("restartPolicy: Never"), []string{c + `.restartPolicy: Forbidden: not supported by skiff yet`}},
+		{container("restartPolicy: Never"), nil},
+		{container("restartPolicy: OnFailure, restartPolicyRules: [{action: Restart, exitCodes: {operator: In, values: [42]}}]"), nil},
+		{container("restartPolicy: Sometimes"), []string{c + `.restartPolicy: Unsupported value: "Sometimes": supported values: "Always", "Never", "OnFailure"`}},
+		{container("restartPolicyRules: [{action: Cry}, {action: RestartAllContainers, exitCodes: {operator: Near}}]"), []string{
+			c + `.restartPolicy: Required value: must specify restartPolicy when restart rules are used`,
+			c + `.restartPolicyRules[0].action: Unsupported value: "Cry": supported values: "Restart"`,
+			c + `.restartPolicyRules[0].exitCodes: Required value: must be specified`,
+			c + `.restartPolicyRules[1].action: Forbidden: not supported by skiff yet: it restarts single containers`,
+			c + `.restartPolicyRules[1].exitCodes.operator: Unsupported value: "Near": supported values: "In", "NotIn"`,
+		}},
 		{container("workingDir: /srv, command: [a], args: [b], tty: true, stdin: true"), nil},
 	}
 }

@@ -6,6 +6,7 @@ package scheduling
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apiresource "k8s.io/apimachinery/pkg/api/resource"
@@ -131,14 +132,14 @@ func hostPorts(pod *corev1.Pod) []hostPort {
 func lasting(pod *corev1.Pod) []corev1.Container {
 	all := slices.Clone(pod.Spec.Containers)
 	for _, c := range pod.Spec.InitContainers {
-		if c.RestartPolicy != nil {
+		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
 			all = append(all, c)
 		}
 	}
 	return all
 }
 
-// counted are the resources that the node has a limit of.
+// counted are the resources that the node has a limit of, huge pages besides.
 var counted = []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourceEphemeralStorage}
 
 // fitsResources counts requests, whatever is really used, and Pods.
@@ -170,8 +171,8 @@ func requests(pods ...*corev1.Pod) corev1.ResourceList {
 	sum := corev1.ResourceList{}
 	for _, pod := range pods {
 		asked := resource.PodRequests(pod, resource.PodResourcesOptions{})
-		for _, name := range counted {
-			if quantity, ok := asked[name]; ok {
+		for name, quantity := range asked {
+			if slices.Contains(counted, name) || strings.HasPrefix(string(name), corev1.ResourceHugePagesPrefix) {
 				total := sum[name]
 				total.Add(quantity)
 				sum[name] = total

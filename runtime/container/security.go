@@ -11,7 +11,8 @@ type Security struct {
 	NoNewPrivileges    bool
 	AddCapabilities    []string // as in NET_ADMIN; ALL are all
 	DropCapabilities   []string
-	SeccompUnconfined  bool // else the engine's profile holds
+	SeccompUnconfined  bool   // else a profile holds:
+	Seccomp            string // this one, as JSON; empty: the engine's
 	AppArmorUnconfined bool
 	SELinux            SELinux
 

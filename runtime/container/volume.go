@@ -13,7 +13,18 @@ type Volume struct {
 	Size   int64
 
 	Group *int64 // owns the volume's root and so what is made in it; nil: root
+	Give  Giving // what of a volume that is there is given to the group
 }
+
+// Giving says how much of a volume that somebody has used before is given to a
+// group.
+type Giving string
+
+// The zero Giving gives the root alone.
+const (
+	GiveMismatched Giving = "mismatched" // all, unless the root is the group's already
+	GiveAll        Giving = "all"
+)
 
 // Mount shows a container a path on the engine's machine, or a volume.
 type Mount struct {

@@ -27,6 +27,7 @@ type Options struct {
 	Instance string // its name, a DNS label
 	UID      string // tells instances of one name apart; empty: whatever has the name
 	Host     string // empty: DOCKER_HOST, else docker's current context, else its default
+	Program  string // path of skiff's executable for the engine's machine, for containers of its own
 	Log      *slog.Logger
 }
 
@@ -43,9 +44,15 @@ type Engine struct {
 	mu     sync.Mutex // guards subnet; held while the network is made
 	subnet netip.Prefix
 
-	pauseMu      sync.Mutex // guards the rest, which is made once
+	pauseMu      sync.Mutex // guards the two below, which are made once
 	pauseRef     string
 	pauseArchive []byte
+
+	program   string
+	programMu sync.Mutex // guards image
+	image     programImage
+
+	walks chan struct{} // who gives a volume to a group holds one
 }
 
 // New prepares the connection; the engine is not asked anything yet.
@@ -64,6 +71,8 @@ func New(o Options) (*Engine, error) {
 		uid:      o.UID,
 		log:      o.Log,
 		gate:     newGate(max(2, 2*runtime.NumCPU())),
+		program:  o.Program,
+		walks:    make(chan struct{}, walksAtOnce),
 	}, nil
 }
 

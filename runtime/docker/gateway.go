@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"sync"
 
 	cerrdefs "github.com/containerd/errdefs"
 	dockercontainer "github.com/docker/docker/api/types/container"
@@ -21,8 +20,7 @@ import (
 // GatewaySpec describes the container that serves the instance's network: one
 // static program that may change the network of its container, and nothing else.
 type GatewaySpec struct {
-	Program string     // path of an executable for the engine's machine
-	Args    []string   // of it
+	Args    []string   // of the engine's program
 	Env     []string   // NAME=value
 	Address netip.Addr // on the instance's network
 }
@@ -32,9 +30,6 @@ type GatewaySpec struct {
 type Gateway struct {
 	engine *Engine
 	spec   GatewaySpec
-
-	mu    sync.Mutex // guards image
-	image gatewayImage
 }
 
 // Gateway prepares the instance's gateway; nothing is started yet.
@@ -50,7 +45,7 @@ func (g *Gateway) DialContext(ctx context.Context, network, address string) (net
 // Running says whether the container runs, and whether it does so as it is
 // specified and on the instance's network.
 func (g *Gateway) Running(ctx context.Context) (running, fit bool, err error) {
-	image, err := g.prepare(ctx)
+	image, err := g.engine.programImage(ctx)
 	if err != nil {
 		return false, false, err
 	}
@@ -64,7 +59,7 @@ func (g *Gateway) Running(ctx context.Context) (running, fit bool, err error) {
 	return true, g.matches(found, image) && g.trouble(found) == "", nil
 }
 
-func (g *Gateway) matches(found dockercontainer.InspectResponse, image gatewayImage) bool {
+func (g *Gateway) matches(found dockercontainer.InspectResponse, image programImage) bool {
 	return found.Config.Labels[labelHash] == g.hash(image)
 }
 
@@ -99,7 +94,7 @@ func (g *Gateway) find(ctx context.Context) (dockercontainer.InspectResponse, er
 func (g *Gateway) Start(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	image, err := g.prepare(ctx)
+	image, err := g.engine.programImage(ctx)
 	if err != nil {
 		return err
 	}
@@ -126,7 +121,7 @@ func (g *Gateway) Start(ctx context.Context) error {
 
 // remake puts a new container in the old one's place. The old one serves until
 // there is something to replace it.
-func (g *Gateway) remake(ctx context.Context, image gatewayImage) error {
+func (g *Gateway) remake(ctx context.Context, image programImage) error {
 	if err := g.engine.ensureGatewayImage(ctx, image); err != nil {
 		return err
 	}
@@ -161,28 +156,21 @@ func (g *Gateway) Remove(ctx context.Context) error {
 	return g.engine.Remove(ctx, found.ID)
 }
 
-// create brings the image along again where the engine says that it has none:
-// another instance's purge may take it away at that very moment.
-func (g *Gateway) create(ctx context.Context, image gatewayImage) (string, error) {
+func (g *Gateway) create(ctx context.Context, image programImage) (string, error) {
 	config, host, net := g.translate(image)
-	for attempt := 1; ; attempt++ {
+	return g.engine.withProgram(ctx, func(string) (string, error) {
 		made, err := g.engine.api.ContainerCreate(ctx, config, host, net, nil, g.name())
-		if !cerrdefs.IsNotFound(err) || attempt == 3 {
-			return made.ID, err
-		}
-		if err := g.engine.loadGateway(ctx, image); err != nil {
-			return "", err
-		}
-	}
+		return made.ID, err
+	})
 }
 
 // hash tells a container that is as specified from one that was.
-func (g *Gateway) hash(image gatewayImage) string {
+func (g *Gateway) hash(image programImage) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%q\n%q\n%s", image.ref, g.spec.Args, g.spec.Env, g.spec.Address))
 	return hex.EncodeToString(sum[:8])
 }
 
-func (g *Gateway) translate(image gatewayImage) (*dockercontainer.Config, *dockercontainer.HostConfig, *network.NetworkingConfig) {
+func (g *Gateway) translate(image programImage) (*dockercontainer.Config, *dockercontainer.HostConfig, *network.NetworkingConfig) {
 	labels := g.engine.labels()
 	labels[labelGateway] = "true"
 	labels[labelHash] = g.hash(image)

@@ -18,39 +18,57 @@ const (
 	labelGateway      = "skiff.gateway"
 )
 
-// gatewayImage is the image of a program, which its name says what is in it:
-// instances of the same skiff share it and may load it at the same time.
-type gatewayImage struct {
+// programImage is the image of skiff's program, which its name says what is in
+// it: instances of the same skiff share it and may load it at the same time.
+type programImage struct {
 	ref, arch string
 	program   file
 }
 
-// prepare measures the program, the first time.
-func (g *Gateway) prepare(ctx context.Context) (gatewayImage, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.image.ref != "" {
-		return g.image, nil
+// programImage measures the program, the first time.
+func (e *Engine) programImage(ctx context.Context) (programImage, error) {
+	e.programMu.Lock()
+	defer e.programMu.Unlock()
+	if e.image.ref != "" {
+		return e.image, nil
 	}
-	version, err := g.engine.api.ServerVersion(ctx)
+	version, err := e.api.ServerVersion(ctx)
 	if err != nil {
-		return gatewayImage{}, failure("ask the engine for its version", err)
+		return programImage{}, failure("ask the engine for its version", err)
 	}
-	path := g.spec.Program
-	if err := checkProgram(path, version.Arch); err != nil {
-		return gatewayImage{}, fmt.Errorf("use %s for the gateway: %w", path, err)
+	if err := checkProgram(e.program, version.Arch); err != nil {
+		return programImage{}, fmt.Errorf("use %s for the gateway: %w", e.program, err)
 	}
-	program := file{name: "skiff", open: func() (io.ReadCloser, error) { return os.Open(path) }}
+	program := file{name: "skiff", open: func() (io.ReadCloser, error) { return os.Open(e.program) }}
 	sum, err := program.measure()
 	if err != nil {
-		return gatewayImage{}, fmt.Errorf("read %s for the gateway: %w", path, err)
+		return programImage{}, fmt.Errorf("read %s for the gateway: %w", e.program, err)
 	}
-	g.image = gatewayImage{ref: gatewayRepository + ":" + sum[:12], arch: version.Arch, program: program}
-	return g.image, nil
+	e.image = programImage{ref: gatewayRepository + ":" + sum[:12], arch: version.Arch, program: program}
+	return e.image, nil
+}
+
+// withProgram makes a container from the program's image, which is brought along
+// where the engine says that it has none: another instance's purge may take it
+// away at that very moment.
+func (e *Engine) withProgram(ctx context.Context, create func(ref string) (id string, err error)) (string, error) {
+	image, err := e.programImage(ctx)
+	if err != nil {
+		return "", err
+	}
+	for attempt := 1; ; attempt++ {
+		id, err := create(image.ref)
+		if !cerrdefs.IsNotFound(err) || attempt == 3 {
+			return id, err
+		}
+		if err := e.loadGateway(ctx, image); err != nil {
+			return "", err
+		}
+	}
 }
 
 // ensureGatewayImage loads the image where the engine has none.
-func (e *Engine) ensureGatewayImage(ctx context.Context, i gatewayImage) error {
+func (e *Engine) ensureGatewayImage(ctx context.Context, i programImage) error {
 	_, err := e.api.ImageInspect(ctx, i.ref)
 	if cerrdefs.IsNotFound(err) {
 		return e.loadGateway(ctx, i)
@@ -59,7 +77,7 @@ func (e *Engine) ensureGatewayImage(ctx context.Context, i gatewayImage) error {
 }
 
 // loadGateway streams the image, which is as large as skiff, to the engine.
-func (e *Engine) loadGateway(ctx context.Context, i gatewayImage) error {
+func (e *Engine) loadGateway(ctx context.Context, i programImage) error {
 	archive, to := io.Pipe()
 	defer archive.Close()
 	go func() {

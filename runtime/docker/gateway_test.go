@@ -14,8 +14,9 @@ import (
 	"skiff/runtime/container"
 )
 
-// newGateway is a gateway that runs the test application.
-func newGateway(t *testing.T, e *Engine, args ...string) *Gateway {
+// bringProgram gives the engine the test application as skiff's program, and says
+// where it is.
+func bringProgram(t *testing.T, e *Engine) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "app")
 	build := exec.Command("go", "build", "-o", program, "./testdata/app")
@@ -23,11 +24,19 @@ func newGateway(t *testing.T, e *Engine, args ...string) *Gateway {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build test application: %v\n%s", err, out)
 	}
+	e.program, e.image = program, programImage{}
+	return program
+}
+
+// newGateway is a gateway that runs the test application.
+func newGateway(t *testing.T, e *Engine, args ...string) *Gateway {
+	t.Helper()
+	bringProgram(t, e)
 	ranges, err := container.Split(e.Subnet())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return e.Gateway(GatewaySpec{Program: program, Args: args, Address: ranges.Gateway})
+	return e.Gateway(GatewaySpec{Args: args, Address: ranges.Gateway})
 }
 
 // A container that only has the gateway's name is left alone.
@@ -75,7 +84,7 @@ func TestGatewayUpgradeFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	next := newGateway(t, e, "serve")
-	program, err := os.OpenFile(next.spec.Program, os.O_WRONLY|os.O_APPEND, 0)
+	program, err := os.OpenFile(e.program, os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,10 +92,10 @@ func TestGatewayUpgradeFails(t *testing.T) {
 	if err = errors.Join(err, program.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := next.prepare(t.Context()); err != nil {
+	if _, err := e.programImage(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Remove(next.spec.Program); err != nil {
+	if err := os.Remove(e.program); err != nil {
 		t.Fatal(err)
 	}
 	if err := next.Start(t.Context()); err == nil {

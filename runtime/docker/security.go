@@ -27,6 +27,7 @@ func securityOptions(s container.Security) []string {
 	}
 	add(s.NoNewPrivileges, "no-new-privileges")
 	add(s.SeccompUnconfined, "seccomp=unconfined")
+	add(s.Seccomp != "", "seccomp="+s.Seccomp)
 	add(s.AppArmorUnconfined, "apparmor=unconfined")
 	for _, part := range []struct{ name, value string }{
 		{"user", s.SELinux.User}, {"role", s.SELinux.Role}, {"type", s.SELinux.Type}, {"level", s.SELinux.Level},

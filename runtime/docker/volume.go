@@ -1,7 +1,6 @@
 package docker
 
 import (
-	"archive/tar"
 	"context"
 	"errors"
 	"fmt"
@@ -24,26 +23,25 @@ const labelClaim = "io.kubernetes.pvc"
 
 func (e *Engine) volumeName(name string) string { return "skiff-" + e.instance + "-" + name }
 
-// CreateVolume makes a volume to which any user of any container can write. Of
-// one that is there only the root is given to the group. It is made in the name
-// of a Pod. What was begun is finished even if ctx ends meanwhile.
+// CreateVolume makes a volume to which any user of any container can write. One
+// that is there is given to the group, as far as v says; that takes its time and
+// ends with ctx. It is made in the name of a Pod, and what was begun is finished
+// even if ctx ends meanwhile.
 //
 // The volume comes into being together with a viewer, in one call: the engine
-// gives it the mode of the viewer's directory. To one that is there and empty it
-// would do so again: NoCopy forbids it.
+// gives it the mode of the viewer's directory.
 func (e *Engine) CreateVolume(ctx context.Context, pod container.Pod, v container.Volume) error {
 	found, err := e.api.VolumeInspect(ctx, e.volumeName(v.Name))
 	if err == nil {
 		if !e.owns(found.Labels) {
 			return fmt.Errorf("use volume %s: it belongs to another instance of skiff: %w", found.Name, container.ErrConflict)
 		}
-		if v.Group == nil || v.Memory {
-			return nil
-		}
-	} else if !cerrdefs.IsNotFound(err) {
+		return e.giveVolume(ctx, pod, v)
+	}
+	if !cerrdefs.IsNotFound(err) {
 		return failure("inspect volume "+v.Name, err)
 	}
-	options := &mount.VolumeOptions{Labels: e.labels(), DriverConfig: &mount.Driver{Name: "local"}, NoCopy: v.Memory || err == nil}
+	options := &mount.VolumeOptions{Labels: e.labels(), DriverConfig: &mount.Driver{Name: "local"}, NoCopy: v.Memory}
 	options.Labels[labelPodUID], options.Labels[labelClaim] = v.Pod, v.Claim
 	if v.Memory {
 		options.DriverConfig.Options = memory(v)
@@ -60,26 +58,6 @@ func (e *Engine) CreateVolume(ctx context.Context, pod container.Pod, v containe
 		return e.giveRoot(ctx, id, int(*v.Group))
 	})
 	return failure("create volume "+v.Name, err)
-}
-
-// giveRoot lets a group write to the root of the viewer's volume, and own what
-// is made there. Its user and what others may do stay: a database insists on them.
-func (e *Engine) giveRoot(ctx context.Context, viewer string, group int) error {
-	content, _, err := e.api.CopyFromContainer(ctx, viewer, viewPath)
-	if err != nil {
-		return failure("look at the volume's root", err)
-	}
-	defer content.Close()
-	root, err := tar.NewReader(content).Next()
-	if err != nil {
-		return fmt.Errorf("look at the volume's root: %w", err)
-	}
-	const shared = 0o2770
-	mode := root.Mode & 0o7777
-	if root.Gid == group && mode&shared == shared {
-		return nil
-	}
-	return e.put(ctx, viewer, "/", entry{file: fileOf(viewPath[1:]+"/", nil), mode: mode | shared, uid: root.Uid, gid: group})
 }
 
 // memory are the local driver's options for a file system in memory.

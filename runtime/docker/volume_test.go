@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -203,5 +204,58 @@ func TestMounts(t *testing.T) {
 	_, err := e.Create(t.Context(), s)
 	if e.recursive() != (err == nil) || err != nil && !errors.Is(err, container.ErrUnsupported) {
 		t.Errorf("recursive read-only mount: %v", err)
+	}
+}
+
+// TestGiveVolume: what is below the root of a volume that somebody has used is
+// given to a group, as far as is asked for.
+func TestGiveVolume(t *testing.T) {
+	t.Parallel()
+	e := newEngine(t)
+	bringProgram(t, e)
+	s := spec(t, e, "serve")
+	group, other := int64(2000), int64(3000)
+	v := container.Volume{Name: "used"}
+	if err := e.CreateVolume(t.Context(), s.Pod, v); err != nil {
+		t.Fatal(err)
+	}
+	s.Mounts = []container.Mount{{Volume: v.Name, Target: "/used"}}
+	id := start(t, e, s)
+	inside(t, e, id, "write", "/used/file", "")
+	give := func(group int64, giving container.Giving) {
+		t.Helper()
+		v.Group, v.Give = &group, giving
+		if err := e.CreateVolume(t.Context(), s.Pod, v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	shows := func(lines ...string) {
+		t.Helper()
+		for _, want := range lines {
+			if got := inside(t, e, id, "stat", strings.Fields(want)[0]); !strings.HasPrefix(got, want+" ") {
+				t.Errorf("from inside: %q, want %q", got, want)
+			}
+		}
+	}
+	give(group, "")
+	shows("/used 2777 0:2000", "/used/file 644 0:0")
+	give(group, container.GiveMismatched) // the root is the group's already
+	shows("/used 2777 0:2000", "/used/file 644 0:0")
+	give(group, container.GiveAll)
+	shows("/used 2777 0:2000", "/used/file 664 0:2000")
+	give(other, container.GiveMismatched)
+	shows("/used 2777 0:3000", "/used/file 664 0:3000")
+
+	// A walk that nobody waits for any more leaves no container behind.
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := e.walk(ctx, s.Pod, nil, 1); !errors.Is(err, context.Canceled) {
+		t.Errorf("a walk for nobody: %v", err)
+	}
+	if err := e.walk(t.Context(), s.Pod, nil, 1); err == nil || !strings.Contains(err.Error(), viewPath) {
+		t.Errorf("a walk through nothing: %v", err)
+	}
+	if all, err := e.List(t.Context()); err != nil || len(all) != 1 {
+		t.Errorf("containers left: %+v, %v", all, err)
 	}
 }

@@ -2,6 +2,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -12,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"skiff/runtime/fsgroup"
 )
 
 func main() {
@@ -66,6 +69,11 @@ func main() {
 		}
 	case "link": // link TARGET NAME
 		if err := os.Symlink(args[1], args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	case fsgroup.Command:
+		if err := fsgroup.Run(context.Background(), os.Args[2:]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
