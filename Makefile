@@ -10,6 +10,9 @@ GO_BUILD := CGO_ENABLED=0 go build -trimpath
 # How long one package's tests may take: the zero-loss tests roll out many times.
 TIMEOUT  ?= 30m
 
+# The examples that are modules of their own.
+MODULES := examples/mongo examples/go-demo-2/api
+
 .PHONY: build test lint cross bench bench-proxy fuzz demo docker images kubectl clean
 
 build: ## bin/skiff, one static binary
@@ -17,14 +20,15 @@ build: ## bin/skiff, one static binary
 
 test: docker cc build images kubectl ## the whole test suite, against the real Docker Engine
 	go test -race -timeout $(TIMEOUT) ./...
-	go -C examples/mongo test -race -timeout $(TIMEOUT) ./...
+	for module in $(MODULES); do go -C $$module test -race -timeout $(TIMEOUT) ./... || exit; done
 
 lint: ## gofmt, go vet and staticcheck
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not gofmt-clean:"; echo "$$unformatted"; exit 1; }
 	go vet ./...
 	go tool -modfile=.ci/tools/go.mod staticcheck ./...
-	go -C examples/mongo vet ./...
-	cd examples/mongo && go tool -modfile=../../.ci/tools/go.mod staticcheck ./...
+	for module in $(MODULES); do \
+	  (cd $$module && go vet ./... && go tool -modfile=$(CURDIR)/.ci/tools/go.mod staticcheck ./...) || exit; \
+	done
 
 # Other systems than this one: what compiles for Linux only is found here.
 CROSS := windows/amd64 darwin/arm64
