@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"skiff/orchestrator/check"
 	"skiff/orchestrator/manifest"
@@ -42,6 +43,7 @@ func (p *program) runCheck(c *call) error {
 	if err != nil {
 		return err
 	}
+	broken = append(broken, manifest.Duplicates(docs, metav1.NamespaceDefault)...)
 	findings := check.Manifests(docs, broken)
 	if output == "json" {
 		err = p.printFindings(findings)

@@ -7,6 +7,8 @@ import (
 	"k8s.io/cli-runtime/pkg/resource"
 	"k8s.io/kubectl/pkg/scheme"
 	"k8s.io/kubectl/pkg/util"
+
+	"skiff/orchestrator/manifest"
 )
 
 func (p *program) create() *cobra.Command {
@@ -62,6 +64,9 @@ func (p *program) manifests(c *call) ([]*resource.Info, *request, error) {
 	}
 	if len(r.docs) == 0 {
 		return nil, r, nil
+	}
+	if twice := manifest.Duplicates(r.docs, r.namespace); len(twice) > 0 {
+		return nil, nil, twice
 	}
 	b, err := r.builder(untyped)
 	if err != nil {

@@ -162,9 +162,10 @@ func TestBadInputAmongGood(t *testing.T) {
 
 	twice := i.write(t, "twice.yaml", sound+"---\n"+sound)
 	r = try(t, i.skiff, "create", "-f", twice)
-	if want := `twice.yaml:22: metadata.name: Error from server (AlreadyExists): deployments.apps "web" already exists` + "\n"; r.code != 1 || r.err != want {
+	if want := `twice.yaml:22: metadata.name: Deployment "web" is described twice, first at twice.yaml:4` + "\n"; r.code != 1 || r.out != "" || r.err != want {
 		t.Errorf("duplicate name: want %q, got %v", want, r)
 	}
+	must(t, i.skiff, "create", "-f", i.write(t, "once.yaml", sound))
 	moved := i.write(t, "moved.yaml", strings.ReplaceAll(sound, "app: web", "app: other"))
 	want := "moved.yaml:7: spec.selector: Invalid value: {\"matchLabels\":{\"app\":\"other\"}}: field is immutable\n"
 	if r := try(t, i.skiff, "apply", "-f", moved); r.code != 1 || r.out != "" || !strings.HasSuffix(r.err, want) {
