@@ -9,6 +9,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
+	"k8s.io/client-go/util/exec"
 	cmdutil "k8s.io/kubectl/pkg/cmd/util"
 
 	"skiff/orchestrator/manifest"
@@ -33,6 +34,11 @@ func (e usageError) Error() string {
 func report(w io.Writer, err error) int {
 	if err == nil {
 		return 0
+	}
+	var remote exec.ExitError
+	if errors.As(err, &remote) { // of a command in a container: its exit code is ours
+		fmt.Fprintln(w, remote)
+		return remote.ExitStatus()
 	}
 	var many utilerrors.Aggregate
 	if errors.As(err, &many) {

@@ -93,7 +93,8 @@ func (p *program) addCommands(app *cobra.Command) {
 	}{
 		{"The instance", []*cobra.Command{p.up(), p.down(), p.status(), p.kubeconfig()}},
 		{"Create and change", []*cobra.Command{p.check(), p.create(), p.apply(), p.edit(), p.delete()}},
-		{"Look", []*cobra.Command{p.get(), p.describe(), p.logs()}},
+		{"Look", []*cobra.Command{p.get(), p.describe(), p.logs(), p.url(), p.open()}},
+		{"Talk to Pods", []*cobra.Command{p.exec(), p.attach(), p.portForward(), p.cp()}},
 		{"Update", []*cobra.Command{p.set(), p.rollout(), p.scale()}},
 		{"More", []*cobra.Command{p.version(), p.completion()}},
 	} {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"syscall"
 
 	corev1 "k8s.io/api/core/v1"
@@ -13,16 +14,18 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/json"
+	"k8s.io/utils/ptr"
 
 	"skiff/orchestrator/resource"
+	"skiff/proxy"
 	"skiff/proxy/switchboard"
 )
 
 // reach is how the host reaches a Service.
 type reach struct {
-	balanced bool             // every port of a LoadBalancer, be it by a stand-in
-	partly   bool             // some address is not to be had
-	instead  map[string]int32 // port → its stand-in
+	balanced bool     // every port of a LoadBalancer, be it by a stand-in
+	partly   bool     // some address is not to be had
+	urls     []string // those of a LoadBalancer's own ports come first
 }
 
 // standIns are the ports that are tried, in this order, in place of one that
@@ -106,38 +109,64 @@ func failure(failed map[string]error, addresses []string) error {
 }
 
 func (d *Director) reachOf(s *service) reach {
-	r := reach{balanced: s.object.Spec.Type == corev1.ServiceTypeLoadBalancer, partly: s.waits(), instead: map[string]int32{}}
+	r := reach{balanced: s.object.Spec.Type == corev1.ServiceTypeLoadBalancer, partly: s.waits()}
+	var byNode []string
 	for _, p := range s.object.Spec.Ports {
-		number := p.Port
-		if instead, moved := s.instead[portName(p)]; moved {
-			number, r.instead[portName(p)] = instead, instead
+		url := func(number int32) string {
+			return fmt.Sprintf("%s://localhost:%d", scheme(p, s.protocols[portName(p)]), number)
 		}
-		if failure(s.hosts, d.atHost(number, p.Protocol)) != nil {
-			r.balanced = false
+		for _, number := range hostNumbers(s.object, p) {
+			own := number != p.NodePort
+			if instead, moved := s.instead[portName(p)]; own && moved {
+				number = instead
+			}
+			switch {
+			case failure(s.hosts, d.atHost(number, p.Protocol)) != nil:
+				r.balanced = r.balanced && !own
+			case own:
+				r.urls = append(r.urls, url(number))
+			default:
+				byNode = append(byNode, url(number))
+			}
 		}
 	}
+	r.urls = append(r.urls, byNode...)
 	return r
+}
+
+// scheme begins the URL of a port.
+func scheme(p corev1.ServicePort, carries protocol) string {
+	prefix, _, _ := strings.Cut(p.Name, "-")
+	switch {
+	case carries.mode == proxy.HTTP:
+		return "http"
+	case carries.mode == proxy.UDP:
+		return "udp"
+	case strings.EqualFold(ptr.Deref(p.AppProtocol, prefix), "https"):
+		return "https"
+	}
+	return "tcp"
 }
 
 // Above: mu is held.
 
 // writeReach writes the address of a LoadBalancer into its status, once all of
-// its ports are served, and which ports stand in for its own.
+// its ports are served, and where any Service is reached into an annotation.
 func (d *Director) writeReach(ctx context.Context, svc *corev1.Service, r reach) error {
 	services := d.Client.CoreV1().Services(svc.Namespace)
-	if is, want := svc.Annotations[resource.HostPortsAnnotation], resource.FormatHostPorts(r.instead); is != want {
-		var value any
-		if want != "" {
-			value = want
+	if urls := strings.Join(r.urls, " "); svc.Annotations[resource.URLsAnnotation] != urls {
+		value := &urls
+		if urls == "" {
+			value = nil // takes it away
 		}
-		patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]any{resource.HostPortsAnnotation: value}}})
+		patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]any{resource.URLsAnnotation: value}}})
 		if err != nil {
-			return fmt.Errorf("write ports on the host: %w", err)
+			return fmt.Errorf("write where the service is reached: %w", err)
 		}
 		if svc, err = services.Patch(ctx, svc.Name, types.MergePatchType, patch, metav1.PatchOptions{}); apierrors.IsNotFound(err) {
 			return nil
 		} else if err != nil {
-			return fmt.Errorf("write ports on the host: %w", err)
+			return fmt.Errorf("write where the service is reached: %w", err)
 		}
 	}
 	var want []corev1.LoadBalancerIngress

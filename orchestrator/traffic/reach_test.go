@@ -127,14 +127,14 @@ func TestPortNotAllowed(t *testing.T) {
 	}
 	eventually(t, "the Service says where it is reached", func() bool {
 		s := now()
-		instead := resource.ParseHostPorts(s.Annotations[resource.HostPortsAnnotation])
-		return instead[fmt.Sprint(own, "/TCP")] == int32(first+1000) && len(s.Status.LoadBalancer.Ingress) == 1
+		urls := fmt.Sprintf("http://localhost:%d http://localhost:%d", first+1000, nodePort)
+		return s.Annotations[resource.URLsAnnotation] == urls && len(s.Status.LoadBalancer.Ingress) == 1
 	})
 	k.allowed.Store(true)
 	eventually(t, "its own port answers once it is allowed", func() bool { return says(t, "127.0.0.1", own, "v1") })
 	eventually(t, "the stand-in is given up", func() bool {
-		_, noted := now().Annotations[resource.HostPortsAnnotation]
-		return !noted && refuses("127.0.0.1", first+1000)
+		urls := fmt.Sprintf("http://localhost:%d http://localhost:%d", own, nodePort)
+		return now().Annotations[resource.URLsAnnotation] == urls && refuses("127.0.0.1", first+1000)
 	})
 }
 
@@ -146,5 +146,26 @@ func TestStandIns(t *testing.T) {
 	}
 	if got := standIns(443, svc.listensAt); got[0] != 8443 || got[len(got)-1] >= 30000 {
 		t.Errorf("for 443: %v", got)
+	}
+}
+
+func TestScheme(t *testing.T) {
+	t.Parallel()
+	https := "https"
+	for _, test := range []struct {
+		port    corev1.ServicePort
+		carries protocol
+		want    string
+	}{
+		{corev1.ServicePort{Name: "web"}, http1, "http"},
+		{corev1.ServicePort{Name: "grpc"}, http2, "http"},
+		{corev1.ServicePort{Name: "https-web"}, tcp, "https"},
+		{corev1.ServicePort{Name: "web", AppProtocol: &https}, tcp, "https"},
+		{corev1.ServicePort{Name: "dns"}, udp, "udp"},
+		{corev1.ServicePort{Name: "db"}, tcp, "tcp"},
+	} {
+		if got := scheme(test.port, test.carries); got != test.want {
+			t.Errorf("%s: got %s, want %s", test.port.Name, got, test.want)
+		}
 	}
 }

@@ -1,0 +1,60 @@
+package main_test
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// talksAsKubectl has sessions with the Pod life and the Service web.
+func talksAsKubectl(t *testing.T, i *instance) {
+	t.Helper()
+	if got := must(t, i.skiff, "exec", "life", "-c", "app", "--", "life", "cat", "/etc/hostname"); got != "life\n" {
+		t.Errorf("skiff exec: %q", got)
+	}
+	if r := try(t, i.skiff, "exec", "life", "-c", "app", "--", "life", "exit", "9"); r.code != 9 || r.err != "command terminated with exit code 9\n" {
+		t.Errorf("skiff exec of what fails: %v", r)
+	}
+	echo := i.skiff(t.Context(), "exec", "-i", "pod/life", "-c", "app", "--", "life", "cat")
+	echo.Stdin = strings.NewReader("said\n")
+	if r := finish(t, echo); r.code != 0 || r.out != "said\n" {
+		t.Errorf("skiff exec -i: %v", r)
+	}
+	i.write(t, "more", "and forth\n")
+	must(t, i.skiff, "cp", "more", "life:/more", "-c", "app")
+	must(t, i.skiff, "cp", "default/life:/more", "returned", "-c", "app")
+	if got := read(t, i.work+"/returned"); got != "and forth\n" {
+		t.Errorf("skiff cp there and back: %q", got)
+	}
+	url := strings.TrimSpace(must(t, i.skiff, "url", "service/web"))
+	if !answers(t, url) {
+		t.Errorf("skiff url: nobody answers at %q", url)
+	}
+	local, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := local.Addr().(*net.TCPAddr).Port
+	local.Close()
+	forward := follow(t, i.skiff(t.Context(), "port-forward", "service/web", fmt.Sprintf("%d:http", port)))
+	forward.until(fmt.Sprintf("Forwarding from 127.0.0.1:%d -> 8080", port))
+	if !answers(t, fmt.Sprintf("http://127.0.0.1:%d", port)) {
+		t.Error("skiff port-forward: nobody answers")
+	}
+}
+
+// answers says whether the web example is there.
+func answers(t *testing.T, url string) bool {
+	t.Helper()
+	res, err := http.Get(url)
+	if err != nil {
+		t.Log(err)
+		return false
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(res.Body, 1<<10))
+	return err == nil && strings.HasPrefix(string(text), "version ")
+}

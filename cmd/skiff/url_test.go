@@ -1,0 +1,40 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"skiff/orchestrator"
+)
+
+func TestURLs(t *testing.T) {
+	t.Parallel()
+	svc := func(kind corev1.ServiceType, urls string) *corev1.Service {
+		return &corev1.Service{
+			ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "shop", Annotations: map[string]string{orchestrator.URLsAnnotation: urls}},
+			Spec:       corev1.ServiceSpec{Type: kind, Ports: []corev1.ServicePort{{Port: 80}}, ExternalName: "example.org"},
+		}
+	}
+	for _, test := range []struct {
+		svc  *corev1.Service
+		want []string
+		says string
+	}{
+		{svc(corev1.ServiceTypeLoadBalancer, "http://localhost:8080 http://localhost:30080"), []string{"http://localhost:8080", "http://localhost:30080"}, ""},
+		{svc(corev1.ServiceTypeClusterIP, ""), nil, "skiff port-forward -n shop service/web 80"},
+		{svc(corev1.ServiceTypeExternalName, ""), nil, "another name for example.org"},
+		{svc(corev1.ServiceTypeNodePort, ""), nil, "skiff describe service/web"},
+	} {
+		got, err := urlsOf(test.svc)
+		if !slices.Equal(got, test.want) || (err != nil) != (test.says != "") || err != nil && !strings.Contains(err.Error(), test.says) {
+			t.Errorf("%s: got %v, %v, want %v, %q", test.svc.Spec.Type, got, err, test.want, test.says)
+		}
+	}
+	if got := forBrowser([]string{"tcp://localhost:27017", "https://localhost:8443"}); got != "https://localhost:8443" {
+		t.Errorf("for a browser: %q", got)
+	}
+}
