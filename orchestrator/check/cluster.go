@@ -71,6 +71,12 @@ func podNotes(spec *corev1.PodSpec, path *field.Path) []note {
 
 func containerNotes(c *corev1.Container, path *field.Path) []note {
 	notes := imageNotes(c, path)
+	for i, p := range c.Ports {
+		if p.HostPort > 0 {
+			notes = append(notes, note{path.Child("ports").Index(i).Child("hostPort"),
+				"here it is a port of the loopback address; on a cluster it is one of every address of the Pod's node. Of two Pods with it, one waits: an update needs maxUnavailable of at least 1, or strategy type Recreate"})
+		}
+	}
 	// Without a port it serves nobody through a Service.
 	if len(c.Ports) > 0 && c.ReadinessProbe == nil {
 		notes = append(notes, note{path, "without a readinessProbe requests reach it as soon as it starts"})

@@ -35,9 +35,6 @@ type podField struct {
 	// neutral are values of an ignored or refused field that ask for nothing
 	// else than what happens anyway.
 	neutral []string
-	// hostNetwork says that an honoured field is refused in a Pod with a network
-	// of its own.
-	hostNetwork bool
 }
 
 // fieldUse is a field that a Pod spec sets and that skiff does not honour.
@@ -49,7 +46,7 @@ type fieldUse struct {
 // unhonoured lists the fields set in spec that skiff refuses or ignores, in
 // the order of the Go type.
 func unhonoured(spec *corev1.PodSpec, path *field.Path) []fieldUse {
-	w := &fieldWalk{hostNetwork: spec.HostNetwork}
+	w := &fieldWalk{}
 	w.fields(reflect.ValueOf(spec).Elem(), "", path)
 	return w.found
 }
@@ -80,8 +77,7 @@ func warnIgnored(spec *corev1.PodSpec, path *field.Path) []string {
 // the user reads ("spec.containers[0].ports[1].hostPort") it keeps the pattern
 // that podFields is keyed by ("containers[].ports[].hostPort").
 type fieldWalk struct {
-	found       []fieldUse
-	hostNetwork bool
+	found []fieldUse
 }
 
 func (w *fieldWalk) fields(v reflect.Value, pattern string, path *field.Path) {
@@ -104,9 +100,6 @@ func (w *fieldWalk) value(v reflect.Value, pattern string, path *field.Path) {
 		return
 	}
 	rule, _ := lineOf(pattern)
-	if rule.hostNetwork && !w.hostNetwork {
-		rule = podField{}
-	}
 	switch {
 	case rule.support == honoured, slices.Contains(rule.neutral, plain(v)):
 	case rule.support == mixed:

@@ -68,7 +68,8 @@ var podFields = withHandlers(withGroups(map[string]podField{
 	"containers[].ports[].name":                          {support: honoured},
 	"containers[].ports[].containerPort":                 {support: honoured},
 	"containers[].ports[].protocol":                      {support: honoured},
-	"containers[].ports[].hostPort":                      {support: honoured, hostNetwork: true}, // the process is on that port
+	"containers[].ports[].hostPort":                      {support: honoured},
+	"containers[].ports[].hostIP":                        {support: honoured},
 	"containers[].resources":                             {support: mixed},
 	"containers[].resources.limits":                      {support: mixed},
 	"containers[].resources.limits[*]":                   {support: refused},

@@ -39,6 +39,7 @@ func validatePodSpec(spec *corev1.PodSpec, path *field.Path) field.ErrorList {
 	errs = append(errs, validateNames(spec, path)...)
 	errs = append(errs, validateLookups(spec, path)...)
 	errs = append(errs, validateShares(spec, path)...)
+	errs = append(errs, validateHostPorts(spec, path)...)
 	errs = append(errs, validateScheduling(spec, path)...)
 	if d := spec.ActiveDeadlineSeconds; d != nil && (*d < 1 || *d > math.MaxInt32) {
 		errs = append(errs, field.Invalid(path.Child("activeDeadlineSeconds"), *d, validation.InclusiveRangeError(1, math.MaxInt32)))

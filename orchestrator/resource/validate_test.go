@@ -152,11 +152,13 @@ func containerTests(c string) []refusal {
 		{container("ports: [{containerPort: 80, protocol: ICMP}]"), []string{c + `.ports[0].protocol: Unsupported value: "ICMP": supported values: "SCTP", "TCP", "UDP"`}},
 		{container("ports: [{containerPort: 80, name: this-name-is-too-long}]"), []string{c + `.ports[0].name: Invalid value: "this-name-is-too-long": must be no more than 15 characters`}},
 		{container("ports: [{containerPort: 80, name: a}, {containerPort: 81, name: a}]"), []string{c + `.ports[1].name: Duplicate value: "a"`}},
-		{container("ports: [{containerPort: 80, hostPort: 80}]"), []string{c + `.ports[0].hostPort: Forbidden: not supported by skiff yet`}},
+		{container("ports: [{containerPort: 80, hostPort: 80}, {containerPort: 80, hostPort: 80, protocol: UDP}, {containerPort: 80, hostPort: 80, hostIP: 127.0.0.2}]"), nil},
+		{container("ports: [{containerPort: 80, hostPort: 80}, {containerPort: 81, hostPort: 80}]"), []string{c + `.ports[1].hostPort: Duplicate value: "TCP//80"`}},
+		{container("ports: [{containerPort: 80, hostPort: 80, protocol: SCTP}]"), []string{c + `.ports[0].hostPort: Forbidden: not supported by skiff for SCTP`}},
+		{container("ports: [{containerPort: 80, hostPort: 80, hostIP: home}]"), []string{c + `.ports[0].hostIP: Invalid value: "home": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)`}},
 		{"spec: {hostNetwork: true, containers: [{name: c, image: nginx, ports: [{containerPort: 80, hostPort: 80}]}], initContainers: [{name: i, image: nginx, ports: [{containerPort: 81, hostPort: 81}]}]}", nil},
 		{container("ports: [{containerPort: 80, hostPort: -1}]"), []string{
 			c + `.ports[0].hostPort: Invalid value: -1: must be between 1 and 65535, inclusive`,
-			c + `.ports[0].hostPort: Forbidden: not supported by skiff yet`,
 		}},
 
 		{container("env: [{value: x}]"), []string{c + `.env[0].name: Required value`}},

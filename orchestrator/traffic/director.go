@@ -100,6 +100,7 @@ type Director struct {
 	mu     sync.Mutex // guards all below, and every service
 	ready  map[types.UID]*corev1.Pod
 	served map[string]*service // by namespace/name
+	claims map[string]*hostPorts
 }
 
 // New makes a Director.
@@ -118,6 +119,7 @@ func New(o Options) *Director {
 		known:  make(chan struct{}),
 		ready:  map[types.UID]*corev1.Pod{},
 		served: map[string]*service{},
+		claims: map[string]*hostPorts{},
 	}
 	if o.Inside != nil {
 		d.fronts = append(d.fronts, o.Inside)
@@ -173,6 +175,13 @@ func (d *Director) enqueueNamespace(obj any) {
 	}
 	if pod, ok := obj.(*corev1.Pod); ok {
 		d.relabel(pod)
+		if claimsPorts(pod) {
+			d.queue.Add(podKey + key)
+		}
+	} else if gone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
+		if pod, ok := gone.Obj.(*corev1.Pod); ok && claimsPorts(pod) {
+			d.queue.Add(podKey + key)
+		}
 	}
 	namespace, _, _ := cache.SplitMetaNamespaceKey(key)
 	services, err := d.services.Services(namespace).List(labels.Everything())
@@ -232,6 +241,11 @@ func (d *Director) begin(ctx context.Context) error {
 	services, err := d.services.List(labels.Everything())
 	if err != nil {
 		return fmt.Errorf("list services: %w", err)
+	}
+	for _, pod := range pods {
+		if key := podKey + pod.Namespace + "/" + pod.Name; claimsPorts(pod) && d.sync(ctx, key) != nil {
+			d.queue.AddRateLimited(key)
+		}
 	}
 	for _, svc := range services {
 		key := svc.Namespace + "/" + svc.Name

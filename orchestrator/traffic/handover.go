@@ -30,6 +30,9 @@ func (d *Director) Add(ctx context.Context, pod *corev1.Pod) error {
 			return fmt.Errorf("add pod %s/%s to service %s: %w", pod.Namespace, pod.Name, s.key, err)
 		}
 	}
+	if claimsPorts(pod) {
+		d.showPod(ctx, pod)
+	}
 	return nil
 }
 
@@ -63,6 +66,7 @@ func (d *Director) takeOut(ctx context.Context, uid types.UID, from func(Front) 
 	}
 	delete(d.ready, uid)
 	d.expectIn(namespace) // before the pool is empty, so that it holds
+	d.unready(uid)
 	var waits []func(context.Context) error
 	for _, f := range d.fronts {
 		waits = append(waits, from(f))

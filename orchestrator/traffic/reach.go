@@ -43,11 +43,15 @@ func standIns(port int32, ownElsewhere func(int32) bool) []int32 {
 // explain says why an address is not listened to, and what to do. instead is
 // what stands in for its port.
 func explain(address string, instead int32, err error) (reason, message string) {
-	const retried = "; the Service is not reached on that port until it is free"
+	const retried = "; requests to that port do not arrive here until it is free"
 	var held *switchboard.HeldError
 	switch {
 	case errors.As(err, &held):
-		return "PortInUse", fmt.Sprintf("%s is in use by service %s%s", address, held.By, retried)
+		owner := held.By
+		if !strings.HasPrefix(owner, podKey) {
+			owner = "service " + owner
+		}
+		return "PortInUse", fmt.Sprintf("%s is in use by %s%s", address, owner, retried)
 	case errors.Is(err, syscall.EADDRINUSE):
 		return "PortInUse", fmt.Sprintf("%s is in use by another program%s", address, retried)
 	case errors.Is(err, syscall.EACCES):
@@ -59,7 +63,7 @@ func explain(address string, instead int32, err error) (reason, message string) 
 func notAllowed(address string, instead int32) string {
 	text := fmt.Sprintf("the system does not let this user listen on %s", address)
 	if instead > 0 {
-		text += fmt.Sprintf("; the Service is reached on port %d instead", instead)
+		text += fmt.Sprintf("; port %d leads here instead", instead)
 	}
 	return text + `. To allow it: sudo sysctl net.ipv4.ip_unprivileged_port_start=80, or: sudo setcap cap_net_bind_service=+ep "$(command -v skiff)" and start skiff again`
 }
@@ -109,7 +113,7 @@ func failure(failed map[string]error, addresses []string) error {
 }
 
 func (d *Director) reachOf(s *service) reach {
-	r := reach{balanced: s.object.Spec.Type == corev1.ServiceTypeLoadBalancer, partly: s.waits()}
+	r := reach{balanced: s.object.Spec.Type == corev1.ServiceTypeLoadBalancer, partly: waits(s.hosts)}
 	var byNode []string
 	for _, p := range s.object.Spec.Ports {
 		url := func(number int32) string {

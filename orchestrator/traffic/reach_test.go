@@ -112,7 +112,7 @@ func TestPortNotAllowed(t *testing.T) {
 	svc.Spec.Type, svc.Spec.Ports[0].Port = corev1.ServiceTypeLoadBalancer, int32(own)
 	w.apply(svc)
 	event := <-w.events.Events
-	for _, part := range []string{"Warning PortNotAllowed", fmt.Sprint("is reached on port ", first+1000, " instead"), "ip_unprivileged_port_start", "setcap"} {
+	for _, part := range []string{"Warning PortNotAllowed", fmt.Sprintf("port %d leads here instead", first+1000), "ip_unprivileged_port_start", "setcap"} {
 		if !strings.Contains(event, part) {
 			t.Errorf("event %q does not say %q", event, part)
 		}

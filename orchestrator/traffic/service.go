@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -27,8 +28,11 @@ type service struct {
 
 var errPortTaken = errors.New("a port is not free")
 
-// sync brings the fronts in line with one Service.
+// sync brings the fronts in line with one Service, or one Pod's host ports.
 func (d *Director) sync(ctx context.Context, key string) error {
+	if strings.HasPrefix(key, podKey) {
+		return d.syncPod(ctx, key)
+	}
 	namespace, name, err := cache.SplitMetaNamespaceKey(key)
 	if err != nil {
 		return nil
@@ -179,15 +183,20 @@ func itsOwn(err error) bool { return err != nil && !errors.Is(err, switchboard.E
 // wakeOthers lets Services that wait for a port try at once.
 func (d *Director) wakeOthers(key string) {
 	for _, s := range d.served {
-		if s.key != key && s.waits() {
+		if s.key != key && waits(s.hosts) {
 			d.queue.Add(s.key)
+		}
+	}
+	for own, h := range d.claims {
+		if own != key && waits(h.hosts) {
+			d.queue.Add(own)
 		}
 	}
 }
 
 // waits says whether an address is not to be had.
-func (s *service) waits() bool {
-	for _, err := range s.hosts {
+func waits(hosts map[string]error) bool {
+	for _, err := range hosts {
 		if err != nil {
 			return true
 		}
