@@ -41,9 +41,9 @@ var gatewayProgram = sync.OnceValues(func() (path string, err error) {
 	}
 	defer func() { _ = lock.Unlock() }()
 	path = filepath.Join(bin, "skiff-gateway")
-	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, "./cmd/skiff")
+	build := exec.Command("make", "-s", "build", "BIN="+path)
 	build.Dir = root
-	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
+	build.Env = append(os.Environ(), "GOOS=linux")
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w\n%s", err, out)
 	}
