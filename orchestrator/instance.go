@@ -29,6 +29,7 @@ type Paths struct {
 	Pods       string // a directory: the Pods' emptyDir volumes
 	Log        string // of a daemon in the background
 	PID        string
+	control    string // a socket, at which the next process asks this one to hand over
 	lock       string
 	owner      string // holds the instance's name
 }
@@ -44,6 +45,7 @@ func PathsIn(dir string) Paths {
 		Pods:       in("pods"),
 		Log:        in("skiff.log"),
 		PID:        in("skiff.pid"),
+		control:    in("handover"),
 		lock:       in("lock"),
 		owner:      in("instance"),
 	}
@@ -79,33 +81,45 @@ func (p Paths) claim(name string) error {
 	return nil
 }
 
-// acquire takes the instance for this process until release is called. It
+var errHeld = errors.New("held by another process")
+
+// acquire takes the instance for this process until the lock is released. It
 // writes nothing: a full disk must not keep an instance from being purged.
-func (p Paths) acquire(ctx context.Context) (release func() error, err error) {
+func (p Paths) acquire(ctx context.Context) (*lock, error) {
 	if err := os.MkdirAll(p.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("create data directory: %w", err)
 	}
-	lock := flock.New(p.lock, flock.SetPermissions(0o600))
+	tick := time.NewTicker(stopPoll)
+	defer tick.Stop()
 	// Someone who looks whether the instance runs holds the lock for a moment.
-	ctx, cancel := context.WithTimeout(ctx, 10*stopPoll)
-	defer cancel()
-	held, err := lock.TryLockContext(ctx, stopPoll)
-	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		return nil, fmt.Errorf("lock %s: %w", p.lock, err)
+	for try := 1; ; try++ {
+		lock, err := tryLock(p.lock)
+		if !errors.Is(err, errHeld) {
+			return lock, err
+		}
+		if try == 10 {
+			return nil, fmt.Errorf("data directory %s: %w", p.Dir, ErrRunning)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
-	if !held {
-		return nil, fmt.Errorf("data directory %s: %w", p.Dir, ErrRunning)
-	}
-	return lock.Unlock, nil
 }
 
-// announce notes the number of this process, which has acquired the instance,
-// until withdraw is called.
-func (p Paths) announce() (withdraw func() error, err error) {
-	if err := os.WriteFile(p.PID, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600); err != nil {
-		return nil, fmt.Errorf("keep process number: %w", err)
+// announce notes the number of this process, which has acquired the instance.
+// Whoever reads meanwhile finds the whole of one number.
+func (p Paths) announce() error {
+	next := p.PID + ".next"
+	err := os.WriteFile(next, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600)
+	if err == nil {
+		err = os.Rename(next, p.PID)
 	}
-	return func() error { return os.Remove(p.PID) }, nil
+	if err != nil {
+		return fmt.Errorf("keep process number: %w", err)
+	}
+	return nil
 }
 
 // Running gives the process that runs the instance, or 0 where none does. The
@@ -137,21 +151,21 @@ func (p Paths) Running() (pid int, err error) {
 // gives no event.
 const stopPoll = 20 * time.Millisecond
 
-// WaitStopped returns once no process runs the instance.
-func (p Paths) WaitStopped(ctx context.Context) error {
+// WaitStopped returns once no process runs the instance. ErrRunning: another
+// one than pid does.
+func (p Paths) WaitStopped(ctx context.Context, pid int) error {
 	tick := time.NewTicker(stopPoll)
 	defer tick.Stop()
 	for {
-		lock := flock.New(p.lock)
-		held, err := lock.TryRLock()
-		if errors.Is(err, os.ErrNotExist) {
+		now, err := p.Running()
+		switch {
+		case errors.Is(err, os.ErrNotExist): // it is about to end
+		case err != nil:
+			return err
+		case now == 0:
 			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("look at lock %s: %w", p.lock, err)
-		}
-		if held {
-			return lock.Unlock()
+		case now != pid:
+			return fmt.Errorf("process %d: %w", now, ErrRunning)
 		}
 		select {
 		case <-tick.C:

@@ -28,6 +28,13 @@ type Options struct {
 	// container of the engine: static, for Linux. Empty: this program is one.
 	GatewayProgram string
 
+	// TakeOver has the instance taken over from the process that runs it, with
+	// all that is open there, instead of being started afresh.
+	TakeOver bool
+	// Args are what a program is started with for this instance: the next
+	// process, which takes over, learns them by Describe.
+	Args []string
+
 	// What Pods may request together; zero: as much as the machine has.
 	CPUs, Memory apiresource.Quantity
 }
@@ -49,10 +56,12 @@ type Orchestrator struct {
 	options Options
 	paths   Paths
 	ready   chan struct{}
+	begun   sync.Once // closes ready
 
 	mu       sync.Mutex // guards what follows, which Run sets
 	address  string
 	stopPods func(context.Context) error
+	settled  chan struct{} // nil, or closed once it is decided who goes on
 }
 
 // New checks the options. It starts nothing and touches nothing.
@@ -82,11 +91,21 @@ var ErrNotReady = errors.New("the orchestrator is not ready")
 // objects stay, and the next Run starts the containers again. It returns when
 // all have stopped, or with ctx.
 func (o *Orchestrator) StopPods(ctx context.Context) error {
-	o.mu.Lock()
-	stop := o.stopPods
-	o.mu.Unlock()
-	if stop == nil {
-		return ErrNotReady
+	for {
+		o.mu.Lock()
+		stop, settled := o.stopPods, o.settled
+		o.mu.Unlock()
+		switch {
+		case settled != nil:
+			select {
+			case <-settled:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		case stop == nil:
+			return ErrNotReady
+		default:
+			return stop(ctx)
+		}
 	}
-	return stop(ctx)
 }

@@ -37,24 +37,19 @@ import (
 	"skiff/orchestrator/store"
 	"skiff/orchestrator/traffic"
 	"skiff/proxy"
-	"skiff/proxy/switchboard"
 	"skiff/runtime/container"
 	"skiff/runtime/docker"
 )
 
 // parts are all that runs in an instance besides the store.
 type parts struct {
-	engine   *docker.Engine
-	pki      *apiserver.PKI
-	listener net.Listener
-	server   *apiserver.Server
-	ready    atomic.Bool
-	log      *slog.Logger
+	*estate
+	pki    *apiserver.PKI
+	server *apiserver.Server
+	ready  atomic.Bool
 
 	events      record.EventBroadcaster // the director's
 	factory     *informer.Factory
-	proxy       *proxy.Proxy
-	board       *switchboard.Board
 	inside      *inside
 	director    *traffic.Director
 	worker      *node.Worker
@@ -67,16 +62,13 @@ type parts struct {
 }
 
 // assemble makes the parts and puts them together. None of them runs yet.
-func (o *Orchestrator) assemble(ctx context.Context, st *store.Store) (_ *parts, err error) {
-	p := &parts{log: o.options.Log}
-	if p.engine, err = o.engine(ctx, st); err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, p.engine.Close())
+func (o *Orchestrator) assemble(ctx context.Context, st *store.Store, e *estate) (_ *parts, err error) {
+	p := &parts{estate: e}
+	if p.engine == nil { // else this process has run the instance before
+		if p.engine, err = o.dockerEngine(ctx, st); err != nil {
+			return nil, err
 		}
-	}()
+	}
 	machine, err := p.engine.Info(ctx)
 	if err != nil {
 		return nil, err
@@ -90,15 +82,12 @@ func (o *Orchestrator) assemble(ctx context.Context, st *store.Store) (_ *parts,
 		return nil, err
 	}
 	gateway := subnet.Addr().Next()
-	if p.listener, err = net.Listen("tcp", o.options.Listen); err != nil {
-		return nil, fmt.Errorf("open the API's address: %w (\"--listen 127.0.0.1:0\" picks a free port)", err)
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, p.listener.Close())
+	if p.api == nil {
+		if p.api, err = listenAPI(o.options.Listen); err != nil {
+			return nil, err
 		}
-	}()
-	address := p.listener.Addr().(*net.TCPAddr)
+	}
+	address := p.api.Addr().(*net.TCPAddr)
 	addresses := allocation.Ranges{ClusterIPs: ranges.Services}
 	at := []net.IP{address.IP, addresses.APIServiceIP().AsSlice()}
 	if p.pki, err = apiserver.LoadPKI(o.paths.PKI, at, time.Now()); err != nil {
@@ -127,8 +116,6 @@ func (o *Orchestrator) assemble(ctx context.Context, st *store.Store) (_ *parts,
 		return nil, fmt.Errorf("make metadata client: %w", err)
 	}
 	p.factory = informer.NewFactory(client)
-	p.proxy = proxy.New(proxy.Options{Dial: p.engine.DialContext, Log: p.log})
-	p.board = switchboard.New(p.proxy, p.log)
 	p.events = record.NewBroadcaster(record.WithContext(ctx))
 	p.events.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: client.CoreV1().Events("")})
 	loopbacks, noIPv6 := proxy.Loopbacks(ctx)
@@ -136,7 +123,7 @@ func (o *Orchestrator) assemble(ctx context.Context, st *store.Store) (_ *parts,
 		p.log.Info("this machine has no ::1; services are reached at 127.0.0.1 only", "error", noIPv6)
 	}
 	p.director = traffic.New(traffic.Options{
-		Client: client, Factory: p.factory, Host: p.board, Inside: p.inside,
+		Client: client, Factory: p.factory, Host: p.front(), Inside: p.inside,
 		Own:      []netip.Prefix{ranges.Services, netip.PrefixFrom(ranges.Gateway, ranges.Gateway.BitLen())},
 		Recorder: p.events.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "skiff-proxy"}), Log: p.log,
 		Loopbacks: loopbacks,
@@ -162,8 +149,8 @@ func (o *Orchestrator) assemble(ctx context.Context, st *store.Store) (_ *parts,
 	return p, err
 }
 
-// engine is the instance's view of the Docker Engine.
-func (o *Orchestrator) engine(ctx context.Context, st *store.Store) (*docker.Engine, error) {
+// dockerEngine is the instance's view of the Docker Engine.
+func (o *Orchestrator) dockerEngine(ctx context.Context, st *store.Store) (*docker.Engine, error) {
 	uid, err := instanceUID(ctx, st)
 	if err != nil {
 		return nil, err
@@ -200,8 +187,21 @@ func (p *parts) Logs(ctx context.Context, pod *corev1.Pod, opts *corev1.PodLogOp
 	return p.worker.Logs(ctx, pod, opts)
 }
 
+func listenAPI(address string) (*net.TCPListener, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("open the API's address: %w (\"--listen 127.0.0.1:0\" picks a free port)", err)
+	}
+	return l.(*net.TCPListener), nil
+}
+
+// lastAnswers bounds what requests to the API get to end before another process
+// answers them.
+const lastAnswers = 5 * time.Second
+
 // serve answers the API's clients until ctx ends.
 func (p *parts) serve(ctx context.Context) error {
+	streaming := apiserver.StreamsUntil(context.WithoutCancel(ctx), ctx)
 	srv := &http.Server{
 		Handler:           p.server.Outside(),
 		TLSConfig:         p.pki.ServerTLS(),
@@ -209,17 +209,33 @@ func (p *parts) serve(ctx context.Context) error {
 		IdleTimeout:       3 * time.Minute,
 		MaxHeaderBytes:    1 << 20,
 		ErrorLog:          slog.NewLogLogger(p.log.Handler(), slog.LevelDebug),
+		BaseContext:       func(net.Listener) context.Context { return streaming },
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- srv.ServeTLS(p.listener, "", "") }()
+	if err := p.api.SetDeadline(time.Time{}); err != nil {
+		return fmt.Errorf("serve the API: %w", err)
+	}
+	go func() { ended <- srv.ServeTLS(spared{p.api}, "", "") }()
 	select {
 	case err := <-ended:
 		return fmt.Errorf("serve the API: %w", err)
 	case <-ctx.Done():
 	}
-	// Watches never end by themselves, and every answer is safe to cut: what was
-	// accepted is on disk.
+	if p.asked.Load() {
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastAnswers)
+		defer cancel()
+		if err := srv.Shutdown(last); err != nil {
+			p.log.Warn("requests to the API are cut", "error", err)
+		}
+	}
+	// Every answer is safe to cut: what was accepted is on disk.
 	err := srv.Close()
 	<-ended
 	return err
 }
+
+// spared is a listener that outlives the server which accepts from it: another
+// one, in this process or the next, goes on with what waits there.
+type spared struct{ *net.TCPListener }
+
+func (l spared) Close() error { return l.SetDeadline(time.Unix(1, 0)) }

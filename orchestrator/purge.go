@@ -18,20 +18,20 @@ func Purge(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	paths := PathsIn(o.DataDir)
-	release, err := paths.acquire(ctx)
+	lock, err := paths.acquire(ctx)
 	if err != nil {
 		return err
 	}
 	if err := paths.CheckOwner(o.Name); err != nil {
-		return errors.Join(err, release())
+		return errors.Join(err, lock.release())
 	}
 	uid := storedUID(paths.State)
 	engine, err := docker.New(docker.Options{Instance: o.Name, UID: uid, Log: o.Log})
 	if err != nil {
-		return errors.Join(err, release())
+		return errors.Join(err, lock.release())
 	}
 	// While something is left on the engine, the directory says whose it is.
-	err = errors.Join(engine.Purge(ctx), engine.Close(), release())
+	err = errors.Join(engine.Purge(ctx), engine.Close(), lock.release())
 	if err != nil {
 		return err
 	}

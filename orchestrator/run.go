@@ -15,35 +15,51 @@ import (
 // who wants them stopped calls StopPods first. ErrRunning: another process
 // holds the data directory.
 func (o *Orchestrator) Run(ctx context.Context) (err error) {
-	release, err := o.paths.acquire(ctx)
+	e, err := o.enter(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, release()) }()
-	if err := o.paths.claim(o.options.Name); err != nil {
-		return err
+	defer func() { err = errors.Join(err, e.release(o.paths)) }()
+	defer o.settle()
+	// What was forwarded before goes on while the rest changes hands.
+	return within(ctx, e.forward, func(ctx context.Context) error {
+		if e.elder == nil {
+			return o.rule(ctx, e)
+		}
+		return within(ctx, e.elder.Run, func(ctx context.Context) error { return o.rule(ctx, e) })
+	})
+}
+
+// rule governs the instance until ctx ends or another process has taken over
+// and nothing is left to be done here.
+func (o *Orchestrator) rule(ctx context.Context, e *estate) error {
+	for {
+		if err := o.govern(ctx, e); err != nil || ctx.Err() != nil || !e.asked.Load() {
+			return err
+		}
+		if o.bequeath(ctx, e) {
+			return o.linger(ctx, e)
+		}
 	}
-	// The number goes before the lock does: whoever finds the lock held finds its
-	// holder's number.
-	withdraw, err := o.paths.announce()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, withdraw()) }()
+}
+
+// govern runs the store and all that works on it, until ctx ends or an heir asks
+// for the instance.
+func (o *Orchestrator) govern(ctx context.Context, e *estate) (err error) {
 	st, err := store.Open(o.paths.State)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
-
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	// What others write to must outlive them: the store ends last, then the API.
 	return within(ctx, st.Run, func(ctx context.Context) error {
-		p, err := o.assemble(ctx, st)
+		p, err := o.assemble(ctx, st, e)
 		if err != nil {
 			return err
 		}
-		defer func() { _ = p.engine.Close() }()
-		return within(ctx, p.server.Run, func(ctx context.Context) error { return o.work(ctx, p) })
+		return within(ctx, p.server.Run, func(ctx context.Context) error { return o.work(ctx, p, stop) })
 	})
 }
 
@@ -64,12 +80,13 @@ func within(ctx context.Context, base, inner func(context.Context) error) error 
 	return errors.Join(err, <-ended)
 }
 
-// work runs every part until ctx ends or one of them fails.
-func (o *Orchestrator) work(ctx context.Context, p *parts) error {
+// work runs every part until ctx ends or one of them fails. It calls stop when an
+// heir asks.
+func (o *Orchestrator) work(ctx context.Context, p *parts, stop func()) error {
 	defer p.events.Shutdown()
 	group, ctx := errgroup.WithContext(ctx)
 	for _, run := range []func(context.Context) error{
-		p.serve, p.proxy.Run, p.board.Run, p.inside.Run, p.director.Run, p.worker.Run,
+		p.serve, p.inside.Run, p.director.Run, p.worker.Run,
 		p.deployments.Run, p.replicaSets.Run, p.services.Run, p.claims.Run, p.disruptions.Run, p.garbage.Run,
 	} {
 		group.Go(func() error { return run(ctx) })
@@ -78,7 +95,10 @@ func (o *Orchestrator) work(ctx context.Context, p *parts) error {
 		if err := o.becomeReady(ctx, p); err != nil && ctx.Err() == nil {
 			return err
 		}
-		<-ctx.Done()
+		if p.awaitHeir(ctx) {
+			o.unsettle()
+			stop()
+		}
 		return nil
 	})
 	err := group.Wait()
@@ -101,15 +121,25 @@ func (o *Orchestrator) becomeReady(ctx context.Context, p *parts) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	address := p.listener.Addr().String()
+	address := p.api.Addr().String()
 	if err := apiserver.WriteKubeconfig(o.paths.Kubeconfig, p.pki.Kubeconfig(contextName(o.options.Name), "https://"+address)); err != nil {
 		return err
 	}
+	select {
+	case <-p.director.Begun():
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	p.ready.Store(true)
+	if err := p.inherit(ctx, o.paths); err != nil {
+		return err
+	}
+	p.attend(o)
 	o.mu.Lock()
 	o.address, o.stopPods = address, p.stopPods
 	o.mu.Unlock()
-	p.ready.Store(true)
-	close(o.ready)
+	o.settle()
+	o.begun.Do(func() { close(o.ready) })
 	o.options.Log.Info("ready", "api", address)
 	return nil
 }

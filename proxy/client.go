@@ -235,5 +235,6 @@ func (c *client) end() {
 	c.listener.forget(c)
 	if !c.handedOver {
 		c.Close()
+		c.listener.proxy.clients.end()
 	}
 }

@@ -79,7 +79,7 @@ func (t *trip) final(d *download) (reusable bool, err error) {
 		how = byClose
 	}
 	d.of(res, how)
-	t.keep = t.keep && how != byClose && t.body.ended.Load() && !t.listener.closing.Load()
+	t.keep = t.keep && how != byClose && t.body.ended.Load() && !t.listener.parting()
 	t.begun, t.answered = true, true
 	t.out.out = t.appendAnswer(t.out.out[:0], how)
 	switch {

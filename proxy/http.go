@@ -53,6 +53,9 @@ func (l *listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// An answer may begin before the request has ended, as through a cable.
 		http.NewResponseController(w).EnableFullDuplex()
 	}
+	if l.leaving.Load() {
+		w.Header().Set("Connection", "close") // in HTTP/2 the server says GOAWAY for it
+	}
 	if r.Body != http.NoBody && r.ContentLength != 0 {
 		x.body = &requestBody{body: r.Body}
 		defer x.leaveBody()

@@ -30,6 +30,7 @@ type listener struct {
 	rare    *rareListener
 	base    context.Context // of connections; set before the first is accepted
 	closing atomic.Bool
+	leaving atomic.Bool // another process accepts instead
 	conns   sync.WaitGroup
 
 	mu      sync.Mutex
@@ -65,6 +66,9 @@ func (l *listener) run(base context.Context) {
 	defer serving.Wait()
 	var clients sync.WaitGroup
 	l.accept(&clients)
+	if l.leaving.Load() {
+		<-l.proxy.ending
+	}
 
 	l.closing.Store(true)
 	l.server.SetKeepAlivesEnabled(false)
@@ -101,9 +105,13 @@ func (l *listener) accept(clients *sync.WaitGroup) {
 			time.Sleep(acceptPause)
 			continue
 		}
+		l.proxy.clients.begin()
 		what := l.serves.Load()
 		if what.Mode == TCP {
-			l.conns.Go(func() { l.proxy.serveTCP(l.base, conn, what) })
+			l.conns.Go(func() {
+				defer l.proxy.clients.end()
+				l.proxy.serveTCP(l.base, conn, what)
+			})
 			continue
 		}
 		c := clientOf(l, conn)
@@ -132,7 +140,10 @@ func (l *listener) track(_ net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
 		l.conns.Add(1)
-	case http.StateHijacked, http.StateClosed:
+	case http.StateHijacked:
 		l.conns.Done()
+	case http.StateClosed:
+		l.conns.Done()
+		l.proxy.clients.end()
 	}
 }

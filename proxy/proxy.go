@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"skiff/proxy/lines"
 	"skiff/proxy/pool"
 )
 
@@ -47,6 +48,9 @@ type Options struct {
 	// Linger bounds what Run waits, after its context has ended, for requests
 	// and connections to end; 0: 5 s.
 	Linger time.Duration
+	// Lines are sockets that another process has opened: they are taken over
+	// instead of opening those addresses.
+	Lines *lines.Set
 }
 
 // ErrClosed is the answer to Listen once Run has ended.
@@ -58,11 +62,14 @@ var errShutdown = errors.New("the proxy is shutting down")
 type Proxy struct {
 	options Options
 	serving sync.WaitGroup
+	ending  chan struct{} // closed when Run's context has ended
+	clients tally
 
 	mu     sync.Mutex           // guards all below
 	open   map[string]*listener // by address
 	relays map[string]*relay    // those of UDP
 	serve  func(server)         // nil before Run
+	lent   bool                 // another process is about to have the listeners
 	closed bool
 }
 
@@ -77,7 +84,7 @@ func New(o Options) *Proxy {
 	if o.Linger == 0 {
 		o.Linger = 5 * time.Second
 	}
-	return &Proxy{options: o, open: map[string]*listener{}, relays: map[string]*relay{}}
+	return &Proxy{options: o, ending: make(chan struct{}), open: map[string]*listener{}, relays: map[string]*relay{}}
 }
 
 // server is an open address.
@@ -94,6 +101,7 @@ func (p *Proxy) NewPool() *pool.Pool {
 // changed: established connections stay, and HTTP ones send their next request
 // to the new pool. The error of an address that is taken satisfies
 // errors.Is(err, syscall.EADDRINUSE). ctx bounds this call, not the listener.
+// After Lend, an address that is not open is the other process's to open.
 func (p *Proxy) Listen(ctx context.Context, what Listener) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -107,9 +115,15 @@ func (p *Proxy) Listen(ctx context.Context, what Listener) error {
 		l.serves.Store(&what)
 		return nil
 	}
-	inner, err := listenConfig.Listen(ctx, "tcp", what.Address)
-	if err != nil {
-		return fmt.Errorf("listen for %s: %w", what.Name, err)
+	if p.lent {
+		return nil
+	}
+	inner := p.options.Lines.TCP(what.Address)
+	if inner == nil {
+		var err error
+		if inner, err = listenConfig.Listen(ctx, "tcp", what.Address); err != nil {
+			return fmt.Errorf("listen for %s: %w", what.Name, err)
+		}
 	}
 	l := newListener(p, inner, what)
 	p.open[what.Address] = l
@@ -122,6 +136,9 @@ func (p *Proxy) Listen(ctx context.Context, what Listener) error {
 func (p *Proxy) listenUDP(what Listener) error {
 	if r := p.relays[what.Address]; r != nil {
 		r.serves.Store(&what)
+		return nil
+	}
+	if p.lent {
 		return nil
 	}
 	r, err := newRelay(p, what)
@@ -148,7 +165,7 @@ func (p *Proxy) Close(address string) {
 		l.inner.Close()
 	}
 	if r != nil {
-		r.conn.Close()
+		r.close()
 	}
 }
 
@@ -180,10 +197,11 @@ func (p *Proxy) Run(ctx context.Context) error {
 		l.inner.Close()
 	}
 	for _, r := range p.relays {
-		r.conn.Close()
+		r.close()
 	}
 	clear(p.open)
 	clear(p.relays)
+	close(p.ending)
 	p.mu.Unlock()
 	timer := time.AfterFunc(p.options.Linger, func() { cut(errShutdown) })
 	defer timer.Stop()

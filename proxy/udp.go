@@ -31,6 +31,9 @@ const (
 	// keeps its back end. It is what the kernel gives a flow both ways of which
 	// it has seen.
 	sessionIdle = 2 * time.Minute
+	// sessionParting is what a back end gets to answer where another process
+	// hears the client.
+	sessionParting = 5 * time.Second
 )
 
 // relay is one open address of UDP. A client, which is an address and port,
@@ -40,18 +43,29 @@ type relay struct {
 	conn    *net.UDPConn
 	serves  atomic.Pointer[Listener]
 	ended   sync.WaitGroup
-	waiting atomic.Int64 // bytes that no back end has taken yet
+	free    <-chan struct{} // nil, or closed once no other process reads from conn
+	leave   chan struct{}   // closed when another process reads instead
+	once    sync.Once       // of closing what follows
+	closed  chan struct{}   // closed when nothing goes to the clients any more
+	waiting atomic.Int64    // bytes that no back end has taken yet
 
 	mu       sync.Mutex // guards sessions
 	sessions map[netip.AddrPort]*session
 }
 
 func newRelay(p *Proxy, what Listener) (*relay, error) {
-	inner, err := net.ListenPacket("udp", strings.TrimSuffix(what.Address, UDPSuffix))
-	if err != nil {
-		return nil, fmt.Errorf("listen for %s: %w", what.Name, err)
+	conn, free := p.options.Lines.UDP(what.Address)
+	if conn == nil {
+		inner, err := net.ListenPacket("udp", strings.TrimSuffix(what.Address, UDPSuffix))
+		if err != nil {
+			return nil, fmt.Errorf("listen for %s: %w", what.Name, err)
+		}
+		conn, free = inner.(*net.UDPConn), nil
 	}
-	r := &relay{proxy: p, conn: inner.(*net.UDPConn), sessions: map[netip.AddrPort]*session{}}
+	r := &relay{
+		proxy: p, conn: conn, free: free, leave: make(chan struct{}), closed: make(chan struct{}),
+		sessions: map[netip.AddrPort]*session{},
+	}
 	r.serves.Store(&what)
 	return r, nil
 }
@@ -62,17 +76,26 @@ func (r *relay) run(base context.Context) {
 	ctx, cancel := context.WithCancel(base)
 	defer r.ended.Wait()
 	defer cancel()
-	defer context.AfterFunc(base, func() { r.conn.Close() })()
+	defer context.AfterFunc(base, r.close)()
+	if r.free != nil {
+		select {
+		case <-r.free:
+		case <-r.closed:
+			return
+		}
+	}
 	buffer := make([]byte, maxDatagram)
 	for {
 		n, from, err := r.conn.ReadFromUDPAddrPort(buffer)
-		if err != nil {
-			if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
-				return
-			}
-			continue // about a datagram, not about the socket
-		}
-		r.take(ctx, from, append([]byte(nil), buffer[:n]...))
+		switch {
+		case err == nil:
+			r.take(ctx, from, append([]byte(nil), buffer[:n]...))
+		case ctx.Err() != nil, errors.Is(err, net.ErrClosed):
+			return
+		case r.left():
+			<-r.closed // until then sessions pass on what is still answered
+			return
+		} // else it is about a datagram, not about the socket
 	}
 }
 
@@ -89,7 +112,11 @@ func (r *relay) take(ctx context.Context, from netip.AddrPort, datagram []byte) 
 		s = &session{relay: r, client: from, queue: make(chan []byte, maxQueued), begun: time.Now()}
 		ctx, s.end = context.WithCancel(ctx)
 		r.sessions[from] = s
-		r.ended.Go(func() { s.run(ctx, r.serves.Load()) })
+		r.proxy.clients.begin()
+		r.ended.Go(func() {
+			defer r.proxy.clients.end()
+			s.run(ctx, r.serves.Load())
+		})
 	}
 	size := int64(len(datagram))
 	if r.waiting.Add(size) <= maxWaiting {
@@ -176,18 +203,22 @@ func (s *session) run(ctx context.Context, what *Listener) {
 // ask passes on what the client sends, until nothing has passed either way for
 // a while.
 func (s *session) ask(ctx context.Context) {
-	idle := time.NewTimer(sessionIdle)
+	limit, leave := sessionIdle, s.relay.leave
+	idle := time.NewTimer(limit)
 	defer idle.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-leave: // the client is heard elsewhere from now on
+			limit, leave = sessionParting, nil
+			idle.Reset(0)
 		case <-idle.C:
 			rest, _ := s.Rest()
-			if rest >= sessionIdle {
+			if rest >= limit {
 				return
 			}
-			idle.Reset(sessionIdle - rest)
+			idle.Reset(limit - rest)
 		case datagram := <-s.queue:
 			s.relay.waiting.Add(-int64(len(datagram)))
 			s.upwards.Lock()

@@ -29,6 +29,7 @@ func (x *exchange) upgrade(claim *pool.Claim, res *http.Response, l *listener) e
 	if err != nil {
 		return fmt.Errorf("switch protocols: %w", err)
 	}
+	defer l.proxy.clients.end() // takes over from the server, too
 	x.begun.Store(true)
 	x.answered = true
 

@@ -84,12 +84,21 @@ func (p place) serve(ctx context.Context, options orchestrator.Options, whenRead
 	return <-ended
 }
 
-// stop ends the daemon as its Ctrl-C does and waits for its end.
+// stop ends the daemon as its Ctrl-C does and waits for its end. One that hands
+// over at that moment is followed.
 func (p place) stop(ctx context.Context, pid int) error {
-	if err := terminate(pid); err != nil {
-		return fmt.Errorf("stop process %d: %w", pid, err)
+	for {
+		if err := terminate(pid); err != nil {
+			return fmt.Errorf("stop process %d: %w", pid, err)
+		}
+		err := p.paths.WaitStopped(ctx, pid)
+		if !errors.Is(err, orchestrator.ErrRunning) {
+			return err
+		}
+		if pid, err = p.running(); err != nil || pid == 0 {
+			return err
+		}
 	}
-	return p.paths.WaitStopped(ctx)
 }
 
 func (p place) purge(ctx context.Context) error {

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"skiff/examples/load"
 )
 
 // seeded gives the test's random numbers. SKIFF_TEST_SEED repeats those of an
@@ -52,12 +54,17 @@ func (i *instance) crashStarting(t *testing.T, random *rand.Rand, most time.Dura
 }
 
 // TestCrashDuringRollout kills the daemon again and again in the middle of
-// updates. Each time the next one adopts what runs and carries on.
+// updates. Each time the next one adopts what runs and carries on, and what Pods
+// say to each other does not notice.
 func TestCrashDuringRollout(t *testing.T) {
 	t.Parallel()
 	random := seeded(t)
 	i := start(t)
 	address := i.deployWeb(t)
+	_, inside := i.expose(t, "inner", "http")
+	i.answers(t, inside)
+	u, ctx := newUsers(t)
+	u.load(ctx, "inside", load.Options{Address: inside, Rate: 50, Fresh: 0.5, Conns: 8})
 	var written []string
 	for round := range 5 {
 		image := fmt.Sprintf("web=skiff-example/web:%d", 2-round%2)
@@ -85,6 +92,8 @@ func TestCrashDuringRollout(t *testing.T) {
 		}
 		i.owned(t)
 	}
+
+	u.stop(t)
 
 	before := i.containers(t)
 	i.crash(t)

@@ -171,7 +171,7 @@ func (i *instance) crash(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	if err := i.paths().WaitStopped(ctx); err != nil {
+	if err := i.paths().WaitStopped(ctx, pid); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -66,6 +66,8 @@ again with the next "skiff up".`,
 func upOptions(c *call, at place, log io.Writer) (orchestrator.Options, error) {
 	o := at.options(c.String("listen"), log)
 	o.GatewayProgram = c.String("gateway-program")
+	o.TakeOver = os.Getenv(takeOverEnv) != ""
+	o.Args = upArgs(c, at)
 	for flag, to := range map[string]*resource.Quantity{"cpus": &o.CPUs, "memory": &o.Memory} {
 		text := c.String(flag)
 		if text == "" {
@@ -112,8 +114,7 @@ func (p *program) sayReady(at place, address string, took time.Duration) {
 	printf(p.Out, "Next: %s apply -f FILE, %[1]s get all; for kubectl: export KUBECONFIG=%s\n", program, at.kubeconfig())
 }
 
-// upDetached starts this program again in a session of its own, which no
-// terminal ends, and waits until its API is ready.
+// upDetached starts this program again in the background.
 func (p *program) upDetached(c *call, at place) error {
 	start := time.Now()
 	if pid, err := at.running(); err != nil {
@@ -122,40 +123,57 @@ func (p *program) upDetached(c *call, at place) error {
 		printf(p.Out, "skiff is already running (process %d)\n", pid)
 		return nil
 	}
-	log, begin, err := openLog(at)
-	if err != nil {
-		return err
-	}
-	defer log.Close()
-	ready, tell, err := os.Pipe()
-	if err != nil {
-		return fmt.Errorf("start skiff: %w", err)
-	}
-	defer ready.Close()
 	self, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("start skiff: %w", err)
 	}
-	daemon := exec.Command(self, "--name="+at.name, "--data-dir="+at.dir, "up",
-		"--listen="+c.String("listen"), "--cpus="+c.String("cpus"), "--memory="+c.String("memory"),
-		"--gateway-program="+c.String("gateway-program"))
+	address, err := p.background(c.ctx, at, exec.Command(self, upArgs(c, at)...))
+	if err != nil {
+		return err
+	}
+	p.sayReady(at, address, time.Since(start))
+	return nil
+}
+
+// upArgs are the arguments with which a daemon is started as this one was.
+func upArgs(c *call, at place) []string {
+	return []string{"--name=" + at.name, "--data-dir=" + at.dir, "up",
+		"--listen=" + c.String("listen"), "--cpus=" + c.String("cpus"), "--memory=" + c.String("memory"),
+		"--gateway-program=" + c.String("gateway-program")}
+}
+
+// background starts a daemon in a session of its own, which no terminal ends,
+// and gives the address of its API once that is ready. A daemon that does not
+// become ready has ended when background returns.
+func (p *program) background(ctx context.Context, at place, daemon *exec.Cmd) (address string, err error) {
+	log, begin, err := openLog(at)
+	if err != nil {
+		return "", err
+	}
+	defer log.Close()
+	ready, tell, err := os.Pipe()
+	if err != nil {
+		return "", fmt.Errorf("start skiff: %w", err)
+	}
+	defer ready.Close()
+	if daemon.Env == nil {
+		daemon.Env = os.Environ()
+	}
 	daemon.Dir = at.dir
 	daemon.Stdout, daemon.Stderr = log, log
 	detach(daemon)
 	number, err := inherit(daemon, tell)
 	if err == nil {
-		daemon.Env = append(os.Environ(), fmt.Sprintf("%s=%d", readyFDEnv, number))
+		daemon.Env = append(daemon.Env, fmt.Sprintf("%s=%d", readyFDEnv, number))
 		err = daemon.Start()
 	}
 	if err := errors.Join(err, tell.Close()); err != nil {
-		return fmt.Errorf("start skiff: %w", err)
+		return "", fmt.Errorf("start skiff: %w", err)
 	}
-	address, err := awaitReady(c.ctx, daemon, ready)
-	if err != nil {
-		return explainStart(err, log.Name(), begin)
+	if address, err = awaitReady(ctx, daemon, ready); err != nil {
+		return "", explainStart(err, log.Name(), begin)
 	}
-	p.sayReady(at, address, time.Since(start))
-	return daemon.Process.Release()
+	return address, daemon.Process.Release()
 }
 
 // openLog gives the log file, and how long it was, to tell what this start has
@@ -191,14 +209,28 @@ func awaitReady(ctx context.Context, daemon *exec.Cmd, ready io.Reader) (address
 		if address, ok := strings.CutPrefix(text, readyAt); ok {
 			return address, nil
 		}
-		ended := daemon.Wait()
+		ended := end(daemon)
 		if text == "" {
 			return "", fmt.Errorf("%w: %v", errCrash, ended)
 		}
 		return "", errors.New("skiff did not start: " + strings.TrimPrefix(text, "error: "))
 	case <-ctx.Done():
-		return "", errors.Join(ctx.Err(), terminate(daemon.Process.Pid))
+		err := terminate(daemon.Process.Pid)
+		if err == nil {
+			_ = end(daemon) // because it was asked to
+		}
+		return "", errors.Join(context.Cause(ctx), err)
 	}
+}
+
+// endPatience is what a daemon that is about to end may take for it.
+const endPatience = 5 * time.Second
+
+// end waits for a daemon to end, and has it end where it does not.
+func end(daemon *exec.Cmd) error {
+	timer := time.AfterFunc(endPatience, func() { _ = daemon.Process.Kill() })
+	defer timer.Stop()
+	return daemon.Wait()
 }
 
 // explainStart adds to a crash what the daemon's log says about it.

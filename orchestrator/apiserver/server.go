@@ -139,10 +139,22 @@ func (s *Server) leave() {
 	}
 }
 
+type untilKey struct{}
+
+// StreamsUntil is the base context of an http.Server whose requests without a
+// natural end, watches say, end with until. All others go on.
+func StreamsUntil(base, until context.Context) context.Context {
+	return context.WithValue(base, untilKey{}, until)
+}
+
 // stream gives a request without a natural end a context that ends with the
 // server. The caller calls the function when the request is done.
 func (s *Server) stream(r *request) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(r.Context())
+	unbound := func() bool { return true }
+	if until, ok := ctx.Value(untilKey{}).(context.Context); ok {
+		unbound = context.AfterFunc(until, cancel)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
@@ -150,6 +162,7 @@ func (s *Server) stream(r *request) (context.Context, func()) {
 	}
 	s.streams[r] = cancel
 	return ctx, func() {
+		unbound()
 		cancel()
 		s.mu.Lock()
 		defer s.mu.Unlock()

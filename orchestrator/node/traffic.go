@@ -37,9 +37,13 @@ func (p *pod) removeTraffic() task {
 func (p *pod) drain() task {
 	pod, deadline := p.s.pod, p.s.deadline
 	return func(ctx context.Context) (func(), error) {
-		ctx, cancel := context.WithDeadline(ctx, deadline)
+		within, cancel := context.WithDeadline(ctx, deadline)
 		defer cancel()
-		if err := p.Traffic.Drain(ctx, pod, served.DrainTime(pod)); err != nil {
+		err := p.Traffic.Drain(within, pod, served.DrainTime(pod))
+		if ctx.Err() != nil {
+			return nil, ctx.Err() // this process ends: the next one waits anew
+		}
+		if err != nil {
 			// What was left is cut. That is the user's limit, not a failure.
 			p.log.Info("drain ended early", "error", err)
 		}

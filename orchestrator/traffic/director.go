@@ -96,6 +96,7 @@ type Director struct {
 	queue       workqueue.TypedRateLimitingInterface[string]
 
 	known chan struct{} // closed once ready holds what an earlier run left
+	begun chan struct{} // closed once every Service that there was is served
 
 	mu     sync.Mutex // guards all below, and every service
 	ready  map[types.UID]*corev1.Pod
@@ -117,6 +118,7 @@ func New(o Options) *Director {
 		queue: workqueue.NewTypedRateLimitingQueue(
 			workqueue.NewTypedItemExponentialFailureRateLimiter[string](firstRetry, longestRetry)),
 		known:  make(chan struct{}),
+		begun:  make(chan struct{}),
 		ready:  map[types.UID]*corev1.Pod{},
 		served: map[string]*service{},
 		claims: map[string]*hostPorts{},
@@ -256,8 +258,12 @@ func (d *Director) begin(ctx context.Context) error {
 	if d.Inside != nil {
 		d.Inside.Begin()
 	}
+	close(d.begun)
 	return ctx.Err()
 }
+
+// Begun is closed once Run serves every Service that there was.
+func (d *Director) Begun() <-chan struct{} { return d.begun }
 
 func (d *Director) next(ctx context.Context) bool {
 	key, shutdown := d.queue.Get()

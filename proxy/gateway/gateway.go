@@ -19,6 +19,7 @@ import (
 
 	"skiff/proxy"
 	"skiff/proxy/dns"
+	"skiff/proxy/jsonl"
 	"skiff/proxy/switchboard"
 )
 
@@ -62,7 +63,7 @@ type Gateway struct {
 // daemon is the connection of the daemon that is in charge.
 type daemon struct {
 	conn net.Conn
-	out  *outbox[report]
+	out  *jsonl.Outbox[report]
 }
 
 // New makes a Gateway.
@@ -196,7 +197,7 @@ func (g *Gateway) tagOf(ctx context.Context, conn *tls.Conn) (uint64, error) {
 
 // serve does what the daemon says until it is gone or another one comes.
 func (g *Gateway) serve(ctx context.Context, conn net.Conn) {
-	d := &daemon{conn: conn, out: newOutbox[report]()}
+	d := &daemon{conn: conn, out: jsonl.NewOutbox[report]()}
 	g.mu.Lock()
 	before := g.link
 	g.link = d
@@ -208,7 +209,7 @@ func (g *Gateway) serve(ctx context.Context, conn net.Conn) {
 	over := make(chan struct{})
 	var writing sync.WaitGroup
 	writing.Go(func() {
-		if d.out.run(conn, over) != nil {
+		if d.out.Run(conn, over) != nil {
 			conn.Close()
 		}
 	})
@@ -225,21 +226,21 @@ func (g *Gateway) serve(ctx context.Context, conn net.Conn) {
 }
 
 func (g *Gateway) obey(ctx context.Context, d *daemon) error {
-	in := newLines[message](d.conn, maxMessage)
+	in := jsonl.NewReader[message](d.conn, maxMessage)
 	for {
-		m, err := in.next()
+		m, err := in.Next()
 		if err != nil {
 			return err
 		}
 		if m.Drain != nil {
-			g.serving.Go(func() { d.out.put(g.drain(ctx, m)) })
+			g.serving.Go(func() { d.out.Put(g.drain(ctx, m)) })
 			continue
 		}
 		r, err := g.apply(ctx, d, m)
 		if err != nil {
 			return err
 		}
-		d.out.put(r)
+		d.out.Put(r)
 	}
 }
 
@@ -335,7 +336,7 @@ func (g *Gateway) dial(ctx context.Context, network, address string) (net.Conn, 
 		g.giveUp(number, arrived)
 		return nil, errNoDaemon
 	}
-	link.out.put(report{Open: number})
+	link.out.Put(report{Open: number})
 	timer := time.NewTimer(tunnelPatience)
 	defer timer.Stop()
 	select {

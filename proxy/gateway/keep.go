@@ -8,6 +8,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"skiff/proxy/jsonl"
 )
 
 // Run keeps the gateway running, and tells it what it has to know, until ctx
@@ -88,7 +90,7 @@ func (l *Link) serve(ctx context.Context, conn net.Conn) error {
 		return ctx.Err()
 	}
 	l.heard = l.heard.Add(time.Since(since)) // it had nothing to answer
-	out := newOutbox[message]()
+	out := jsonl.NewOutbox[message]()
 	first := l.takeUp(out)
 	defer l.lose(false)
 	over := make(chan struct{})
@@ -96,7 +98,7 @@ func (l *Link) serve(ctx context.Context, conn net.Conn) error {
 	defer writing.Wait()
 	defer close(over)
 	writing.Go(func() {
-		if out.run(conn, over) != nil {
+		if out.Run(conn, over) != nil {
 			conn.Close()
 		}
 	})
@@ -120,12 +122,12 @@ func (l *Link) ping(over <-chan struct{}) {
 }
 
 func (l *Link) listen(ctx context.Context, conn net.Conn, first uint64) error {
-	in := newLines[report](conn, maxReport)
+	in := jsonl.NewReader[report](conn, maxReport)
 	for {
 		if err := conn.SetReadDeadline(time.Now().Add(silence)); err != nil {
 			return err
 		}
-		r, err := in.next()
+		r, err := in.Next()
 		switch {
 		case err != nil:
 			return err

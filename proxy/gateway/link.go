@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"skiff/proxy/dns"
+	"skiff/proxy/jsonl"
 	"skiff/proxy/pool"
 	"skiff/proxy/switchboard"
 )
@@ -75,9 +76,9 @@ type Link struct {
 	services map[string]switchboard.Service
 	records  map[string][]dns.Record
 	seq      uint64
-	pending  map[uint64]*pending // what somebody waits for
-	out      *outbox[message]    // nil: there is no connection
-	down     bool                // the gateway is known not to run: it holds nothing
+	pending  map[uint64]*pending    // what somebody waits for
+	out      *jsonl.Outbox[message] // nil: there is no connection
+	down     bool                   // the gateway is known not to run: it holds nothing
 }
 
 // pending is a message whose doing is waited for.
@@ -227,7 +228,7 @@ func (l *Link) tell(m message) uint64 {
 	l.seq++
 	m.Seq = l.seq
 	if l.out != nil {
-		l.out.put(m)
+		l.out.Put(m)
 	}
 	return m.Seq
 }
@@ -246,7 +247,7 @@ func (l *Link) ask(m message) *pending {
 
 // takeUp makes a new connection the one that is told: first of everything, then
 // of what is waited for.
-func (l *Link) takeUp(out *outbox[message]) (first uint64) {
+func (l *Link) takeUp(out *jsonl.Outbox[message]) (first uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.down, l.out = false, out
@@ -255,7 +256,7 @@ func (l *Link) takeUp(out *outbox[message]) (first uint64) {
 		Records:  maps.Clone(l.records),
 	}})
 	for _, seq := range slices.Sorted(maps.Keys(l.pending)) {
-		out.put(l.pending[seq].message)
+		out.Put(l.pending[seq].message)
 	}
 	return first
 }

@@ -5,10 +5,6 @@
 package gateway
 
 import (
-	"bufio"
-	"encoding/json"
-	"fmt"
-	"io"
 	"time"
 
 	"skiff/proxy/dns"
@@ -70,25 +66,3 @@ const (
 	maxMessage = 64 << 20
 	maxReport  = 1 << 20
 )
-
-// lines reads one JSON value after the other.
-type lines[T any] struct{ scanner *bufio.Scanner }
-
-func newLines[T any](r io.Reader, longest int) lines[T] {
-	s := bufio.NewScanner(r)
-	s.Buffer(nil, longest)
-	return lines[T]{s}
-}
-
-func (l lines[T]) next() (value T, err error) {
-	if !l.scanner.Scan() {
-		if err = l.scanner.Err(); err == nil {
-			err = io.EOF
-		}
-		return value, err
-	}
-	if err := json.Unmarshal(l.scanner.Bytes(), &value); err != nil {
-		return value, fmt.Errorf("read message: %w", err)
-	}
-	return value, nil
-}

@@ -67,7 +67,15 @@ func (b *Board) retire(ctx context.Context, p *port) {
 const goodbye = 5 * time.Second
 
 // later runs f, which outlives the call that asked for it, but not the Board.
-func (b *Board) later(ctx context.Context, limit time.Duration, f func(context.Context)) {
+// false: that has ended.
+func (b *Board) later(ctx context.Context, limit time.Duration, f func(context.Context)) bool {
+	b.ending.RLock()
+	defer b.ending.RUnlock()
+	select {
+	case <-b.ended:
+		return false
+	default:
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	b.parting.Go(func() {
 		defer cancel()
@@ -80,6 +88,7 @@ func (b *Board) later(ctx context.Context, limit time.Duration, f func(context.C
 		case <-ctx.Done():
 		}
 	})
+	return true
 }
 
 // listen opens what should be open for a Service, and then closes what should

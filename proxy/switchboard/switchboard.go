@@ -54,6 +54,7 @@ type Board struct {
 	// parting are the drains of back ends that left a pool without being told to.
 	parting sync.WaitGroup
 	ended   chan struct{}
+	ending  sync.RWMutex // held for writing while ended is closed
 
 	mu       sync.Mutex // guards all below
 	services map[string]*service
@@ -150,28 +151,75 @@ func (b *Board) Remove(id string) (wait func(context.Context) error) {
 
 // Drain takes a back end out of every pool for good: when it returns no new
 // request reaches it. wait returns when nothing of it is in flight any more.
-// Streams are cut after the given time, requests when wait's context ends.
+// Streams are cut after the given time, requests at the deadline of wait's
+// context. Where that context ends before, only the waiting does: whoever waits
+// may be at its end while what it forwards is not.
 func (b *Board) Drain(id string, streams time.Duration) (wait func(context.Context) error) {
 	pools := b.pools()
 	for _, p := range pools {
 		p.Remove(id)
 	}
 	return func(ctx context.Context) error {
-		var all sync.WaitGroup
-		errs := make([]error, len(pools))
-		for i, p := range pools {
-			all.Go(func() { errs[i] = p.Drain(ctx, id, streams) })
+		limit := longestDrain
+		if deadline, ok := ctx.Deadline(); ok {
+			limit = time.Until(deadline)
 		}
-		all.Wait()
-		return errors.Join(errs...)
+		drained := make(chan error, 1)
+		if !b.later(ctx, limit, func(ctx context.Context) { drained <- drain(ctx, pools, id, streams) }) {
+			return errEnded
+		}
+		select {
+		case err := <-drained:
+			return err
+		case <-ctx.Done():
+		}
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return <-drained
+		}
+		return ctx.Err()
 	}
+}
+
+var errEnded = errors.New("nothing is forwarded any more")
+
+// longestDrain is for a wait without a deadline.
+const longestDrain = time.Hour
+
+func drain(ctx context.Context, pools []*pool.Pool, id string, streams time.Duration) error {
+	var all sync.WaitGroup
+	errs := make([]error, len(pools))
+	for i, p := range pools {
+		all.Go(func() { errs[i] = p.Drain(ctx, id, streams) })
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
+// Dismiss lets go of every back end, for this board alone: streams end after the
+// given time, requests with them.
+func (b *Board) Dismiss(ctx context.Context, streams time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, streams)
+	defer cancel()
+	var all sync.WaitGroup
+	for _, p := range b.pools() {
+		for _, id := range p.Replace(nil, pool.Expectation{Reason: "another process serves this now"}) {
+			all.Go(func() {
+				if err := p.Empty(ctx, id, streams); err != nil {
+					b.log.Warn("let go of connections", "backend", id, "error", err)
+				}
+			})
+		}
+	}
+	all.Wait()
 }
 
 // Run ends every pool when ctx ends, and returns when nothing is being let go
 // any more. The listeners end with the proxy.
 func (b *Board) Run(ctx context.Context) error {
 	<-ctx.Done()
+	b.ending.Lock()
 	close(b.ended)
+	b.ending.Unlock()
 	for _, p := range b.pools() {
 		p.Close()
 	}

@@ -1,4 +1,4 @@
-package gateway
+package jsonl
 
 import (
 	"bufio"
@@ -7,17 +7,19 @@ import (
 	"sync"
 )
 
-// outbox writes values as lines of JSON, in the order in which they were put,
-// without making anybody wait for the other side to read.
-type outbox[T any] struct {
+// Outbox writes values in the order in which they were put, without making
+// anybody wait for the other side to read.
+type Outbox[T any] struct {
 	mu      sync.Mutex
 	waiting []T
 	some    chan struct{} // has a token while something waits
 }
 
-func newOutbox[T any]() *outbox[T] { return &outbox[T]{some: make(chan struct{}, 1)} }
+// NewOutbox makes an empty one.
+func NewOutbox[T any]() *Outbox[T] { return &Outbox[T]{some: make(chan struct{}, 1)} }
 
-func (o *outbox[T]) put(value T) {
+// Put has a value written.
+func (o *Outbox[T]) Put(value T) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.waiting = append(o.waiting, value)
@@ -27,8 +29,8 @@ func (o *outbox[T]) put(value T) {
 	}
 }
 
-// run writes until w fails or over is closed.
-func (o *outbox[T]) run(w io.Writer, over <-chan struct{}) error {
+// Run writes until w fails or over is closed.
+func (o *Outbox[T]) Run(w io.Writer, over <-chan struct{}) error {
 	buffered := bufio.NewWriter(w)
 	encoder := json.NewEncoder(buffered)
 	for {

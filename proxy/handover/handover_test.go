@@ -1,0 +1,282 @@
+package handover
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"skiff/proxy/pool"
+	"skiff/proxy/switchboard"
+)
+
+// pair gives both ends of a connection.
+func pair(t *testing.T) (a, b Conn) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the socket's mode: %v, %v", info.Mode(), err)
+	}
+	accepted := make(chan error, 1)
+	go func() {
+		var err error
+		b, err = Accept(l)
+		accepted <- err
+	}()
+	a, err = Dial(t.Context(), path)
+	if err := errors.Join(err, <-accepted); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { a.Close(); b.Close() })
+	if a.Process != os.Getpid() || b.Process != os.Getpid() {
+		t.Errorf("processes %d and %d instead of %d", a.Process, b.Process, os.Getpid())
+	}
+	return a, b
+}
+
+// More sockets than the kernel takes at once arrive in their order, open and
+// not to be inherited by programs that are started.
+func TestSockets(t *testing.T) {
+	t.Parallel()
+	a, b := pair(t)
+	var files []syscall.Conn
+	for range 2*atOnce + 1 {
+		l, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		files = append(files, l)
+	}
+	sent := make(chan error, 1)
+	go func() { sent <- a.Send(map[string]string{"a": "b"}, files...) }()
+	var got map[string]string
+	arrived, err := b.Receive(&got)
+	if err := errors.Join(err, <-sent); err != nil {
+		t.Fatal(err)
+	}
+	if len(arrived) != len(files) || got["a"] != "b" {
+		t.Fatalf("%d of %d arrived, with %v", len(arrived), len(files), got)
+	}
+	for n, f := range arrived {
+		conn, err := net.FilePacketConn(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if conn.LocalAddr().String() != files[n].(net.PacketConn).LocalAddr().String() {
+			t.Errorf("socket %d is %s", n, conn.LocalAddr())
+		}
+		if flags, _, errno := syscall.Syscall(syscall.SYS_FCNTL, f.Fd(), syscall.F_GETFD, 0); errno != 0 || flags&syscall.FD_CLOEXEC == 0 {
+			t.Errorf("socket %d would be inherited", n)
+		}
+		conn.Close()
+		f.Close()
+	}
+}
+
+// What comes is bounded, and must be whole.
+func TestBadMessages(t *testing.T) {
+	t.Parallel()
+	for name, bytes := range map[string][]byte{
+		"too long":          {0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0},
+		"too many":          {0, 0, 0, 2, 0xff, 0, 0, 0, '{', '}'},
+		"files that do not": {0, 0, 0, 2, 0, 0, 0, 1, '{', '}', 0},
+		"no JSON":           {0, 0, 0, 2, 0, 0, 0, 0, '{', '{'},
+		"cut":               {0, 0, 0, 9, 0, 0, 0, 0, '{'},
+	} {
+		a, b := pair(t)
+		if _, err := a.Write(bytes); err != nil {
+			t.Fatal(err)
+		}
+		a.Close()
+		var got any
+		if files, err := b.Receive(&got); err == nil || files != nil {
+			t.Errorf("%s: %v, %v", name, got, files)
+		}
+	}
+}
+
+// board takes note of what it is told; a drain lasts until it is let end.
+type board struct {
+	mu      sync.Mutex
+	log     []string
+	drained chan struct{}
+}
+
+func (b *board) note(what string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.log = append(b.log, what)
+}
+
+func (b *board) Set(_ context.Context, s switchboard.Service) map[string]error {
+	b.note("set " + s.Name)
+	return nil
+}
+func (b *board) Expect(service string, _ pool.Expectation) { b.note("expect " + service) }
+func (b *board) Remove(id string) func(context.Context) error {
+	b.note("remove " + id)
+	return func(context.Context) error { return nil }
+}
+func (b *board) Drain(id string, _ time.Duration) func(context.Context) error {
+	b.note("drain " + id)
+	return func(ctx context.Context) error {
+		select {
+		case <-b.drained:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// process is one that has handed over to the test, or to another one.
+type process struct {
+	board
+	elder *Elder
+	left  chan struct{}
+	conn  Conn
+	ended chan error
+}
+
+func start(t *testing.T, front func(Front) Front) *process {
+	t.Helper()
+	heir, own := pair(t)
+	p := &process{board: board{drained: make(chan struct{})}, left: make(chan struct{}), conn: own, ended: make(chan error, 1)}
+	p.elder = NewElder(heir)
+	go func() { p.ended <- Obey(t.Context(), own, front(&p.board), func() { close(p.left) }) }()
+	return p
+}
+
+func alone(f Front) Front { return f }
+
+func run(t *testing.T, e *Elder) (stop func() error) {
+	ctx, cancel := context.WithCancel(t.Context())
+	ran := make(chan error, 1)
+	go func() { ran <- e.Run(ctx) }()
+	return func() error { cancel(); return <-ran }
+}
+
+// Two processes linger, one after the other: a back end is drained only when it
+// is in both of them and in the one that is in charge.
+func TestDrainAwaitsEveryElder(t *testing.T) {
+	t.Parallel()
+	first := start(t, alone)
+	second := start(t, first.elder.Followed)
+	stopFirst, stopSecond := run(t, first.elder), run(t, second.elder)
+	for _, e := range []*Elder{first.elder, second.elder} {
+		if err := e.Leave(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-first.left
+	<-second.left
+	own := &board{drained: make(chan struct{})}
+	front := second.elder.Followed(own)
+	front.Set(t.Context(), switchboard.Service{Name: "web"})
+	front.Expect("web", pool.Expectation{})
+	if err := front.Remove("a")(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"set web", "expect web", "remove a"}
+	for name, b := range map[string]*board{"first": &first.board, "second": &second.board, "own": own} {
+		b.mu.Lock()
+		if len(b.log) != 3 || b.log[0] != want[0] || b.log[1] != want[1] || b.log[2] != want[2] {
+			t.Errorf("%s was told %q", name, b.log)
+		}
+		b.mu.Unlock()
+	}
+	drained := make(chan error, 1)
+	go func() { drained <- front.Drain("a", time.Second)(t.Context()) }()
+	for _, b := range []*board{own, &second.board} {
+		close(b.drained)
+		if err := front.Remove("b")(t.Context()); err != nil { // comes after what the drain has told
+			t.Fatal(err)
+		}
+		select {
+		case err := <-drained:
+			t.Fatalf("drained with something in flight in the first process: %v", err)
+		default:
+		}
+	}
+	close(first.drained)
+	if err := <-drained; err != nil {
+		t.Error(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- stopSecond() }()
+	if err := <-second.ended; err != nil { // it hears the end of its heir, and then ends
+		t.Error(err)
+	}
+	second.conn.Close()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	first.conn.Close()
+	if err := stopFirst(); err != nil {
+		t.Error(err)
+	}
+}
+
+// With an elder that has ended nothing is in flight, and one that ends before it
+// has left has taken everything back.
+func TestElderEnds(t *testing.T) {
+	t.Parallel()
+	p := start(t, alone)
+	stop := run(t, p.elder)
+	if err := p.elder.Leave(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	drained := make(chan error, 1)
+	front := p.elder.Followed(&board{drained: p.drained})
+	go func() { drained <- p.elder.Followed(nothing{}).Drain("a", time.Hour)(t.Context()) }()
+	if err := front.Remove("b")(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p.conn.Close()
+	if err := <-drained; err != nil {
+		t.Errorf("drain in a process that has ended: %v", err)
+	}
+	<-p.elder.Gone()
+	if err := front.Remove("c")(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+
+	p = start(t, alone)
+	ran := make(chan error, 1)
+	go func() { ran <- p.elder.Run(t.Context()) }()
+	p.conn.Close()
+	if err := <-ran; !errors.Is(err, ErrTakenBack) {
+		t.Errorf("an elder that went on by itself: %v", err)
+	}
+	if err := p.elder.Leave(t.Context()); !errors.Is(err, ErrTakenBack) {
+		t.Errorf("leave: %v", err)
+	}
+	if err := <-p.ended; err != nil && !errors.Is(err, net.ErrClosed) && !errors.Is(err, io.EOF) {
+		t.Error(err)
+	}
+}
+
+// nothing forwards to no back end.
+type nothing struct{}
+
+func (nothing) Set(context.Context, switchboard.Service) map[string]error { return nil }
+func (nothing) Expect(string, pool.Expectation)                           {}
+func (nothing) Remove(string) func(context.Context) error                 { return done }
+func (nothing) Drain(string, time.Duration) func(context.Context) error   { return done }
+
+func done(context.Context) error { return nil }
