@@ -165,5 +165,6 @@ func (k *typist) talks() {
 	k.types("wait --for=jsonpath={.status.ephemeralContainerStatuses[0].state.terminated.exitCode}=0 pod/life --timeout=2m", "pod/life condition met\n")
 	k.finds("logs life -c look", "1 /bin/life")
 	talksAsKubectl(k.T, k.i)
+	completes(k.T, k.i)
 	k.types("delete pod life --now", "pod \"life\" deleted from default namespace\n")
 }

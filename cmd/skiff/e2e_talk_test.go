@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -43,6 +44,27 @@ func talksAsKubectl(t *testing.T, i *instance) {
 	forward.until(fmt.Sprintf("Forwarding from 127.0.0.1:%d -> 8080", port))
 	if !answers(t, fmt.Sprintf("http://127.0.0.1:%d", port)) {
 		t.Error("skiff port-forward: nobody answers")
+	}
+}
+
+// completes presses TAB after some words.
+func completes(t *testing.T, i *instance) {
+	t.Helper()
+	for _, test := range []struct{ words, want string }{
+		{"get deploym", "deployments"},
+		{"get service ", "web"},
+		{"rollout status deployment/", "deployment/web"},
+		{"logs li", "life"},
+		{"exec life -c ", "listener"},
+		{"logs deployment/web -c ", "web"},
+		{"get pods -n def", "default"},
+		{"url ", "web"},
+		{"cp li", "life:"},
+	} {
+		out := must(t, i.skiff, append([]string{"__complete"}, strings.Split(test.words, " ")...)...)
+		if !slices.Contains(strings.Split(out, "\n"), test.want) {
+			t.Errorf("skiff %s<TAB>: %q is not offered: %q", test.words, test.want, out)
+		}
 	}
 }
 

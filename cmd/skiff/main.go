@@ -40,6 +40,9 @@ type program struct {
 func run(ctx context.Context, argv []string, streams genericiooptions.IOStreams) (code int) {
 	p := &program{IOStreams: streams, argv: argv, warnings: newWarnings(streams.ErrOut)}
 	app := p.app()
+	if err := p.complete(app); err != nil {
+		return report(streams.ErrOut, err)
+	}
 	app.SetArgs(argv[1:])
 	return report(streams.ErrOut, app.ExecuteContext(ctx))
 }
