@@ -13,6 +13,7 @@ import (
 	"skiff/orchestrator/traffic"
 	"skiff/proxy/dns"
 	"skiff/proxy/gateway"
+	"skiff/proxy/switchboard"
 	"skiff/runtime/container"
 	"skiff/runtime/docker"
 	"skiff/runtime/fsgroup"
@@ -62,7 +63,7 @@ type inside struct {
 	stopped   chan struct{} // closed when it is not kept any more
 }
 
-func (o *Orchestrator) inside(engine *docker.Engine, ranges container.Ranges, api net.Addr) (*inside, error) {
+func (o *Orchestrator) inside(engine *docker.Engine, ranges container.Ranges, api net.Addr, counted func(switchboard.Counts)) (*inside, error) {
 	identity, err := gateway.LoadIdentity(filepath.Join(o.paths.PKI, "gateway.pem"), time.Now())
 	if err != nil {
 		return nil, err
@@ -78,7 +79,7 @@ func (o *Orchestrator) inside(engine *docker.Engine, ranges container.Ranges, ap
 		Env:  []string{gateway.ConfigEnv + "=" + encoded}, Address: ranges.Gateway,
 	})
 	i.Link, err = gateway.NewLink(gateway.LinkOptions{
-		Config: config, Machine: i.container, Log: o.options.Log,
+		Config: config, Machine: i.container, Counted: counted, Log: o.options.Log,
 		API: func(ctx context.Context) (net.Conn, error) {
 			var d net.Dialer
 			return d.DialContext(ctx, api.Network(), api.String())

@@ -29,7 +29,9 @@ import (
 	"skiff/orchestrator/gc"
 	"skiff/orchestrator/informer"
 	"skiff/orchestrator/keyring"
+	"skiff/orchestrator/metrics"
 	"skiff/orchestrator/node"
+	"skiff/orchestrator/receipt"
 	"skiff/orchestrator/replicaset"
 	"skiff/orchestrator/resource"
 	"skiff/orchestrator/service"
@@ -51,6 +53,9 @@ type parts struct {
 	events      record.EventBroadcaster // the director's
 	factory     *informer.Factory
 	inside      *inside
+	ledger      switchboard.Ledger
+	metrics     *metrics.Metrics
+	receipts    *receipt.Controller
 	director    *traffic.Director
 	worker      *node.Worker
 	deployments *deployment.Controller
@@ -93,7 +98,7 @@ func (o *Orchestrator) assemble(ctx context.Context, st *store.Store, e *estate)
 	if p.pki, err = apiserver.LoadPKI(o.paths.PKI, at, time.Now()); err != nil {
 		return nil, err
 	}
-	if p.inside, err = o.inside(p.engine, ranges, address); err != nil {
+	if p.inside, err = o.inside(p.engine, ranges, address, p.take); err != nil {
 		return nil, err
 	}
 	kinds := resource.All(resource.Options{Services: addresses})
@@ -102,6 +107,7 @@ func (o *Orchestrator) assemble(ctx context.Context, st *store.Store, e *estate)
 		Resources: kinds,
 		Logs:      p,
 		Sessions:  p,
+		Metrics:   p,
 		Ready:     p.readiness,
 		Log:       p.log,
 		Version:   o.options.Version,
@@ -122,11 +128,17 @@ func (o *Orchestrator) assemble(ctx context.Context, st *store.Store, e *estate)
 	if noIPv6 != nil {
 		p.log.Info("this machine has no ::1; services are reached at 127.0.0.1 only", "error", noIPv6)
 	}
+	p.receipts = receipt.New(receipt.Options{Client: client, Factory: p.factory, Counts: p.Counts, Clock: clock.RealClock{}, Log: p.log})
 	p.director = traffic.New(traffic.Options{
 		Client: client, Factory: p.factory, Host: p.front(), Inside: p.inside,
 		Own:      []netip.Prefix{ranges.Services, netip.PrefixFrom(ranges.Gateway, ranges.Gateway.BitLen())},
 		Recorder: p.events.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "skiff-proxy"}), Log: p.log,
 		Loopbacks: loopbacks,
+		Drained:   p.receipts.Drained,
+	})
+	p.metrics = metrics.New(metrics.Options{
+		Counts: p.Counts, API: p.server.EachRequests,
+		Services: p.factory.Services().Lister(), Pods: p.factory.Pods().Lister(),
 	})
 	p.worker = node.New(node.Options{
 		Client: client, Factory: p.factory, Engine: namedEngine{p.engine, p.inside.Up()}, Traffic: p.director,

@@ -88,6 +88,7 @@ func (o *Orchestrator) work(ctx context.Context, p *parts, stop func()) error {
 	for _, run := range []func(context.Context) error{
 		p.serve, p.inside.Run, p.director.Run, p.worker.Run,
 		p.deployments.Run, p.replicaSets.Run, p.services.Run, p.claims.Run, p.disruptions.Run, p.garbage.Run,
+		p.receipts.Run,
 	} {
 		group.Go(func() error { return run(ctx) })
 	}

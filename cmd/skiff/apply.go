@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/resource"
+	"k8s.io/kubectl/pkg/polymorphichelpers"
 	"k8s.io/kubectl/pkg/util"
 )
 
@@ -28,9 +30,11 @@ kubectl apply does. What is in the new manifest is set, what was in the last one
 and no longer is, is removed, and what others have set stays.`,
 		examples: examples(
 			"skiff apply -f web.yaml",
-			"skiff apply -f web.yaml && skiff rollout status -f web.yaml"),
+			"skiff apply -f web.yaml --wait      and say how the updates went"),
 		flags: func(f *flags) {
 			fileFlags(f)
+			f.Bool("wait", "", false, "wait until the rollouts of what was applied are done")
+			f.Duration("timeout", 0, "with --wait: wait this `LONG` at most (default: as long as it takes)")
 			recordFlag(f)
 			outputFlag(f)
 			selectorFlag(f)
@@ -49,6 +53,7 @@ func (p *program) runApply(c *call) error {
 		return err
 	}
 	var errs []error
+	var rolled []applied
 	for _, info := range infos {
 		p.warnings.During(r.document(info))
 		done, err := p.applyOne(c.ctx, info, recorder)
@@ -56,24 +61,57 @@ func (p *program) runApply(c *call) error {
 			errs = append(errs, r.explain(info, err))
 			continue
 		}
-		if err := p.say(c, info.Object, done); err != nil {
+		if err := p.say(c, info.Object, done.word); err != nil {
 			errs = append(errs, err)
 		}
+		if _, err := polymorphichelpers.StatusViewerFn(info.Mapping); err == nil {
+			rolled = append(rolled, done)
+		}
 	}
-	return utilerrors.NewAggregate(errs)
+	if err := utilerrors.NewAggregate(errs); err != nil || !c.Bool("wait") {
+		return err
+	}
+	return p.awaitApplied(c, r, rolled)
+}
+
+// applied is an object that has been applied, and what that did.
+type applied struct {
+	info  *resource.Info
+	word  string // created, configured, unchanged
+	rolls bool   // its Pod template is another now
+}
+
+// awaitApplied waits for the rollouts of what has been applied, and says how
+// those went that this has started.
+func (p *program) awaitApplied(c *call, r *request, all []applied) error {
+	ctx, cancel := within(c)
+	defer cancel()
+	for _, a := range all {
+		if err := p.followRollout(ctx, c, r, a.info, 0, true); err != nil {
+			return err
+		}
+		if !a.rolls {
+			continue
+		}
+		if err := p.printReceipt(ctx, r, a.info, true); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // applyOne leaves the object as the server has it in info, and says what was done.
-func (p *program) applyOne(ctx context.Context, info *resource.Info, recorder genericclioptions.Recorder) (done string, err error) {
+func (p *program) applyOne(ctx context.Context, info *resource.Info, recorder genericclioptions.Recorder) (done applied, err error) {
+	done.info = info
 	if info.Name == "" {
-		return "", errors.New("metadata.generateName cannot be used with apply: an object to change needs its name")
+		return done, errors.New("metadata.generateName cannot be used with apply: an object to change needs its name")
 	}
 	if err := recorder.Record(info.Object); err != nil {
-		return "", err
+		return done, err
 	}
 	modified, err := util.GetModifiedConfiguration(info.Object, true, unstructured.UnstructuredJSONScheme)
 	if err != nil {
-		return "", fmt.Errorf("encode %s: %w", info.ObjectName(), err)
+		return done, fmt.Errorf("encode %s: %w", info.ObjectName(), err)
 	}
 	helper := resource.NewHelper(info.Client, info.Mapping).WithFieldManager("skiff-apply").WithFieldValidation("Strict")
 	wanted := info.Object
@@ -81,15 +119,28 @@ func (p *program) applyOne(ctx context.Context, info *resource.Info, recorder ge
 	if apierrors.IsNotFound(err) {
 		created, err := helper.Create(info.Namespace, true, withoutNulls(wanted, modified))
 		if err != nil {
-			return "", err
+			return done, err
 		}
-		return "created", info.Refresh(created, true)
+		done.word, done.rolls = "created", true
+		return done, info.Refresh(created, true)
 	}
 	if err != nil {
-		return "", err
+		return done, err
 	}
 	p.warnNotApplied(info)
-	return p.patchToward(ctx, info, modified, helper)
+	before := podTemplate(info.Object)
+	done.word, err = p.patchToward(ctx, info, modified, helper)
+	done.rolls = !reflect.DeepEqual(before, podTemplate(info.Object))
+	return done, err
+}
+
+// podTemplate is what an object's rollouts are about, nil where it has none.
+func podTemplate(obj runtime.Object) any {
+	if u, ok := obj.(*unstructured.Unstructured); ok {
+		template, _, _ := unstructured.NestedFieldNoCopy(u.Object, "spec", "template")
+		return template
+	}
+	return nil
 }
 
 // maxConflicts is how often a patch is tried again whose object somebody else

@@ -29,7 +29,8 @@ func (p *program) get() *cobra.Command {
 			"skiff get deployment web -o yaml",
 			"skiff get -f web.yaml",
 			"skiff get pods -l app=web -o jsonpath='{.items[*].status.podIP}'",
-			"skiff get events --sort-by=.lastTimestamp"),
+			"skiff get events --sort-by=.lastTimestamp",
+			"skiff get --raw /metrics            what Prometheus would read"),
 		flags: func(f *flags) {
 			fileFlags(f)
 			f.String("output", "o", "", "`FORMAT`: wide, yaml, json, name, jsonpath=…, custom-columns=…, custom-columns-file=…")
@@ -45,6 +46,7 @@ func (p *program) get() *cobra.Command {
 			f.String("sort-by", "", "", "sort by the field at this `JSONPATH`: .metadata.creationTimestamp")
 			f.Bool("show-managed-fields", "", false, "keep managedFields in yaml and json")
 			f.Bool("ignore-not-found", "", false, "an object that does not exist is no error")
+			f.String("raw", "", "", "print what the server answers at this `PATH`: /metrics")
 		},
 		run: p.runGet,
 	}.command()
@@ -60,6 +62,9 @@ type getting struct {
 }
 
 func (p *program) runGet(c *call) error {
+	if path := c.String("raw"); path != "" {
+		return p.getRaw(c, path)
+	}
 	r, err := p.request(c)
 	if err != nil {
 		return err
@@ -83,6 +88,28 @@ func (p *program) runGet(c *call) error {
 		return g.printTables(result)
 	}
 	return g.printObjects(result)
+}
+
+// getRaw prints an answer of the server as it comes.
+func (p *program) getRaw(c *call, path string) error {
+	if len(c.args) > 0 || len(c.StringSlice("filename")) > 0 {
+		return c.usage("arguments may not be passed when --raw is specified")
+	}
+	r, err := p.request(c)
+	if err != nil {
+		return err
+	}
+	client, err := r.clientset()
+	if err != nil {
+		return err
+	}
+	answer, err := client.Discovery().RESTClient().Get().RequestURI(path).Stream(c.ctx)
+	if err != nil {
+		return err
+	}
+	defer answer.Close()
+	_, err = io.Copy(p.Out, answer)
+	return err
 }
 
 func (g *getting) find() (*resource.Result, error) {

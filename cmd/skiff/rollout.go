@@ -152,7 +152,10 @@ func (p *program) showHistory(c *call, r *request, info *resource.Info, revision
 	if revision > 0 {
 		with = fmt.Sprintf("with revision #%d", revision)
 	}
-	return p.say(c, info.Object, with+"\n"+text)
+	if err := p.say(c, info.Object, with+"\n"+text); err != nil || revision > 0 {
+		return err
+	}
+	return p.printReceipts(c.ctx, r, info)
 }
 
 func (p *program) sayRevisions(c *call, revisions map[int64]runtime.Object, wanted int64) error {

@@ -40,6 +40,30 @@ func (p *program) runRolloutStatus(c *call) error {
 	if err != nil {
 		return err
 	}
+	ctx, cancel := within(c)
+	defer cancel()
+	for _, info := range infos {
+		if err := p.followRollout(ctx, c, r, info, c.Int64("revision"), c.Bool("watch")); err != nil {
+			return err
+		}
+		if err := p.printReceipt(ctx, r, info, c.Bool("watch")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// within bounds a command by its --timeout.
+func within(c *call) (context.Context, context.CancelFunc) {
+	if timeout := c.Duration("timeout"); timeout > 0 {
+		return context.WithTimeoutCause(c.ctx, timeout, errors.New("timed out waiting for the condition"))
+	}
+	return context.WithCancel(c.ctx)
+}
+
+// followRollout prints every change of a rollout's status until it is done. Of
+// one that fails it says why.
+func (p *program) followRollout(ctx context.Context, c *call, r *request, info *resource.Info, revision int64, wait bool) error {
 	config, err := r.ToRESTConfig()
 	if err != nil {
 		return err
@@ -48,20 +72,11 @@ func (p *program) runRolloutStatus(c *call) error {
 	if err != nil {
 		return err
 	}
-	ctx := c.ctx
-	if timeout := c.Duration("timeout"); timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, timeout, errors.New("timed out waiting for the condition"))
-		defer cancel()
-	}
-	for _, info := range infos {
-		objects := client.Resource(info.Mapping.Resource).Namespace(info.Namespace)
-		err := p.awaitRollout(ctx, objects, info, c.Int64("revision"), c.Bool("watch"))
-		if err != nil {
-			report(p.ErrOut, err)
-			p.sayWhy(c.ctx, r, info)
-			return errReported
-		}
+	objects := client.Resource(info.Mapping.Resource).Namespace(info.Namespace)
+	if err := p.awaitRollout(ctx, objects, info, revision, wait); err != nil {
+		report(p.ErrOut, err)
+		p.sayWhy(c.ctx, r, info)
+		return errReported
 	}
 	return nil
 }

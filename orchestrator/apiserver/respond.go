@@ -89,6 +89,7 @@ func (s *Server) send(r *request, code int, contentType string, body []byte) {
 // begin sends the status line.
 func (s *Server) begin(r *request, code int) {
 	r.answered = true
+	s.counted.add(r.Method, code)
 	r.w.WriteHeader(code)
 }
 

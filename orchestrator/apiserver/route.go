@@ -44,6 +44,8 @@ func (s *Server) serve(r *request) error {
 		return s.serveVersion(r)
 	case "healthz", "livez", "readyz":
 		return s.serveHealth(r, parts[0])
+	case "metrics":
+		return s.serveMetrics(r)
 	case "openapi":
 		return s.serveOpenAPI(r, parts[1:])
 	}

@@ -41,6 +41,7 @@ type Options struct {
 	Resources []*resource.Definition
 	Logs      LogSource    // nil: there are no logs
 	Sessions  Sessions     // nil: nobody can talk to Pods
+	Metrics   Metrics      // nil: there are none
 	Ready     func() error // nil: always ready; its error is what /readyz says
 	Log       *slog.Logger
 	Version   string        // skiff's own
@@ -52,6 +53,8 @@ type Server struct {
 	store    *store.Store
 	logs     LogSource
 	sessions Sessions
+	metrics  Metrics
+	counted  requestCounts
 	ready    func() error
 	log      *slog.Logger
 	version  string
@@ -83,6 +86,7 @@ func New(o Options) *Server {
 		store:    o.Store,
 		logs:     o.Logs,
 		sessions: o.Sessions,
+		metrics:  o.Metrics,
 		ready:    o.Ready,
 		log:      o.Log,
 		version:  o.Version,

@@ -17,6 +17,9 @@ const (
 	MaxReplicasAnnotation     = "deployment.kubernetes.io/max-replicas"
 )
 
+// ReceiptAnnotation is where a ReplicaSet keeps how its rollout went.
+const ReceiptAnnotation = "skiff.dev/rollout-receipt"
+
 // maxHistoryLength bounds the list of earlier revisions on a ReplicaSet that is
 // rolled back to again and again.
 const maxHistoryLength = 2000
@@ -77,7 +80,7 @@ func CopyAnnotations(d *appsv1.Deployment, rs *appsv1.ReplicaSet) bool {
 		switch key {
 		case corev1.LastAppliedConfigAnnotation, appsv1.DeprecatedRollbackTo,
 			RevisionAnnotation, RevisionHistoryAnnotation,
-			DesiredReplicasAnnotation, MaxReplicasAnnotation:
+			DesiredReplicasAnnotation, MaxReplicasAnnotation, ReceiptAnnotation:
 			continue
 		}
 		changed = annotate(rs, key, value) || changed

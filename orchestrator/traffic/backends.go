@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/utils/ptr"
 
@@ -28,6 +29,7 @@ const defaultRequests = 30 * time.Second
 // somebody wrote down.
 type backend struct {
 	id, ip            string
+	revision          string // of the application; empty where nothing tells
 	hostname          string // its own name below the Service's
 	streams, requests time.Duration
 	port              func(corev1.ServicePort) (int32, bool)
@@ -39,7 +41,7 @@ func (b backend) member(number int32) switchboard.Member {
 		address = gateway.API
 	}
 	return switchboard.Member{
-		Member:   pool.Member{ID: b.id, Address: address},
+		Member:   pool.Member{ID: b.id, Address: address, Revision: b.revision},
 		Streams:  b.streams,
 		Requests: b.requests,
 	}
@@ -75,6 +77,9 @@ func podBackend(svc *corev1.Service, pod *corev1.Pod) backend {
 		id: string(pod.UID), ip: pod.Status.PodIP,
 		streams: resource.DrainTime(pod), requests: defaultRequests,
 		port: func(p corev1.ServicePort) (int32, bool) { return targetPort(p, &pod.Spec) },
+	}
+	if owner := metav1.GetControllerOf(pod); owner != nil {
+		b.revision = owner.Name
 	}
 	if grace := pod.Spec.TerminationGracePeriodSeconds; grace != nil {
 		b.requests = time.Duration(*grace) * time.Second

@@ -79,6 +79,8 @@ type Options struct {
 	// Loopbacks are where the host reaches Services. The first is the address that
 	// a LoadBalancer's status gives.
 	Loopbacks []string
+	// Drained, which may be nil, hears of each Pod whose drain is over.
+	Drained func(*corev1.Pod)
 }
 
 // Director is safe for concurrent use.

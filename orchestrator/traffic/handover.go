@@ -48,6 +48,9 @@ func (d *Director) Remove(ctx context.Context, uid types.UID) error {
 // streams are cut after streams, requests when ctx ends.
 func (d *Director) Drain(ctx context.Context, pod *corev1.Pod, streams time.Duration) error {
 	err := d.takeOut(ctx, pod.UID, func(f Front) func(context.Context) error { return f.Drain(string(pod.UID), streams) })
+	if d.Drained != nil {
+		d.Drained(pod)
+	}
 	if err != nil {
 		return fmt.Errorf("drain pod %s/%s: %w", pod.Namespace, pod.Name, err)
 	}

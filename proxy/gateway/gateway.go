@@ -268,6 +268,8 @@ func (g *Gateway) apply(ctx context.Context, d *daemon, m message) (report, erro
 		g.zone.Set(m.Publish.Service, m.Publish.Records)
 	case m.Remove != "":
 		g.board.Remove(m.Remove)
+	case m.Count:
+		r.Counts = g.board.Counts()
 	}
 	return r, nil
 }

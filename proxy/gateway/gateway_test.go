@@ -32,6 +32,7 @@ type world struct {
 	stop     func() // ends the link
 	patience time.Duration
 	api      atomic.Pointer[net.Listener]
+	ledger   switchboard.Ledger
 }
 
 // machine runs the gateway as an engine would run its container.
@@ -68,7 +69,7 @@ func newWorld(t *testing.T) *world {
 func (w *world) connect() {
 	w.t.Helper()
 	link, err := NewLink(LinkOptions{
-		Config: w.config, Machine: w.machine, Log: slog.New(slog.DiscardHandler),
+		Config: w.config, Machine: w.machine, Log: slog.New(slog.DiscardHandler), Counted: func(c switchboard.Counts) { w.ledger.Take("gateway", c) },
 		API: func(ctx context.Context) (net.Conn, error) {
 			l := w.api.Load()
 			if l == nil {

@@ -113,7 +113,7 @@ func (l *Link) ping(over <-chan struct{}) {
 		select {
 		case <-tick.C:
 			l.mu.Lock()
-			l.tell(message{})
+			l.tell(message{Count: true})
 			l.mu.Unlock()
 		case <-over:
 			return

@@ -55,6 +55,9 @@ type LinkOptions struct {
 	Config
 	Machine Machine
 	API     func(ctx context.Context) (net.Conn, error) // opens a connection to the API
+	// Counted gets what a gateway has counted since it began, every few seconds
+	// and whenever it is asked for.
+	Counted func(switchboard.Counts)
 	Log     *slog.Logger
 }
 
@@ -187,6 +190,15 @@ func (l *Link) Drain(id string, streams time.Duration) (wait func(context.Contex
 	}
 }
 
+// Recount returns once Counted has got what the gateway has counted by now, or
+// the gateway does not run.
+func (l *Link) Recount(ctx context.Context) error {
+	l.mu.Lock()
+	p := l.ask(message{Count: true})
+	l.mu.Unlock()
+	return l.await(ctx, p, 0)
+}
+
 // await waits until a message is done. grace is how long it may still take
 // after ctx's deadline.
 func (l *Link) await(ctx context.Context, p *pending, grace time.Duration) error {
@@ -277,6 +289,9 @@ func (l *Link) lose(down bool) {
 }
 
 func (l *Link) done(r report) {
+	if r.Counts != nil {
+		l.options.Counted(r.Counts)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	p := l.pending[r.Done]

@@ -22,7 +22,7 @@ const API = "api"
 const linkTag = 0
 
 // message is what the daemon tells, one line of JSON each. Exactly one field
-// besides Seq is set; none is a question for a sign of life.
+// besides Seq is set.
 type message struct {
 	Seq      uint64
 	Snapshot *snapshot            `json:",omitempty"`
@@ -31,6 +31,7 @@ type message struct {
 	Publish  *publish             `json:",omitempty"`
 	Remove   string               `json:",omitempty"` // ID of a back end
 	Drain    *drain               `json:",omitempty"`
+	Count    bool                 `json:",omitempty"` // also a question for a sign of life
 }
 
 // snapshot is all there is.
@@ -60,9 +61,11 @@ type report struct {
 	Done  uint64 `json:",omitempty"` // the message with that Seq has been done
 	Error string `json:",omitempty"` // what of it could not be
 	Open  uint64 `json:",omitempty"` // the daemon is to open a tunnel with that number
+
+	Counts switchboard.Counts `json:",omitempty"` // what was counted since the gateway began
 }
 
 const (
 	maxMessage = 64 << 20
-	maxReport  = 1 << 20
+	maxReport  = 64 << 20
 )

@@ -30,6 +30,10 @@ func (c *count) read() Tally {
 	return t
 }
 
+// Earlier is the name under which the counts of revisions are put together that
+// are gone for long.
+const Earlier = "*"
+
 // maxRevisions bounds of how many revisions without a back end the counts are
 // kept apart.
 const maxRevisions = 16
@@ -153,13 +157,13 @@ func (p *Pool) enter(name string) *revision {
 	return r
 }
 
-// forgetRevisions puts the oldest revisions that have no back end any more in
-// with what belongs to none, so that the sum stays.
+// forgetRevisions puts the oldest revisions that have no back end any more
+// together, so that the sum stays.
 func (p *Pool) forgetRevisions() {
 	for {
 		oldest, empty := "", 0
 		for name, r := range p.revisions {
-			if r == p.nobody || r.backends > 0 {
+			if name == "" || name == Earlier || r.backends > 0 {
 				continue
 			}
 			if empty++; oldest == "" || r.born < p.revisions[oldest].born {
@@ -169,7 +173,10 @@ func (p *Pool) forgetRevisions() {
 		if empty <= maxRevisions+1 { // the new one has no back end yet
 			return
 		}
-		p.nobody.take(p.revisions[oldest].read())
+		if p.revisions[Earlier] == nil {
+			p.revisions[Earlier] = &revision{}
+		}
+		p.revisions[Earlier].take(p.revisions[oldest].read())
 		delete(p.revisions, oldest)
 	}
 }

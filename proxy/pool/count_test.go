@@ -79,7 +79,10 @@ func TestRevisionsAreBounded(t *testing.T) {
 		p.Failed(c, Broken) // once is enough
 	}
 	counts := p.Counts()
-	if n := len(counts.Revisions); n > maxRevisions+3 {
+	if n := counts.Revisions[""].Requests(); n != 0 {
+		t.Errorf("%d count as never having had a back end", n)
+	}
+	if n := len(counts.Revisions); n > maxRevisions+4 {
 		t.Errorf("%d revisions are kept", n)
 	}
 	if len(counts.Backends) != 1 || counts.Backends[fmt.Sprint("pod-", all-1)] != (BackendCount{Requests: 2, Failed: 1}) {
