@@ -68,6 +68,7 @@ func TestSameAsKubectl(t *testing.T) {
 		"rollout history deployment/go-demo-2-db",
 		"rollout history deployment/go-demo-2-db --revision=1",
 		"rollout history deployment/go-demo-2-db --revision=7",
+		"get --raw /version",
 		"rollout status deployment/go-demo-2-db",
 		"rollout status deployment/go-demo-2-db --revision=1",
 		"rollout status service/go-demo-2-db",
