@@ -160,17 +160,24 @@ func (l *asking) saw(version string) bool {
 func (l *asking) begin() (end func()) {
 	l.t.Helper()
 	body, more := io.Pipe()
-	go more.Write([]byte("begin"))
+	sent := strings.Repeat("x", 64<<10) // more than the application keeps before it answers
+	wrote := make(chan error, 1)
+	go func() {
+		_, err := io.WriteString(more, sent)
+		wrote <- err
+	}()
 	res, err := http.Post("http://"+l.web+"/echo", "text/plain", body)
 	if err != nil {
 		l.t.Fatal(err)
 	}
 	return func() {
 		l.t.Helper()
-		more.Close()
+		if err := errors.Join(<-wrote, more.Close()); err != nil {
+			l.t.Error(err)
+		}
 		text, err := io.ReadAll(res.Body)
-		if err = errors.Join(err, res.Body.Close()); err != nil || string(text) != "begin" {
-			l.t.Errorf("the request in flight: %q, %v", text, err)
+		if err = errors.Join(err, res.Body.Close()); err != nil || string(text) != sent {
+			l.t.Errorf("the request in flight: %d bytes, %v", len(text), err)
 		}
 		l.mu.Lock()
 		defer l.mu.Unlock()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -10,10 +11,34 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/cli-runtime/pkg/resource"
 	"k8s.io/client-go/kubernetes"
-
-	"skiff/orchestrator/receipt"
-	"skiff/orchestrator/rollout"
+	deploymentutil "k8s.io/kubectl/pkg/util/deployment"
 )
+
+// rolloutReceipt is what a ReplicaSet says of how its rollout went.
+type rolloutReceipt struct {
+	Revision int64
+	Began    *metav1.Time
+	Ended    *metav1.Time // nil: it is under way
+	Text     string
+}
+
+// receiptOf reads it; there is none where the ReplicaSet was made by something
+// else than skiff, or the receipt is of a rollout that it had before.
+func receiptOf(set *appsv1.ReplicaSet) (r rolloutReceipt, ok bool) {
+	text := set.Annotations["skiff.dev/rollout-receipt"]
+	if json.Unmarshal([]byte(text), &r) != nil || r.Began == nil {
+		return r, false
+	}
+	return r, r.Ended == nil || r.Revision == revisionOf(set)
+}
+
+func revisionOf(set *appsv1.ReplicaSet) int64 {
+	n, err := deploymentutil.Revision(set)
+	if err != nil {
+		return 0
+	}
+	return n
+}
 
 // printReceipt prints how the newest rollout of a Deployment went. Its receipt
 // is written once the last old Pod has no traffic any more, which, if wait, is
@@ -31,12 +56,12 @@ func (p *program) printReceipt(ctx context.Context, r *request, info *resource.I
 		if err != nil || set == nil {
 			return err
 		}
-		written, ok := receipt.Of(set)
+		written, ok := receiptOf(set)
 		switch {
 		case !ok || !wait && written.Ended == nil:
 			return nil
 		case written.Ended != nil:
-			printf(p.Out, "%s\n", written)
+			printf(p.Out, "%s\n", written.Text)
 			return nil
 		}
 		if err := nextChange(ctx, client, info.Namespace, version); err != nil {
@@ -54,7 +79,7 @@ func isDeployment(info *resource.Info) bool {
 func newestSet(ctx context.Context, client kubernetes.Interface, info *resource.Info) (newest *appsv1.ReplicaSet, version string, err error) {
 	sets, version, err := setsOf(ctx, client, info)
 	for i := range sets {
-		if newest == nil || rollout.Revision(sets[i]) > rollout.Revision(newest) {
+		if newest == nil || revisionOf(sets[i]) > revisionOf(newest) {
 			newest = sets[i]
 		}
 	}
@@ -110,10 +135,10 @@ func (p *program) printReceipts(ctx context.Context, r *request, info *resource.
 	if err != nil {
 		return fmt.Errorf("read receipts: %w", err)
 	}
-	slices.SortFunc(sets, func(a, b *appsv1.ReplicaSet) int { return int(rollout.Revision(a) - rollout.Revision(b)) })
+	slices.SortFunc(sets, func(a, b *appsv1.ReplicaSet) int { return int(revisionOf(a) - revisionOf(b)) })
 	for _, set := range sets {
-		if written, ok := receipt.Of(set); ok && written.Ended != nil {
-			printf(p.Out, "%s\n", written)
+		if written, ok := receiptOf(set); ok && written.Ended != nil {
+			printf(p.Out, "%s\n", written.Text)
 		}
 	}
 	return nil

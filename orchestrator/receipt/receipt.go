@@ -41,6 +41,8 @@ type Receipt struct {
 
 	P99Millis       float64 `json:"p99Milliseconds,omitempty"`
 	P99BeforeMillis float64 `json:"p99BeforeMilliseconds,omitempty"`
+
+	Text string `json:"text,omitempty"` // all of it in one line, at the end
 }
 
 // Of reads the receipt of a ReplicaSet. There is none where the ReplicaSet was

@@ -99,6 +99,7 @@ func (r *run) goOn(ctx context.Context, c *course, at look) error {
 		now := r.Clock.Now()
 		p.receipt.Ended, p.receipt.Revision = &now, rollout.Revision(at.current)
 		p.receipt.count(p.begin, r.Counts(ctx), at.deployment.Namespace, at.names(), p.from)
+		p.receipt.Text = p.receipt.String()
 		p.begin = nil
 	}
 	if !p.written {
@@ -106,7 +107,7 @@ func (r *run) goOn(ctx context.Context, c *course, at look) error {
 			return err
 		}
 		p.written = true
-		r.events.Event(at.deployment, corev1.EventTypeNormal, "RolloutReceipt", p.receipt.String())
+		r.events.Event(at.deployment, corev1.EventTypeNormal, "RolloutReceipt", p.receipt.Text)
 	}
 	if err := r.strip(ctx, at.deployment); err != nil {
 		return err
