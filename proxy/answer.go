@@ -30,6 +30,9 @@ func (x *exchange) answer(claim *pool.Claim, res *http.Response, k *link) error 
 	removeHopByHop(res.Header)
 	h := x.w.Header()
 	maps.Copy(h, res.Header)
+	if x.parting() {
+		h.Set("Connection", "close") // in HTTP/2 the server says GOAWAY for it
+	}
 	if _, set := h["Content-Type"]; !set {
 		h["Content-Type"] = nil // else the server guesses one
 	}

@@ -23,12 +23,13 @@ const maxAttempts = 8
 // exchange is one request on its way: claim a back end, forward, and if it was
 // not reached, claim another.
 type exchange struct {
-	w    http.ResponseWriter
-	r    *http.Request
-	pool *pool.Pool
-	h2c  bool // the back ends speak HTTP/2
-	dial dialer
-	body *requestBody // nil: the request has none
+	w       http.ResponseWriter
+	r       *http.Request
+	pool    *pool.Pool
+	h2c     bool // the back ends speak HTTP/2
+	dial    dialer
+	parting func() bool  // whether the connection is to end with the answer
+	body    *requestBody // nil: the request has none
 
 	begun    atomic.Bool // something went to the client, if only a 1xx
 	answered bool        // the head of the final answer did
@@ -38,7 +39,7 @@ type exchange struct {
 // ServeHTTP is the story of one HTTP request.
 func (l *listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	what := l.serves.Load()
-	x := &exchange{w: w, r: r, pool: what.Pool, h2c: what.H2C, dial: l.proxy.options.Dial}
+	x := &exchange{w: w, r: r, pool: what.Pool, h2c: what.H2C, dial: l.proxy.options.Dial, parting: l.parting}
 	if r.Method == http.MethodConnect {
 		x.pool.Failed(nil, pool.Refused)
 		http.Error(w, "405 method not allowed: CONNECT is for forward proxies", http.StatusMethodNotAllowed)
@@ -52,9 +53,6 @@ func (l *listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.ProtoMajor == 1 {
 		// An answer may begin before the request has ended, as through a cable.
 		http.NewResponseController(w).EnableFullDuplex()
-	}
-	if l.leaving.Load() {
-		w.Header().Set("Connection", "close") // in HTTP/2 the server says GOAWAY for it
 	}
 	if r.Body != http.NoBody && r.ContentLength != 0 {
 		x.body = &requestBody{body: r.Body}
