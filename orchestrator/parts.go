@@ -39,6 +39,7 @@ import (
 	"skiff/orchestrator/store"
 	"skiff/orchestrator/traffic"
 	"skiff/proxy"
+	"skiff/proxy/switchboard"
 	"skiff/runtime/container"
 	"skiff/runtime/docker"
 )
