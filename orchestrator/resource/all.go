@@ -31,5 +31,7 @@ func All(opts Options) []*Definition {
 		deployment(),
 		replicaSet(),
 		podDisruptionBudget(),
+		ingress(),
+		ingressClass(),
 	}
 }
