@@ -3,11 +3,13 @@ package proxy
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"skiff/proxy/http1"
@@ -58,6 +60,8 @@ type client struct {
 	*wire
 	listener   *listener
 	address    string
+	proto      string          // the scheme of its requests
+	socket     syscall.RawConn // below TLS; nil: no socket of this system
 	ctx        context.Context // ends with the connection; its cause says why
 	leave      context.CancelCauseFunc
 	state      atomic.Int32
@@ -69,7 +73,11 @@ type client struct {
 }
 
 func clientOf(l *listener, conn net.Conn) *client {
-	c := &client{wire: newWire(conn), listener: l}
+	what := l.serves.Load()
+	c := &client{wire: newWire(conn), listener: l, proto: what.proto()}
+	if c.socket = c.raw; what.TLS != nil {
+		c.wire = newWire(tls.Server(conn, what.TLS))
+	}
 	if tcp, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
 		c.address = tcp.IP.String()
 	}
@@ -83,6 +91,9 @@ func clientOf(l *listener, conn net.Conn) *client {
 // serve is the story of one connection.
 func (c *client) serve() {
 	defer c.end()
+	if !c.handshake() {
+		return
+	}
 	for {
 		err := c.readHead()
 		var refusal *http1.Refusal
@@ -97,12 +108,24 @@ func (c *client) serve() {
 			return
 		}
 		what := c.listener.serves.Load()
-		if r := &c.in.req; what.H2C || r.Expect || r.Upgrade != nil {
+		r := &c.in.req
+		if r.Expect || r.Upgrade != nil || what.H2C {
+			c.handOver()
+			return
+		}
+		to, nowhere := what.destination(string(r.Host), string(r.Target))
+		if nowhere != nil {
+			if c.turnAway(nowhere) {
+				continue
+			}
+			return
+		}
+		if to.H2C {
 			c.handOver()
 			return
 		}
 		c.in.r += c.in.head
-		if !c.trip.run(what.Pool) {
+		if !c.trip.run(to.Pool) {
 			return
 		}
 		c.used = true

@@ -21,7 +21,7 @@ func (t *trip) compose() error {
 	out = append(out, " HTTP/1.1\r\nHost: "...)
 	out = append(out, r.Host...)
 	out = append(out, '\r', '\n')
-	out = appendForwarded(out, r, t.address)
+	out = appendForwarded(out, r, t.address, t.proto)
 	switch {
 	case r.Chunked:
 		out = append(out, "Transfer-Encoding: chunked\r\n"...)
@@ -38,7 +38,7 @@ func (t *trip) compose() error {
 
 // appendForwarded passes the client's fields on, and tells the back end who
 // asked for what, in both spellings. What an earlier proxy said stays.
-func appendForwarded(out []byte, r *http1.Request, client string) []byte {
+func appendForwarded(out []byte, r *http1.Request, client, scheme string) []byte {
 	var host, proto, fors, forwarded bool
 	for i := range r.Fields {
 		f := &r.Fields[i]
@@ -77,10 +77,10 @@ func appendForwarded(out []byte, r *http1.Request, client string) []byte {
 		out = append(append(out, "\r\nX-Forwarded-Host: "...), r.Host...)
 	}
 	if !proto {
-		out = append(out, "\r\nX-Forwarded-Proto: http"...)
+		out = append(append(out, "\r\nX-Forwarded-Proto: "...), scheme...)
 	}
 	out = appendList(append(out, "\r\nForwarded: "...), r, http1.Forwarded, forwarded)
-	out = appendElement(out, client, string(r.Host))
+	out = appendElement(out, client, string(r.Host), scheme)
 	return append(out, '\r', '\n')
 }
 

@@ -63,7 +63,7 @@ func (x *exchange) outgoing(ctx context.Context, b *pool.Backend) *http.Request 
 	if _, set := h["User-Agent"]; !set {
 		h["User-Agent"] = nil // else the transport names itself
 	}
-	forwardedFor(h, r)
+	forwardedFor(h, r, x.proto)
 
 	out := &http.Request{
 		Method: r.Method,
@@ -95,7 +95,7 @@ func (x *exchange) outgoing(ctx context.Context, b *pool.Backend) *http.Request 
 
 // forwardedFor tells the back end who asked for what, in both spellings. What
 // an earlier proxy said stays.
-func forwardedFor(h http.Header, r *http.Request) {
+func forwardedFor(h http.Header, r *http.Request, scheme string) {
 	client, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		client = r.RemoteAddr
@@ -105,9 +105,9 @@ func forwardedFor(h http.Header, r *http.Request) {
 		h["X-Forwarded-Host"] = []string{r.Host}
 	}
 	if _, set := h["X-Forwarded-Proto"]; !set {
-		h["X-Forwarded-Proto"] = []string{"http"}
+		h["X-Forwarded-Proto"] = []string{scheme}
 	}
-	element := string(appendElement(nil, client, r.Host))
+	element := string(appendElement(nil, client, r.Host, scheme))
 	h["Forwarded"] = []string{appendTo(h["Forwarded"], element)}
 }
 
@@ -119,15 +119,14 @@ func appendTo(list []string, value string) string {
 }
 
 // appendElement says the same as one element of a Forwarded field (RFC 7239).
-func appendElement(out []byte, client, host string) []byte {
+func appendElement(out []byte, client, host, scheme string) []byte {
 	out = append(out, "for="...)
 	if strings.Contains(client, ":") {
 		out = append(append(append(out, `"[`...), client...), `]"`...)
 	} else {
 		out = append(out, client...)
 	}
-	out = append(appendQuoted(append(out, ";host="...), host), ";proto=http"...)
-	return out
+	return append(append(appendQuoted(append(out, ";host="...), host), ";proto="...), scheme...)
 }
 
 // appendQuoted is s as a token where RFC 7239 allows that, else as a quoted

@@ -26,7 +26,8 @@ type exchange struct {
 	w       http.ResponseWriter
 	r       *http.Request
 	pool    *pool.Pool
-	h2c     bool // the back ends speak HTTP/2
+	h2c     bool   // the back ends speak HTTP/2
+	proto   string // the scheme that the client used
 	dial    dialer
 	parting func() bool  // whether the connection is to end with the answer
 	body    *requestBody // nil: the request has none
@@ -39,7 +40,7 @@ type exchange struct {
 // ServeHTTP is the story of one HTTP request.
 func (l *listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	what := l.serves.Load()
-	x := &exchange{w: w, r: r, pool: what.Pool, h2c: what.H2C, dial: l.proxy.options.Dial, parting: l.parting}
+	x := &exchange{w: w, r: r, pool: what.Pool, proto: what.proto(), dial: l.proxy.options.Dial, parting: l.parting}
 	if r.Method == http.MethodConnect {
 		x.pool.Failed(nil, pool.Refused)
 		http.Error(w, "405 method not allowed: CONNECT is for forward proxies", http.StatusMethodNotAllowed)
@@ -50,6 +51,12 @@ func (l *listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.fail(verdict{http.StatusBadRequest, pool.Refused, "malformed host"})
 		return
 	}
+	to, nowhere := what.destination(r.Host, r.URL.EscapedPath())
+	if nowhere != nil {
+		x.fail(verdict{nowhere.Status, pool.Refused, nowhere.Reason})
+		return
+	}
+	x.pool, x.h2c = to.Pool, to.H2C
 	if r.ProtoMajor == 1 {
 		// An answer may begin before the request has ended, as through a cable.
 		http.NewResponseController(w).EnableFullDuplex()

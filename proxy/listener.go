@@ -42,6 +42,7 @@ func newListener(p *Proxy, inner net.Listener, what Listener) *listener {
 	l.serves.Store(&what)
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
 	l.server = &http.Server{
 		Handler:                      l,

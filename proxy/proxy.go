@@ -6,6 +6,7 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -35,6 +36,11 @@ type Listener struct {
 	Mode    Mode
 	Pool    *pool.Pool
 	H2C     bool // the back ends speak HTTP/2 without TLS, whatever the client speaks
+
+	// Router, if not nil, says for each HTTP request where it goes; Pool is only
+	// told then of those that go nowhere. TLS, if not nil, is what clients speak.
+	Router Router
+	TLS    *tls.Config
 }
 
 // Options of a Proxy.

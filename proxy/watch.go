@@ -31,7 +31,7 @@ type watch struct {
 // begin looks after a client from which nothing is read, unless that is done
 // already.
 func (w *watch) begin() {
-	if w.client.raw == nil || !w.start(true) {
+	if w.client.socket == nil || !w.start(true) {
 		return
 	}
 	if w.timer == nil {
@@ -53,7 +53,7 @@ func (w *watch) upload(conn *backConn) {
 		if err := t.body.send(conn, w.client.wire, w.goOn); err != nil && w.goOn() {
 			t.uploadFailed(conn, err)
 		}
-		if t.body.ended.Load() && w.client.raw != nil {
+		if t.body.ended.Load() && w.client.socket != nil {
 			w.look()
 			return
 		}
@@ -67,8 +67,8 @@ func (w *watch) look() {
 		w.client.patient()
 	}
 	w.mu.Unlock()
-	body := &w.client.trip.body
-	if ended(w.client.raw, func() bool { return !body.ended.Load() }) {
+	body, secret := &w.client.trip.body, w.client.raw == nil // its end may be behind a goodbye that only TLS can read
+	if ended(w.client.socket, func() bool { return secret || !body.ended.Load() }) {
 		w.client.leave(errClientGone)
 		w.client.trip.cut(errClientGone)
 	}

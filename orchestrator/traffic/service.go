@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/tools/cache"
 
+	"skiff/proxy"
 	"skiff/proxy/pool"
 	"skiff/proxy/switchboard"
 )
@@ -108,7 +109,7 @@ func (d *Director) show(ctx context.Context, s *service) error {
 	expected := d.expectation(s, around)
 	ports := s.ports(backends, around)
 	for {
-		atHost := withExpectation(forwarded(s, ports, d.hostAddresses), expected)
+		atHost := withExpectation(forwarded(s, ports, d.hostAddresses, shared), expected)
 		failed := d.Host.Set(ctx, atHost)
 		if !d.standIn(s, failed) {
 			d.noteOpen(s, atHost.Ports, failed)
@@ -116,7 +117,7 @@ func (d *Director) show(ctx context.Context, s *service) error {
 		}
 	}
 	if d.Inside != nil {
-		d.Inside.Set(ctx, withExpectation(forwarded(s, ports, clusterAddresses), expected))
+		d.Inside.Set(ctx, withExpectation(forwarded(s, ports, clusterAddresses, nowhereElse), expected))
 	}
 	d.publish(s, backends)
 	return nil
@@ -127,12 +128,18 @@ func withExpectation(s switchboard.Service, e pool.Expectation) switchboard.Serv
 	return s
 }
 
+// shared says of a port that it is reached at addresses that many Services
+// share: by a host name or an Ingress.
+func shared(p switchboard.Port) bool { return p.Mode != proxy.UDP }
+
+func nowhereElse(switchboard.Port) bool { return false }
+
 // forwarded is what one front makes of a Service: those of its ports that are
-// reached there.
-func forwarded(s *service, ports []servedPort, addresses func(*service, corev1.ServicePort) []string) switchboard.Service {
+// reached there, at addresses of their own or others.
+func forwarded(s *service, ports []servedPort, addresses func(*service, corev1.ServicePort) []string, elsewhere func(switchboard.Port) bool) switchboard.Service {
 	out := switchboard.Service{Name: s.key}
 	for _, p := range ports {
-		if p.Addresses = addresses(s, p.spec); len(p.Addresses) > 0 {
+		if p.Addresses = addresses(s, p.spec); len(p.Addresses) > 0 || elsewhere(p.Port) {
 			out.Ports = append(out.Ports, p.Port)
 		}
 	}

@@ -57,6 +57,7 @@ type Board struct {
 	ending  sync.RWMutex // held for writing while ended is closed
 
 	mu       sync.Mutex // guards all below
+	changed  func()     // nil: nobody asked
 	services map[string]*service
 	holders  map[string]string       // address → the Service that has it
 	retired  map[*pool.Pool]struct{} // of ports that are gone, while something is in flight
@@ -110,6 +111,9 @@ func (b *Board) Set(ctx context.Context, s Service) (failed map[string]error) {
 	failed = b.listen(ctx, s, now)
 	for _, p := range gone {
 		b.retire(ctx, p)
+	}
+	if b.changed != nil {
+		b.changed()
 	}
 	if len(s.Ports) == 0 {
 		delete(b.services, s.Name)
@@ -225,6 +229,25 @@ func (b *Board) Run(ctx context.Context) error {
 	}
 	b.parting.Wait()
 	return nil
+}
+
+// Follow has changed called after each change of a Service. It must not call
+// the Board.
+func (b *Board) Follow(changed func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.changed = changed
+}
+
+// Port is what is forwarded at a port of a Service, where that is something.
+func (b *Board) Port(service, port string) (to proxy.Destination, mode proxy.Mode, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if s := b.services[service]; s != nil && s.ports[port] != nil {
+		p := s.ports[port]
+		return proxy.Destination{Pool: p.pool, H2C: p.H2C}, p.Mode, true
+	}
+	return to, mode, false
 }
 
 // Pool is the pool that a port leads to, nil where there is none.
