@@ -11,6 +11,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apiresource "k8s.io/apimachinery/pkg/api/resource"
+
+	"skiff/orchestrator/ingress"
 )
 
 // DefaultName is the instance that is meant where none is named.
@@ -34,6 +36,10 @@ type Options struct {
 	// Args are what a program is started with for this instance: the next
 	// process, which takes over, learns them by Describe.
 	Args []string
+
+	// Ingress is where Ingresses are served on loopback, and Services by their
+	// names below "localhost"; nil: they are not.
+	Ingress *ingress.Ports
 
 	// What Pods may request together; zero: as much as the machine has.
 	CPUs, Memory apiresource.Quantity

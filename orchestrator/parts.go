@@ -28,6 +28,7 @@ import (
 	"skiff/orchestrator/disruption"
 	"skiff/orchestrator/gc"
 	"skiff/orchestrator/informer"
+	"skiff/orchestrator/ingress"
 	"skiff/orchestrator/keyring"
 	"skiff/orchestrator/metrics"
 	"skiff/orchestrator/node"
@@ -65,6 +66,7 @@ type parts struct {
 	claims      *claim.Controller
 	disruptions *disruption.Controller
 	garbage     *gc.Controller
+	doors       *ingress.Controller // nil: Ingresses are not served
 }
 
 // assemble makes the parts and puts them together. None of them runs yet.
@@ -153,6 +155,9 @@ func (o *Orchestrator) assemble(ctx context.Context, st *store.Store, e *estate)
 	p.services = service.New(client, p.factory, p.log, service.API{
 		ClusterIP: addresses.APIServiceIP(), Address: gateway, Port: int32(address.Port),
 	})
+	if err = o.openDoors(p, client); err != nil {
+		return nil, err
+	}
 	p.claims = claim.New(client, p.factory, p.engine, p.log)
 	p.disruptions = disruption.New(client, p.factory, p.log, clock.RealClock{})
 	p.garbage, err = gc.New(gc.Options{
@@ -160,6 +165,19 @@ func (o *Orchestrator) assemble(ctx context.Context, st *store.Store, e *estate)
 		Resources: kinds, RootCA: p.pki.CA(), Log: p.log,
 	})
 	return p, err
+}
+
+// openDoors makes what serves Ingresses, if that is wanted.
+func (o *Orchestrator) openDoors(p *parts, client kubernetes.Interface) (err error) {
+	if o.options.Ingress == nil {
+		return nil
+	}
+	p.doors, err = ingress.New(ingress.Options{
+		Client: client, Factory: p.factory, Board: p.board, Nowhere: p.proxy.NewPool(),
+		Ports: *o.options.Ingress, Dir: o.paths.PKI, Instance: o.options.Name,
+		Recorder: p.events.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "skiff-ingress"}), Log: p.log,
+	})
+	return err
 }
 
 // dockerEngine is the instance's view of the Docker Engine.

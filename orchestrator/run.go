@@ -85,11 +85,15 @@ func within(ctx context.Context, base, inner func(context.Context) error) error 
 func (o *Orchestrator) work(ctx context.Context, p *parts, stop func()) error {
 	defer p.events.Shutdown()
 	group, ctx := errgroup.WithContext(ctx)
-	for _, run := range []func(context.Context) error{
+	running := []func(context.Context) error{
 		p.serve, p.inside.Run, p.director.Run, p.worker.Run,
 		p.deployments.Run, p.replicaSets.Run, p.services.Run, p.claims.Run, p.disruptions.Run, p.garbage.Run,
 		p.receipts.Run,
-	} {
+	}
+	if p.doors != nil {
+		running = append(running, p.doors.Run)
+	}
+	for _, run := range running {
 		group.Go(func() error { return run(ctx) })
 	}
 	group.Go(func() error {
@@ -116,6 +120,11 @@ func (o *Orchestrator) becomeReady(ctx context.Context, p *parts) error {
 	}
 	if err := p.services.Bootstrap(ctx); err != nil {
 		return err
+	}
+	if p.doors != nil {
+		if err := p.doors.Bootstrap(ctx); err != nil {
+			return err
+		}
 	}
 	p.factory.Start(ctx.Done())
 	p.factory.WaitForCacheSync(ctx)

@@ -18,7 +18,8 @@ import (
 )
 
 const (
-	defaultListen = "127.0.0.1:7443"
+	defaultListen  = "127.0.0.1:7443"
+	defaultIngress = "80,443"
 	// readyFDEnv holds the number of the file in which a daemon in the
 	// background tells the command that started it how the start went.
 	readyFDEnv = "SKIFF_READY_FD"
@@ -40,6 +41,7 @@ again with the next "skiff up".`,
 		flags: func(f *flags) {
 			f.Bool("detach", "d", false, "in the background; return once the API is ready")
 			f.String("listen", "", defaultListen, "loopback `ADDRESS` of the API; port 0 takes a free one")
+			f.String("ingress", "", defaultIngress, "`PORTS` HTTP,HTTPS of Ingresses and of http://SERVICE.localhost, or off; where one is not free or not allowed another is taken, 0 takes any")
 			f.String("cpus", "", "", "processors that Pods may request together, as a `QUANTITY` such as 4 or 1500m (default: those of the engine's machine)")
 			f.String("memory", "", "", "memory that Pods may request together, as a `QUANTITY` such as 8Gi (default: that of the engine's machine)")
 			f.String("gateway-program", "", os.Getenv("SKIFF_GATEWAY_PROGRAM"), "`FILE` of a static skiff for Linux, which runs in a container ($SKIFF_GATEWAY_PROGRAM), else this program")
@@ -68,6 +70,10 @@ func upOptions(c *call, at place, log io.Writer) (orchestrator.Options, error) {
 	o.GatewayProgram = c.String("gateway-program")
 	o.TakeOver = os.Getenv(takeOverEnv) != ""
 	o.Args = upArgs(c, at)
+	var err error
+	if o.Ingress, err = ingressPorts(c.String("ingress")); err != nil {
+		return o, c.usage(err.Error())
+	}
 	for flag, to := range map[string]*resource.Quantity{"cpus": &o.CPUs, "memory": &o.Memory} {
 		text := c.String(flag)
 		if text == "" {

@@ -1,13 +1,14 @@
 package apiserver
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"skiff/orchestrator/keypair"
 )
 
 // Kubeconfig gives access to the API at server (https://host:port) as its user.
@@ -16,10 +17,10 @@ func (p *PKI) Kubeconfig(name, server string) *clientcmdapi.Config {
 	config := clientcmdapi.NewConfig()
 	cluster := clientcmdapi.NewCluster()
 	cluster.Server = server
-	cluster.CertificateAuthorityData = p.ca.certPEM
+	cluster.CertificateAuthorityData = p.ca.CertPEM
 	user := clientcmdapi.NewAuthInfo()
-	user.ClientCertificateData = p.client.certPEM
-	user.ClientKeyData = p.client.keyPEM
+	user.ClientCertificateData = p.client.CertPEM
+	user.ClientKeyData = p.client.KeyPEM
 	context := clientcmdapi.NewContext()
 	context.Cluster, context.AuthInfo = name, name
 	config.Clusters[name], config.AuthInfos[name], config.Contexts[name] = cluster, user, context
@@ -37,36 +38,5 @@ func WriteKubeconfig(path string, config *clientcmdapi.Config) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("make directory of kubeconfig: %w", err)
 	}
-	return writeFile(path, raw)
-}
-
-// writeFile puts data at path in one step that survives a crash.
-func writeFile(path string, data []byte) (err error) {
-	temporary, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // mode 0600
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(fmt.Errorf("write %s: %w", path, err), os.Remove(temporary.Name()))
-		}
-	}()
-	if _, err = temporary.Write(data); err == nil {
-		err = temporary.Sync()
-	}
-	if err = errors.Join(err, temporary.Close()); err != nil {
-		return err
-	}
-	if err = os.Rename(temporary.Name(), path); err != nil {
-		return err
-	}
-	return syncDirectory(filepath.Dir(path))
-}
-
-func syncDirectory(path string) error {
-	directory, err := os.Open(path)
-	if err != nil {
-		return fmt.Errorf("sync directory: %w", err)
-	}
-	return errors.Join(directory.Sync(), directory.Close())
+	return keypair.WriteFile(path, raw)
 }

@@ -14,6 +14,8 @@ import (
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"skiff/orchestrator/keypair"
 )
 
 var atLoopback = []net.IP{net.IPv4(127, 0, 0, 1)}
@@ -32,7 +34,7 @@ func TestPKIIsKept(t *testing.T) {
 	dir, now := filepath.Join(t.TempDir(), "pki"), time.Now()
 	first := mustLoadPKI(t, dir, now)
 	second := mustLoadPKI(t, dir, now.Add(time.Hour))
-	if !bytes.Equal(first.CA(), second.CA()) || !bytes.Equal(first.client.keyPEM, second.client.keyPEM) {
+	if !bytes.Equal(first.CA(), second.CA()) || !bytes.Equal(first.client.KeyPEM, second.client.KeyPEM) {
 		t.Error("certificates were made twice")
 	}
 	files, err := os.ReadDir(dir)
@@ -44,8 +46,8 @@ func TestPKIIsKept(t *testing.T) {
 			t.Errorf("%s: %v, %v", file.Name(), info.Mode(), err)
 		}
 	}
-	renewed := mustLoadPKI(t, dir, now.Add(certificateLife-renewBefore+time.Hour))
-	if bytes.Equal(renewed.CA(), first.CA()) || renewed.server.certificate.CheckSignatureFrom(renewed.ca.certificate) != nil {
+	renewed := mustLoadPKI(t, dir, now.Add(certificateLife-keypair.RenewBefore+time.Hour))
+	if bytes.Equal(renewed.CA(), first.CA()) || renewed.server.Certificate.CheckSignatureFrom(renewed.ca.Certificate) != nil {
 		t.Error("certificates about to expire were not made again")
 	}
 	if err := os.WriteFile(filepath.Join(dir, "ca.pem"), []byte("garbage"), 0o600); err != nil {
@@ -83,7 +85,7 @@ func TestOnlyTheKubeconfigGetsIn(t *testing.T) {
 	}
 	stranger := mustLoadPKI(t, t.TempDir(), time.Now())
 	foreign := rest.CopyConfig(api.config)
-	foreign.CertData, foreign.KeyData = stranger.client.certPEM, stranger.client.keyPEM
+	foreign.CertData, foreign.KeyData = stranger.client.CertPEM, stranger.client.KeyPEM
 	if code, err := get(foreign); err == nil {
 		t.Errorf("a certificate of another instance: %d", code)
 	}
@@ -127,11 +129,11 @@ func TestPKIForItsAddress(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, address := range []string{"127.0.0.1", "127.0.0.2", "::1", "localhost"} {
-		if err := pki.server.certificate.VerifyHostname(address); err != nil {
+		if err := pki.server.Certificate.VerifyHostname(address); err != nil {
 			t.Error(err)
 		}
 	}
-	if !bytes.Equal(before.CA(), pki.CA()) || !bytes.Equal(before.client.certPEM, pki.client.certPEM) {
+	if !bytes.Equal(before.CA(), pki.CA()) || !bytes.Equal(before.client.CertPEM, pki.client.CertPEM) {
 		t.Error("what users hold became worthless")
 	}
 }

@@ -6,6 +6,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -13,11 +14,13 @@ import (
 	appsinformers "k8s.io/client-go/informers/apps/v1"
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	discoveryinformers "k8s.io/client-go/informers/discovery/v1"
+	networkinginformers "k8s.io/client-go/informers/networking/v1"
 	policyinformers "k8s.io/client-go/informers/policy/v1"
 	"k8s.io/client-go/kubernetes"
 	appslisters "k8s.io/client-go/listers/apps/v1"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	discoverylisters "k8s.io/client-go/listers/discovery/v1"
+	networkinglisters "k8s.io/client-go/listers/networking/v1"
 	policylisters "k8s.io/client-go/listers/policy/v1"
 	"k8s.io/client-go/tools/cache"
 )
@@ -61,6 +64,14 @@ func (f *Factory) Endpoints() coreinformers.EndpointsInformer {
 
 func (f *Factory) EndpointSlices() discoveryinformers.EndpointSliceInformer {
 	return of(f, &discoveryv1.EndpointSlice{}, f.client.DiscoveryV1().EndpointSlices(metav1.NamespaceAll), discoverylisters.NewEndpointSliceLister)
+}
+
+func (f *Factory) Ingresses() networkinginformers.IngressInformer {
+	return of(f, &networkingv1.Ingress{}, f.client.NetworkingV1().Ingresses(metav1.NamespaceAll), networkinglisters.NewIngressLister)
+}
+
+func (f *Factory) IngressClasses() networkinginformers.IngressClassInformer {
+	return of(f, &networkingv1.IngressClass{}, f.client.NetworkingV1().IngressClasses(), networkinglisters.NewIngressClassLister)
 }
 
 func (f *Factory) Deployments() appsinformers.DeploymentInformer {

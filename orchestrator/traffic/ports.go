@@ -61,7 +61,7 @@ func (s *service) ports(backends []backend, around surroundings) []servedPort {
 	protocols := map[string]protocol{}
 	var ports []servedPort
 	for _, spec := range s.object.Spec.Ports {
-		name := portName(spec)
+		name := PortName(spec)
 		protocol := protocolOf(spec, s.protocols[name], templates)
 		protocols[name] = protocol
 		p := switchboard.Port{Name: name, Mode: protocol.mode, H2C: protocol.h2c, Sticks: affinity(s.object)}
@@ -88,8 +88,8 @@ func affinity(svc *corev1.Service) time.Duration {
 	return time.Duration(seconds) * time.Second
 }
 
-// portName tells a Service's ports apart.
-func portName(p corev1.ServicePort) string {
+// PortName tells a Service's ports apart.
+func PortName(p corev1.ServicePort) string {
 	return strconv.Itoa(int(p.Port)) + "/" + string(protocolName(p.Protocol))
 }
 

@@ -162,9 +162,17 @@ func (b *Board) hold(ctx context.Context, name string, l proxy.Listener) error {
 	if holder := b.holders[l.Address]; holder != "" && holder != name {
 		return &HeldError{By: holder}
 	}
+	b.unshare(l.Address)
 	if err := b.proxy.Listen(ctx, l); err != nil {
 		return err
 	}
 	b.holders[l.Address] = name
 	return nil
+}
+
+func (b *Board) unshare(address string) {
+	if b.shared[address] {
+		b.proxy.Close(address)
+		delete(b.shared, address)
+	}
 }

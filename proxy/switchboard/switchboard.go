@@ -60,6 +60,7 @@ type Board struct {
 	changed  func()     // nil: nobody asked
 	services map[string]*service
 	holders  map[string]string       // address → the Service that has it
+	shared   map[string]bool         // addresses that no Service has
 	retired  map[*pool.Pool]struct{} // of ports that are gone, while something is in flight
 }
 
@@ -82,6 +83,7 @@ func New(p Proxy, log *slog.Logger) *Board {
 		ended:    make(chan struct{}),
 		services: map[string]*service{},
 		holders:  map[string]string{},
+		shared:   map[string]bool{},
 		retired:  map[*pool.Pool]struct{}{},
 	}
 }
@@ -248,6 +250,34 @@ func (b *Board) Port(service, port string) (to proxy.Destination, mode proxy.Mod
 		return proxy.Destination{Pool: p.pool, H2C: p.H2C}, p.Mode, true
 	}
 	return to, mode, false
+}
+
+// Share listens at an address for many Services, until one wants it for itself.
+func (b *Board) Share(ctx context.Context, l proxy.Listener) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if holder := b.holders[l.Address]; holder != "" {
+		return &HeldError{By: holder}
+	}
+	if err := b.proxy.Listen(ctx, l); err != nil {
+		return err
+	}
+	b.shared[l.Address] = true
+	return nil
+}
+
+// Unshare stops to listen at an address, where it is still shared.
+func (b *Board) Unshare(address string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.unshare(address)
+}
+
+// Shares says whether an address is still shared.
+func (b *Board) Shares(address string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.shared[address]
 }
 
 // Pool is the pool that a port leads to, nil where there is none.

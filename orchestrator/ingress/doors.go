@@ -1,0 +1,143 @@
+package ingress
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"syscall"
+
+	"skiff/proxy"
+	"skiff/proxy/pool"
+	"skiff/proxy/switchboard"
+)
+
+// door is a port that all hosts share, on both loopback addresses.
+type door struct {
+	name   string // its scheme
+	wanted int    // 0: any that is free
+	tls    *tls.Config
+
+	port      int // 0: it is closed
+	addresses []string
+	instead   string // what there is to say of another port than the wanted one
+}
+
+var loopback = []string{"127.0.0.1", "::1"}
+
+// privileged ports are below; a user's own are these many above.
+const (
+	privileged = 1024
+	unbound    = 8000
+)
+
+// set opens or closes a door. One that has lost an address to a Service opens
+// at another port.
+func (d *door) set(ctx context.Context, board Board, router proxy.Router, nowhere *pool.Pool, open bool) error {
+	for _, address := range d.addresses {
+		if !open || !board.Shares(address) {
+			d.close(board)
+			break
+		}
+	}
+	if !open || d.port != 0 {
+		return nil
+	}
+	candidates := []int{d.wanted}
+	if d.wanted > 0 {
+		if d.wanted < privileged {
+			candidates = append(candidates, d.wanted+unbound)
+		}
+		candidates = append(candidates, 0)
+	}
+	var first error
+	for _, port := range candidates {
+		err := d.listen(ctx, board, router, nowhere, port)
+		if err == nil {
+			d.instead = ""
+			if first != nil {
+				d.instead = d.excuse(first)
+			}
+			return nil
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return fmt.Errorf("open a port for %s: %w", d.name, first)
+}
+
+func (d *door) close(board Board) {
+	for _, address := range d.addresses {
+		board.Unshare(address)
+	}
+	d.port, d.addresses = 0, nil
+}
+
+// freeTries is how often a port that was free may be taken meanwhile.
+const freeTries = 10
+
+func (d *door) listen(ctx context.Context, board Board, router proxy.Router, nowhere *pool.Pool, port int) error {
+	if port > 0 {
+		return d.listenAt(ctx, board, router, nowhere, port)
+	}
+	var err error
+	for range freeTries {
+		if port, err = freePort(ctx); err != nil {
+			return err
+		}
+		if err = d.listenAt(ctx, board, router, nowhere, port); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+func (d *door) listenAt(ctx context.Context, board Board, router proxy.Router, nowhere *pool.Pool, port int) error {
+	for _, ip := range loopback {
+		l := proxy.Listener{
+			Name: "ingress " + d.name, Address: net.JoinHostPort(ip, strconv.Itoa(port)),
+			Mode: proxy.HTTP, Pool: nowhere, Router: router, TLS: d.tls,
+		}
+		err := board.Share(ctx, l)
+		switch {
+		case err == nil:
+			d.addresses = append(d.addresses, l.Address)
+		case len(d.addresses) > 0 && (errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT)):
+			// There is no IPv6 here.
+		default:
+			d.close(board)
+			return err
+		}
+	}
+	d.port = port
+	return nil
+}
+
+func freePort(ctx context.Context) (int, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(loopback[0], "0"))
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+// excuse says why the door is at another port than the wanted one, and what to
+// do.
+func (d *door) excuse(err error) string {
+	var held *switchboard.HeldError
+	why := err.Error()
+	switch {
+	case errors.As(err, &held):
+		why = fmt.Sprintf("it is in use by service %s", held.By)
+	case errors.Is(err, syscall.EADDRINUSE):
+		why = "it is in use by another program"
+	case errors.Is(err, syscall.EACCES):
+		why = "the system does not let this user listen there; \"sudo sysctl net.ipv4.ip_unprivileged_port_start=80\", or " +
+			"\"sudo setcap cap_net_bind_service=+ep\" on the skiff program, allows it from skiff's next start on"
+	}
+	return fmt.Sprintf("%s is served on port %d instead of %d: %s", d.name, d.port, d.wanted, why)
+}

@@ -1,0 +1,60 @@
+package ingress
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"skiff/proxy"
+	"skiff/proxy/http1"
+	"skiff/proxy/route"
+)
+
+// routes are what is served at a moment.
+type routes struct {
+	table *route.Table[target]
+	hosts string // for who asks for another one
+}
+
+func newRoutes(rules []rule) (*routes, []int) {
+	table, hidden := route.New(rules)
+	const shown = 10
+	hosts := table.Hosts()
+	text := strings.Join(hosts[:min(shown, len(hosts))], ", ")
+	switch more := len(hosts) - shown; {
+	case len(hosts) == 0:
+		text = "no host has one"
+	case more > 0:
+		text = fmt.Sprintf("the hosts are %s and %d more", text, more)
+	default:
+		text = "the hosts are " + text
+	}
+	return &routes{table, text}, hidden
+}
+
+// Route is where a request goes that came to one of the doors.
+func (c *Controller) Route(host, path string) (proxy.Destination, error) {
+	r := c.routes.Load()
+	to, err := r.table.Find(host, path)
+	switch {
+	case errors.Is(err, route.ErrAmbiguous):
+		return proxy.Destination{}, &http1.Refusal{Status: http.StatusBadRequest, Reason: err.Error()}
+	case errors.Is(err, route.ErrNoHost):
+		return proxy.Destination{}, &http1.Refusal{Status: http.StatusNotFound, Reason: fmt.Sprintf("no Ingress and no Service has host %q: %s", short(host), r.hosts)}
+	case err != nil:
+		return proxy.Destination{}, &http1.Refusal{Status: http.StatusNotFound, Reason: fmt.Sprintf("no Ingress has path %q at host %q: %s", short(path), short(host), r.hosts)}
+	case to.reason != "":
+		return proxy.Destination{}, &http1.Refusal{Status: http.StatusServiceUnavailable, Reason: to.reason}
+	}
+	return to.to, nil
+}
+
+// short keeps what a client sent from filling the answer.
+func short(s string) string {
+	const most = 100
+	if len(s) > most {
+		return s[:most] + "…"
+	}
+	return s
+}

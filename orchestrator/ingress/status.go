@@ -1,0 +1,115 @@
+package ingress
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"skiff/orchestrator/resource"
+)
+
+// problem is what an Ingress is told of, once.
+type problem struct{ reason, message string }
+
+// tell writes Events about what is new.
+func (c *Controller) tell(mine []*networkingv1.Ingress, problems map[*networkingv1.Ingress][]problem) {
+	told := map[types.UID]map[problem]bool{}
+	for _, in := range mine {
+		now := map[problem]bool{}
+		for _, p := range append(problems[in], c.elsewhere(in)...) {
+			now[p] = true
+			if !c.told[in.UID][p] {
+				c.Recorder.Event(in, corev1.EventTypeWarning, p.reason, p.message)
+			}
+		}
+		told[in.UID] = now
+	}
+	c.told = told
+}
+
+// elsewhere says which of the ports of an Ingress are not those that they should be.
+func (c *Controller) elsewhere(in *networkingv1.Ingress) []problem {
+	var found []problem
+	for _, d := range c.doorsOf(in) {
+		if d.port != 0 && d.instead != "" {
+			found = append(found, problem{"OtherPort", d.instead})
+		}
+	}
+	return found
+}
+
+func (c *Controller) doorsOf(in *networkingv1.Ingress) []*door {
+	if len(in.Spec.TLS) > 0 {
+		return []*door{&c.http, &c.https}
+	}
+	return []*door{&c.http}
+}
+
+func (c *Controller) writeStatus(ctx context.Context, mine []*networkingv1.Ingress) error {
+	var errs []error
+	for _, in := range mine {
+		want := networkingv1.IngressLoadBalancerStatus{Ingress: []networkingv1.IngressLoadBalancerIngress{{IP: loopback[0]}}}
+		for _, d := range c.doorsOf(in) {
+			if d.port != 0 {
+				want.Ingress[0].Ports = append(want.Ingress[0].Ports, networkingv1.IngressPortStatus{Port: int32(d.port), Protocol: corev1.ProtocolTCP})
+			}
+		}
+		if len(want.Ingress[0].Ports) == 0 {
+			want.Ingress = nil
+		}
+		if apiequality.Semantic.DeepEqual(in.Status.LoadBalancer, want) {
+			continue
+		}
+		in = in.DeepCopy()
+		in.Status.LoadBalancer = want
+		_, err := c.Client.NetworkingV1().Ingresses(in.Namespace).UpdateStatus(ctx, in, metav1.UpdateOptions{})
+		if err != nil && !apierrors.IsNotFound(err) {
+			errs = append(errs, fmt.Errorf("write the status of ingress %s/%s: %w", in.Namespace, in.Name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// The annotations of skiff's class tell at which ports the doors are.
+const (
+	HTTPPortAnnotation  = "skiff.dev/http-port"
+	HTTPSPortAnnotation = "skiff.dev/https-port"
+)
+
+func (c *Controller) publish(ctx context.Context) error {
+	class, err := c.classes.Get(resource.IngressClassName)
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("get ingress class: %w", err)
+	}
+	want := maps.Clone(class.Annotations)
+	if want == nil {
+		want = map[string]string{}
+	}
+	for annotation, d := range map[string]*door{HTTPPortAnnotation: &c.http, HTTPSPortAnnotation: &c.https} {
+		delete(want, annotation)
+		if d.port != 0 {
+			want[annotation] = strconv.Itoa(d.port)
+		}
+	}
+	if maps.Equal(want, class.Annotations) {
+		return nil
+	}
+	class = class.DeepCopy()
+	class.Annotations = want
+	if _, err := c.Client.NetworkingV1().IngressClasses().Update(ctx, class, metav1.UpdateOptions{}); err != nil {
+		return fmt.Errorf("say where the doors are: %w", err)
+	}
+	return nil
+}
