@@ -114,7 +114,7 @@ func (d *Director) podPorts(pod *corev1.Pod) []switchboard.Port {
 		spec := corev1.ServicePort{Name: claimed.Name, Protocol: claimed.Protocol, Port: claimed.HostPort, TargetPort: intstr.FromInt32(claimed.ContainerPort)}
 		carries := protocolOf(spec, tcp, []*corev1.PodSpec{&pod.Spec})
 		p := switchboard.Port{
-			Name: claimed.HostIP + " " + portName(spec), Mode: carries.mode, H2C: carries.h2c,
+			Name: claimed.HostIP + " " + PortName(spec), Mode: carries.mode, H2C: carries.h2c,
 			Addresses: d.claimedAddresses(claimed),
 		}
 		if ready := d.ready[pod.UID]; ready != nil {

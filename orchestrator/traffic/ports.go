@@ -119,7 +119,7 @@ func hostNumbers(svc *corev1.Service, p corev1.ServicePort) []int32 {
 // hostAddresses are where a port is reached on the host.
 func (d *Director) hostAddresses(s *service, p corev1.ServicePort) []string {
 	numbers := hostNumbers(s.object, p)
-	if instead, moved := s.instead[portName(p)]; moved && s.object.Spec.Type == corev1.ServiceTypeLoadBalancer {
+	if instead, moved := s.instead[PortName(p)]; moved && s.object.Spec.Type == corev1.ServiceTypeLoadBalancer {
 		numbers = append(numbers, instead)
 	}
 	var addresses []string

@@ -81,7 +81,7 @@ func (d *Director) standIn(s *service, failed map[string]error) (changed bool) {
 			if !errors.Is(failure(failed, d.atHost(p.Port, p.Protocol)), syscall.EACCES) {
 				continue
 			}
-			name := portName(p)
+			name := PortName(p)
 			now, tried := before[name]
 			if !tried || failure(failed, d.atHost(now, p.Protocol)) != nil {
 				all := standIns(p.Port, s.listensAt)
@@ -117,11 +117,11 @@ func (d *Director) reachOf(s *service) reach {
 	var byNode []string
 	for _, p := range s.object.Spec.Ports {
 		url := func(number int32) string {
-			return fmt.Sprintf("%s://localhost:%d", scheme(p, s.protocols[portName(p)]), number)
+			return fmt.Sprintf("%s://localhost:%d", scheme(p, s.protocols[PortName(p)]), number)
 		}
 		for _, number := range hostNumbers(s.object, p) {
 			own := number != p.NodePort
-			if instead, moved := s.instead[portName(p)]; own && moved {
+			if instead, moved := s.instead[PortName(p)]; own && moved {
 				number = instead
 			}
 			switch {
