@@ -145,7 +145,7 @@ func (p *program) upDetached(c *call, at place) error {
 func upArgs(c *call, at place) []string {
 	return []string{"--name=" + at.name, "--data-dir=" + at.dir, "up",
 		"--listen=" + c.String("listen"), "--cpus=" + c.String("cpus"), "--memory=" + c.String("memory"),
-		"--gateway-program=" + c.String("gateway-program")}
+		"--gateway-program=" + c.String("gateway-program"), "--ingress=" + c.String("ingress")}
 }
 
 // background starts a daemon in a session of its own, which no terminal ends,
