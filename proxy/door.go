@@ -48,7 +48,7 @@ func (what *Listener) destination(host, target string) (Destination, *http1.Refu
 // can carry another one.
 func (c *client) turnAway(why *http1.Refusal) (again bool) {
 	r := &c.in.req
-	keep := !r.HasBody() && !r.Close && r.Minor == 1 && !c.listener.closing.Load()
+	keep := !r.HasBody() && !r.Close && r.Minor == 1 && !c.listener.parting()
 	c.in.r += c.in.head
 	p := problem{status: why.Status, text: why.Reason, close: !keep, headOnly: string(r.Method) == http.MethodHead}
 	if _, err := c.Write(appendProblem(nil, p)); err != nil {
