@@ -94,7 +94,7 @@ func (p *program) addCommands(app *cobra.Command) {
 		title    string
 		commands []*cobra.Command
 	}{
-		{"The instance", []*cobra.Command{p.up(), p.upgrade(), p.down(), p.status(), p.kubeconfig()}},
+		{"The instance", []*cobra.Command{p.up(), p.upgrade(), p.down(), p.status(), p.kubeconfig(), p.trust()}},
 		{"Create and change", []*cobra.Command{p.check(), p.create(), p.apply(), p.edit(), p.delete()}},
 		{"Look", []*cobra.Command{p.get(), p.describe(), p.logs(), p.url(), p.open()}},
 		{"Talk to Pods", []*cobra.Command{p.exec(), p.attach(), p.portForward(), p.cp()}},
