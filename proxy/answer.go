@@ -173,10 +173,24 @@ func judge(err error, clientGone bool) verdict {
 
 // leaveBody ends an exchange whose request body may not have been read to its
 // end. The transport must not read it any more, and the server, which would
-// wait for a read that is under way, is kept from waiting for the client.
+// wait for a read that is under way, is kept from waiting for the client. Once
+// the handler has returned there is no connection any more to act on.
 func (x *exchange) leaveBody() {
+	x.body.mu.Lock()
+	defer x.body.mu.Unlock()
+	if x.body.over {
+		return
+	}
 	x.body.left.Store(true)
 	if !x.body.ended.Load() && x.body.touched.Load() {
 		http.NewResponseController(x.w).SetReadDeadline(time.Now())
 	}
+}
+
+// endBody is leaveBody for the last time.
+func (x *exchange) endBody() {
+	x.leaveBody()
+	x.body.mu.Lock()
+	defer x.body.mu.Unlock()
+	x.body.over = true
 }

@@ -116,6 +116,34 @@ func TestGRPC(t *testing.T) {
 	}
 }
 
+// At its deadline a call is given up by the client and by the back end, and
+// either may be first.
+func TestGRPCDeadline(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, HTTP, Options{})
+	address, _ := newGRPCBackend(t, "a")
+	f.pool.Add("a", address)
+	client := grpcClient(t, f)
+	var all sync.WaitGroup
+	for n := range 200 {
+		all.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(50+n)*time.Millisecond)
+			defer cancel()
+			stream, err := client.NewStream(ctx, &echoService.Streams[0], "/test.Echo/Chat")
+			if err == nil && n%2 == 0 { // one that has been answered before
+				err = errors.Join(stream.SendMsg(wrapperspb.String("hello")), stream.RecvMsg(new(text)))
+			}
+			if err == nil {
+				err = stream.RecvMsg(new(text))
+			}
+			if status.Code(err) != codes.DeadlineExceeded {
+				t.Errorf("call %d: %v", n, err)
+			}
+		})
+	}
+	all.Wait()
+}
+
 // Calls are balanced one by one, and moving them costs none, not even one of
 // a stream that is open.
 func TestGRPCLosesNoCallWhenBackEndsAreReplaced(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"syscall"
 
@@ -63,7 +64,7 @@ func (l *listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if r.Body != http.NoBody && r.ContentLength != 0 {
 		x.body = &requestBody{body: r.Body}
-		defer x.leaveBody()
+		defer x.endBody()
 	}
 
 	from, _ := netip.ParseAddrPort(r.RemoteAddr)
@@ -80,9 +81,15 @@ func (l *listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			break
 		}
 	}
-	if err != nil {
-		x.fail(x.verdict(err))
+	if err == nil {
+		return
 	}
+	v := x.verdict(err)
+	if r.ProtoMajor == 2 && isGRPC(r.Header) && v.why != pool.ClientGone {
+		x.failCall(err, v)
+		return
+	}
+	x.fail(v)
 }
 
 // try is one attempt. What is over with it is counted before the claim ends: a
@@ -192,6 +199,9 @@ type requestBody struct {
 	touched atomic.Bool
 	ended   atomic.Bool // read to its end
 	left    atomic.Bool // the exchange is over
+
+	mu   sync.Mutex // guards over
+	over bool       // the handler returns
 }
 
 var errBodySpent = errors.New("request body has been read already")
