@@ -15,14 +15,14 @@ RACE     := CGO_ENABLED=1 go
 TIMEOUT  ?= 30m
 
 # The examples that are modules of their own.
-MODULES := examples/mongo examples/go-demo-2/api
+MODULES := examples/mongo examples/go-demo-2/api examples/redis/client
 
-.PHONY: build test lint cross bench bench-proxy fuzz demo docker images kubectl clean
+.PHONY: build test lint cross bench bench-proxy fuzz soak demo docker images packages kubectl clean
 
 build: ## bin/skiff, one static binary
 	go build -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/skiff
 
-test: docker cc build images kubectl ## the whole test suite, against the real Docker Engine
+test: docker cc build images packages kubectl ## the whole test suite, against the real Docker Engine
 	$(RACE) test -race -timeout $(TIMEOUT) ./...
 	for module in $(MODULES); do $(RACE) -C $$module test -race -timeout $(TIMEOUT) ./... || exit; done
 
@@ -56,6 +56,15 @@ FUZZ     ?= .
 fuzz: ## every fuzz target for a while; what they find is kept in testdata
 	@.ci/fuzz $(FUZZTIME) $(FUZZ)
 
+# How long the soak is, with how many connections, and how often all is replaced.
+SOAKTIME ?= 15m
+CONNS    ?= 10000
+ROLLOUTS ?= 60
+
+soak: docker build images ## many connections and many rollouts: is anything lost, does anything leak?
+	$(GO_BUILD) -o bin/soak ./examples/soak
+	bin/soak -time $(SOAKTIME) -conns $(CONNS) -rollouts $(ROLLOUTS)
+
 demo: docker build images ## deploy, upgrade, break and roll back under load
 	go build -o bin/demo ./examples/demo
 	cd examples/mongo && go build -o $(CURDIR)/bin/mongo-client ./client
@@ -70,6 +79,9 @@ cc: # the race detector needs a C compiler
 
 images: ## the examples' images, from their sources
 	@examples/images
+
+packages: docker ## the images of the distribution's own programs, from its packages
+	@examples/packages
 
 KUBECTL_VERSION := -X k8s.io/component-base/version
 KUBECTL_LDFLAGS := -s -w $(KUBECTL_VERSION).gitVersion=v1.37.2 $(KUBECTL_VERSION).gitMajor=1 $(KUBECTL_VERSION).gitMinor=37
