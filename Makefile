@@ -62,7 +62,7 @@ CONNS    ?= 10000
 ROLLOUTS ?= 60
 
 soak: docker build images ## many connections and many rollouts: is anything lost, does anything leak?
-	$(GO_BUILD) -o bin/soak ./examples/soak
+	go build -o bin/soak ./examples/soak
 	bin/soak -time $(SOAKTIME) -conns $(CONNS) -rollouts $(ROLLOUTS)
 
 demo: docker build images ## deploy, upgrade, break and roll back under load

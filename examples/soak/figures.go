@@ -1,0 +1,196 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/kubernetes"
+
+	"skiff/orchestrator"
+)
+
+// figures are what the two processes use that forward.
+type figures struct{ daemon, gateway process }
+
+// process is what one uses; -1 is what cannot be seen.
+type process struct{ goroutines, descriptors, kilobytes int }
+
+func (p process) String() string {
+	return fmt.Sprintf("%s goroutines, %s descriptors, %s MB", number(p.goroutines), number(p.descriptors), number(p.kilobytes>>10))
+}
+
+func number(n int) string {
+	if n < 0 {
+		return "?"
+	}
+	return strconv.Itoa(n)
+}
+
+// look knows where to find the figures.
+type look struct {
+	client          *kubernetes.Clientset
+	daemon, gateway int // process numbers
+}
+
+func newLook(ctx context.Context, i instance) (*look, error) {
+	client, err := i.client()
+	if err != nil {
+		return nil, err
+	}
+	text, err := os.ReadFile(orchestrator.PathsIn(i.dataDir).PID)
+	if err != nil {
+		return nil, err
+	}
+	out, err := exec.CommandContext(ctx, "docker", "inspect", "--format", "{{.State.Pid}}", "skiff-gateway-"+i.name).Output()
+	if err != nil {
+		return nil, fmt.Errorf("find the gateway's process: %w", err)
+	}
+	l := &look{client: client}
+	var errs [2]error
+	l.daemon, errs[0] = strconv.Atoi(string(bytes.TrimSpace(text)))
+	l.gateway, errs[1] = strconv.Atoi(string(bytes.TrimSpace(out)))
+	return l, errors.Join(errs[:]...)
+}
+
+func (l *look) now(ctx context.Context) (figures, error) {
+	daemon, err := processOf(l.daemon)
+	if err != nil {
+		return figures{}, err
+	}
+	gateway, err := processOf(l.gateway)
+	if err != nil {
+		return figures{}, err
+	}
+	daemon.goroutines, err = l.goroutines(ctx)
+	return figures{daemon, gateway}, err
+}
+
+func processOf(pid int) (process, error) {
+	p := process{goroutines: -1, descriptors: -1}
+	// Another user's may not be listed.
+	if open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid)); err == nil {
+		p.descriptors = len(open)
+	}
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return p, fmt.Errorf("look at a process of the instance, which has ended: %w", err)
+	}
+	_, rest, _ := strings.Cut(string(status), "\nVmRSS:")
+	if _, err := fmt.Sscan(rest, &p.kilobytes); err != nil {
+		return p, fmt.Errorf("read the memory of process %d: %w", pid, err)
+	}
+	return p, nil
+}
+
+// goroutines asks the daemon's metrics.
+func (l *look) goroutines(ctx context.Context) (int, error) {
+	text, err := l.client.Discovery().RESTClient().Get().AbsPath("/metrics").DoRaw(ctx)
+	if apierrors.IsNotFound(err) {
+		return -1, nil
+	}
+	if err != nil {
+		return -1, fmt.Errorf("read metrics: %w", err)
+	}
+	lines := bufio.NewScanner(bytes.NewReader(text))
+	for lines.Scan() {
+		if n, ok := strings.CutPrefix(lines.Text(), "go_goroutines "); ok {
+			return strconv.Atoi(n)
+		}
+	}
+	return -1, lines.Err()
+}
+
+// settled replaces all Pods once more, with which connections to the old ones
+// go, and waits a minute at most for what is let go later.
+func (l *look) settled(ctx context.Context, i instance, before figures) (after figures, err error) {
+	if err := i.replaceAll(ctx); err != nil {
+		return after, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		now, err := l.now(ctx)
+		if ctx.Err() != nil {
+			return after, nil
+		}
+		if err != nil {
+			return after, err
+		}
+		after = now
+		if leftOver(before.daemon, after.daemon) == nil && leftOver(before.gateway, after.gateway) == nil {
+			return after, nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return after, nil
+		}
+	}
+}
+
+// slack is how many goroutines or descriptors more there may be after than
+// before: informers, watches and kept connections come and go.
+const slack = 50
+
+// leftOver says what is there that was not there before any connection was.
+func leftOver(before, after process) error {
+	var errs []error
+	if after.goroutines > before.goroutines+slack {
+		errs = append(errs, fmt.Errorf("%d goroutines, before %d", after.goroutines, before.goroutines))
+	}
+	if after.descriptors > before.descriptors+slack {
+		errs = append(errs, fmt.Errorf("%d descriptors, before %d", after.descriptors, before.descriptors))
+	}
+	return errors.Join(errs...)
+}
+
+// growth is more memory after than under full load in the beginning. Memory is
+// given back late, so that less after than then is all that can be asked.
+func growth(loaded, after process) error {
+	if limit := loaded.kilobytes*5/4 + 16<<10; after.kilobytes > limit {
+		return fmt.Errorf("%d MB, after the first rollout %d MB", after.kilobytes>>10, loaded.kilobytes>>10)
+	}
+	return nil
+}
+
+func leaks(before, loaded, after figures) error {
+	var errs []error
+	for _, p := range []struct {
+		name                  string
+		before, loaded, after process
+	}{{"daemon", before.daemon, loaded.daemon, after.daemon}, {"gateway", before.gateway, loaded.gateway, after.gateway}} {
+		if err := errors.Join(leftOver(p.before, p.after), growth(p.loaded, p.after)); err != nil {
+			errs = append(errs, fmt.Errorf("the %s leaks: %w", p.name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func tell(before, loaded, after figures, c *clients) {
+	fmt.Println()
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(w, "\tGOROUTINES\tDESCRIPTORS\tMB")
+	row := func(name string, p process) {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\n", name, number(p.goroutines), number(p.descriptors), p.kilobytes>>10)
+	}
+	row("daemon before", before.daemon)
+	row("daemon under load, after the first rollout", loaded.daemon)
+	row("daemon after", after.daemon)
+	row("gateway before", before.gateway)
+	row("gateway under load, after the first rollout", loaded.gateway)
+	row("gateway after", after.gateway)
+	w.Flush()
+	fmt.Println(c)
+}
