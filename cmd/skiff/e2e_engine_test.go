@@ -16,6 +16,21 @@ import (
 // docker asks the engine as a user would, past skiff.
 func docker(t testing.TB, args ...string) string {
 	t.Helper()
+	return dockerAt(t, "", args...)
+}
+
+// docker asks the instance's engine.
+func (i *instance) docker(t testing.TB, args ...string) string {
+	t.Helper()
+	return dockerAt(t, i.engine, args...)
+}
+
+// dockerAt asks the engine at an address; empty: the user's.
+func dockerAt(t testing.TB, host string, args ...string) string {
+	t.Helper()
+	if host != "" {
+		args = append([]string{"-H", host}, args...)
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
 	defer cancel()
 	r := finish(t, exec.CommandContext(ctx, "docker", args...))
@@ -44,9 +59,9 @@ func needImages(t *testing.T) {
 func (i *instance) onEngine(t testing.TB) []string {
 	t.Helper()
 	label := "label=skiff.instance=" + i.name
-	return strings.Fields(docker(t, "ps", "-a", "--filter", label, "--format", "container/{{.Names}}") +
-		docker(t, "network", "ls", "--filter", label, "--format", "network/{{.Name}}") +
-		docker(t, "volume", "ls", "--filter", label, "--format", "volume/{{.Name}}"))
+	return strings.Fields(i.docker(t, "ps", "-a", "--filter", label, "--format", "container/{{.Names}}") +
+		i.docker(t, "network", "ls", "--filter", label, "--format", "network/{{.Name}}") +
+		i.docker(t, "volume", "ls", "--filter", label, "--format", "volume/{{.Name}}"))
 }
 
 // engineContainer is a container of a Pod of the instance, as the engine has it.
@@ -56,7 +71,7 @@ type engineContainer struct {
 
 func (i *instance) containers(t testing.TB) []engineContainer {
 	t.Helper()
-	out := docker(t, "ps", "-a", "--no-trunc", "--filter", "label=skiff.instance="+i.name, "--format",
+	out := i.docker(t, "ps", "-a", "--no-trunc", "--filter", "label=skiff.instance="+i.name, "--format",
 		`{{if .Label "skiff.gateway"}}gateway {{end}}{{.ID}} {{.State}} {{.Label "io.kubernetes.pod.name"}} {{.Label "io.kubernetes.pod.uid"}} {{.Label "io.kubernetes.container.name"}}`)
 	var all []engineContainer
 	for line := range strings.Lines(out) {

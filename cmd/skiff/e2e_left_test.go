@@ -55,7 +55,7 @@ func (i *instance) owned(t *testing.T) {
 // volumes gives the UIDs of the Pods that have volumes, on disk or on the engine.
 func (i *instance) volumes(t testing.TB) (uids []string) {
 	t.Helper()
-	uids = strings.Fields(docker(t, "volume", "ls", "--filter", "label=skiff.instance="+i.name, "--format", `{{.Label "io.kubernetes.pod.uid"}}`))
+	uids = strings.Fields(i.docker(t, "volume", "ls", "--filter", "label=skiff.instance="+i.name, "--format", `{{.Label "io.kubernetes.pod.uid"}}`))
 	entries, err := os.ReadDir(i.paths().Pods)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,6 +33,10 @@ type instance struct {
 	name, dir string
 	work      string // where commands run; deploy/ is as in the seed document
 	env       []string
+
+	within []string                                                             // what a command is run by; empty: as it is
+	engine string                                                               // the engine's address; empty: the user's
+	dial   func(ctx context.Context, network, address string) (net.Conn, error) // how the API is reached; nil: as usual
 }
 
 // newInstance prepares an instance that does not run yet. When the test ends it
@@ -92,8 +97,8 @@ func (r result) String() string {
 
 // skiff prepares a process of the program under test.
 func (i *instance) skiff(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, os.Args[0], args...)
-	cmd.Args[0] = "skiff"
+	line := append(append(slices.Clone(i.within), os.Args[0]), args...)
+	cmd := exec.CommandContext(ctx, line[0], line[1:]...)
 	cmd.Dir, cmd.Env = i.work, i.env
 	return cmd
 }
@@ -184,7 +189,7 @@ func (i *instance) api(t *testing.T) *skifftest.Instance {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config.QPS = -1
+	config.QPS, config.Dial = -1, i.dial
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		t.Fatal(err)

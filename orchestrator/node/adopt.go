@@ -148,6 +148,10 @@ func (w *Worker) removeOrphan(ctx context.Context, id string) {
 // event passes on what happened to a container. Where events were missed,
 // everything is looked at again.
 func (w *Worker) event(ctx context.Context, e container.Event) {
+	if e.Action == container.EngineLost || e.Action == container.EngineBack {
+		w.engineEvent(ctx, e.Action)
+		return
+	}
 	if e.ContainerID == "" {
 		for _, p := range w.pods {
 			p.send(p.recheck)
@@ -191,7 +195,7 @@ func (p *pod) happened(e container.Event) {
 	case "die", "destroy":
 		switch {
 		case current:
-			u.suspect, u.down = true, true
+			u.suspect, u.down, u.excused = true, true, p.s.outage
 		case p.s.busy(opStart, u.name):
 			u.early = e.ContainerID
 		}
@@ -237,6 +241,7 @@ func (s *state) adopt(found []container.Status) {
 func (s *state) add(found []container.Status) {
 	own := slices.DeleteFunc(slices.Clone(found), func(st container.Status) bool { return st.Pod.UID != string(s.pod.UID) })
 	slices.SortFunc(own, func(a, b container.Status) int { return cmp.Compare(a.Attempt, b.Attempt) })
+	s.meetSandbox(own)
 	known := s.containers()
 	for _, st := range own {
 		u := s.unit(st.Name)

@@ -35,6 +35,9 @@ func decide(s *state, now time.Time) *plan {
 
 // want begins a job unless it runs already or must wait after a failure.
 func (p *plan) want(o op, name string) {
+	if p.s.held(o) {
+		return
+	}
 	j := job{o, name}
 	js := p.s.jobs[j]
 	switch {
@@ -85,6 +88,9 @@ func (p *plan) live() {
 	}
 	p.volumes()
 	p.limits()
+	if s.deservesSandbox(p.now) {
+		p.want(opSandbox, "")
+	}
 	placed := p.initialize(s.mounted && s.address.IsValid() && p.network())
 	for _, u := range s.units {
 		p.unit(u, placed)
@@ -254,7 +260,7 @@ func (p *plan) pullBackOff(u *unit) {
 
 // retryAt is when the next attempt may follow the one that has ended.
 func (s *state) retryAt(u *unit) time.Time {
-	if u.gone || u.role == initial && s.outlived(u) { // nobody's crash
+	if u.gone || u.excused || u.role == initial && s.outlived(u) { // nobody's crash
 		return time.Time{}
 	}
 	return u.crash.until(u.cur.FinishedAt)

@@ -127,7 +127,7 @@ func TestDecide(t *testing.T) {
 		},
 		"exited twice: back-off": {
 			views: []view{exited, set(func(_ *state, u *unit) { u.crash = backoff{delay: backoffFirst, since: noon.Add(-5 * time.Second)} })},
-			wake:  9 * time.Second,
+			begin: []job{{opSandbox, ""}}, wake: 9 * time.Second,
 		},
 		"removed behind our back: no back-off": {
 			views: []view{exited, set(func(_ *state, u *unit) {

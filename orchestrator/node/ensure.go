@@ -36,7 +36,7 @@ func (p *pod) provideImage(u *unit) task {
 		if err == nil {
 			return func() { u.image, u.wait, u.pull = &image, nil, backoff{} }, nil
 		}
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || unavailable(err) {
 			return nil, err
 		}
 		now := time.Now()
@@ -65,6 +65,9 @@ func (p *pod) image(ctx context.Context, pod *corev1.Pod, c *corev1.Container, f
 	}
 	local, err := p.images.local(ctx, c.Image)
 	present := err == nil
+	if unavailable(err) {
+		return local, err
+	}
 	if !present && !errors.Is(err, container.ErrNotFound) {
 		p.events.warn(pod, c.Name, reasonInspectFailed, "Failed to inspect image %q: %v", c.Image, err)
 		return local, err

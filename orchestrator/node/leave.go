@@ -15,6 +15,10 @@ func (p *plan) leave() {
 	if p.starting() {
 		return
 	}
+	if s.halting && s.outage { // nobody can end what there is
+		p.quiet = true
+		return
+	}
 	if s.stray {
 		p.want(opSweep, "")
 		return

@@ -29,7 +29,7 @@ func (w *Worker) keepNode(ctx context.Context) {
 		node, err := w.writeNode(ctx)
 		if err == nil {
 			failures = 0
-			err = w.awaitDeletion(ctx, node)
+			err = w.awaitChange(ctx, node)
 		}
 		if err == nil || ctx.Err() != nil {
 			continue
@@ -41,9 +41,10 @@ func (w *Worker) keepNode(ctx context.Context) {
 	}
 }
 
-// awaitDeletion returns once the Node has been deleted. An error may mean that
-// it has: what happened is no longer known.
-func (w *Worker) awaitDeletion(ctx context.Context, node *corev1.Node) error {
+// awaitChange returns once the Node has been deleted or is to say something else
+// of the engine. An error may mean that it has been deleted: what happened is no
+// longer known.
+func (w *Worker) awaitChange(ctx context.Context, node *corev1.Node) error {
 	changes, err := w.Client.CoreV1().Nodes().Watch(ctx, metav1.ListOptions{
 		FieldSelector:   fields.OneTermEqualSelector(metav1.ObjectNameField, node.Name).String(),
 		ResourceVersion: node.ResourceVersion,
@@ -63,6 +64,8 @@ func (w *Worker) awaitDeletion(ctx context.Context, node *corev1.Node) error {
 			case change.Type == watch.Error:
 				return fmt.Errorf("watch Node: %w", apierrors.FromObject(change.Object))
 			}
+		case <-w.engineChanged:
+			return nil
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -152,7 +155,7 @@ func (w *Worker) node(disk int64, now time.Time) *corev1.Node {
 			Capacity:    capacity,
 			Allocatable: capacity.DeepCopy(),
 			Addresses:   addresses,
-			Conditions:  nodeConditions(now),
+			Conditions:  nodeConditions(now, w.outage.Load()),
 			NodeInfo: corev1.NodeSystemInfo{
 				KernelVersion:           m.Kernel,
 				OSImage:                 m.OSImage,
@@ -166,15 +169,20 @@ func (w *Worker) node(disk int64, now time.Time) *corev1.Node {
 	}
 }
 
-func nodeConditions(now time.Time) []corev1.NodeCondition {
+func nodeConditions(now time.Time, outage bool) []corev1.NodeCondition {
 	at := second(now)
 	of := func(kind corev1.NodeConditionType, status corev1.ConditionStatus, reason, message string) corev1.NodeCondition {
 		return corev1.NodeCondition{Type: kind, Status: status, Reason: reason, Message: message, LastHeartbeatTime: at, LastTransitionTime: at}
+	}
+	ready := of(corev1.NodeReady, corev1.ConditionTrue, "KubeletReady", "kubelet is posting ready status")
+	if outage {
+		ready = of(corev1.NodeReady, corev1.ConditionFalse, "KubeletNotReady",
+			"container runtime is down: the Docker Engine does not answer; Pods are left as they are until it is started again")
 	}
 	return []corev1.NodeCondition{
 		of(corev1.NodeMemoryPressure, corev1.ConditionFalse, "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
 		of(corev1.NodeDiskPressure, corev1.ConditionFalse, "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
 		of(corev1.NodePIDPressure, corev1.ConditionFalse, "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
-		of(corev1.NodeReady, corev1.ConditionTrue, "KubeletReady", "kubelet is posting ready status"),
+		ready,
 	}
 }

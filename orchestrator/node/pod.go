@@ -18,6 +18,7 @@ type pod struct {
 	namespace, name string
 	uid             types.UID
 	shows           map[need]bool // what its volumes show
+	rank            func() int    // among those who want to start; known once the first does
 	log             *slog.Logger
 
 	needs   map[need]bool
@@ -40,12 +41,14 @@ type delayed struct {
 }
 
 func newPod(w *shared, s *state) *pod {
+	whose := workload(s.pod)
 	return &pod{
 		shared:    w,
 		namespace: s.pod.Namespace,
 		name:      s.pod.Name,
 		uid:       s.pod.UID,
 		shows:     shown(s.pod),
+		rank:      sync.OnceValue(func() int { return w.turns.rank(whose) }),
 		log:       w.Log.With("pod", s.pod.Namespace+"/"+s.pod.Name),
 		needs:     needs(s.pod),
 		s:         s,
@@ -152,6 +155,10 @@ func (p *pod) end(j job, then func(), err error) {
 		js.failures, js.retry = 0, time.Time{}
 	case js.cancelled:
 		js.retry = time.Time{}
+	case unavailable(err): // as soon as that is known, the job is held
+		js.failures++
+		js.retry = time.Now().Add(retryDelay(min(js.failures, 4)))
+		p.log.Debug("a job failed for want of the engine", "job", j.op, "container", j.name, "error", err)
 	case errors.As(err, &wait):
 		js.failures++
 		js.retry = time.Now().Add(wait.delay)
@@ -178,6 +185,8 @@ func (p *pod) task(j job) task {
 		return p.measure()
 	case opRefresh:
 		return p.refresh()
+	case opSandbox:
+		return p.haveSandbox()
 	case opImage:
 		return p.provideImage(u)
 	case opPullBackOff:

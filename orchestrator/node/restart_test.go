@@ -44,8 +44,8 @@ func TestCrashLoop(t *testing.T) {
 			t.Errorf("restart count is %d", cs.RestartCount)
 		}
 		w.untilEvent("BackOff: Back-off restarting failed container web in pod a_default(uid-a)")
-		if n := len(w.containers()); n != 2 {
-			t.Errorf("%d containers are kept, want the newest and the one before", n)
+		if n := len(w.containers()); n != 3 {
+			t.Errorf("%d containers are kept, want the newest, the one before and the sandbox", n)
 		}
 	})
 }

@@ -61,7 +61,7 @@ func (p *pod) start(u *unit) task {
 				p.events.normal(pod, c.Name, reasonStarted, "Started container %s", c.Name)
 			}
 			return func() { p.started(u, made) }, nil
-		case ctx.Err() != nil:
+		case ctx.Err() != nil || unavailable(err):
 			return func() { p.s.stray = true }, err
 		}
 		p.events.warn(pod, c.Name, reasonFailed, "Error: %v", err)
@@ -90,7 +90,7 @@ func (p *pod) startSandbox(u *unit) task {
 			err = errors.New(made.Message)
 		}
 		if err != nil {
-			if ctx.Err() == nil {
+			if ctx.Err() == nil && !unavailable(err) {
 				p.events.warn(pod, "", reasonNoAddress, "Failed to create pod sandbox: %v", err)
 			}
 			return func() { p.s.stray = true }, err
@@ -107,6 +107,11 @@ func (p *pod) launch(ctx context.Context, spec container.Spec) (*attempt, error)
 		Pod: spec.Pod, Name: spec.Name, Attempt: spec.Attempt, Hash: spec.Hash,
 		Image: spec.Image, ImageID: spec.ImageID, Address: spec.Network.Address, Sandbox: spec.Network.Sandbox,
 	}}
+	leave, err := p.turns.take(ctx, p.rank())
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	id, err := p.Engine.Create(ctx, spec)
 	if errors.Is(err, container.ErrConflict) {
 		found, findErr := p.find(ctx, spec)
@@ -149,6 +154,9 @@ func (p *pod) find(ctx context.Context, spec container.Spec) (container.Status, 
 // afterFailedStart asks the engine what has become of the container: only what
 // it says tells a program that cannot be run from an engine out of order.
 func (p *pod) afterFailedStart(ctx context.Context, a *attempt, cause error) (*attempt, error) {
+	if unavailable(cause) {
+		return nil, cause
+	}
 	st, err := p.Engine.Inspect(ctx, a.ID)
 	if err != nil {
 		return nil, cause
@@ -177,7 +185,7 @@ func (p *pod) started(u *unit, a *attempt) {
 	if u.last != nil {
 		p.s.old = append(p.s.old, u.last.ID)
 	}
-	if u.cur != nil && !u.gone {
+	if u.cur != nil && !u.gone && !u.excused {
 		u.crash = u.crash.next(u.cur.FinishedAt, time.Now())
 	}
 	u.last, u.cur = u.cur, a
@@ -186,13 +194,13 @@ func (p *pod) started(u *unit, a *attempt) {
 	}
 	u.next = a.Attempt + 1
 	u.image, u.wait, u.kill = nil, nil, nil
-	u.announced, u.probed, u.suspect, u.down, u.gone = false, false, false, false, false
+	u.announced, u.probed, u.suspect, u.down, u.gone, u.excused = false, false, false, false, false, false
 	spec := p.s.spec(u.name)
 	u.hooked = !hasPostStart(spec)
 	u.started = spec == nil || spec.StartupProbe == nil
 	u.ready = spec == nil || spec.ReadinessProbe == nil
 	if u.early == a.ID {
-		u.suspect, u.down = true, true
+		u.suspect, u.down, u.excused = true, true, p.s.outage
 	}
 	if u.ended() {
 		p.announceBackOff(u)
@@ -261,12 +269,12 @@ func (p *pod) inspected(u *unit, id string, st container.Status, message string,
 		p.announceBackOff(u)
 	case u.ended(): // somebody has started it again
 		u.cur = newAttempt(st)
-		u.down, u.probed, u.wait = false, false, nil
+		u.down, u.probed, u.excused, u.wait = false, false, false, nil
 		spec := p.s.spec(u.name)
 		u.started = spec == nil || spec.StartupProbe == nil
 		u.ready = spec == nil || spec.ReadinessProbe == nil
 	default:
-		u.down = false
+		u.down, u.excused = false, false
 		u.cur.Paused, u.cur.Detached = st.Paused, st.Detached
 	}
 }

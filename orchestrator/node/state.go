@@ -17,6 +17,7 @@ type state struct {
 	pod      *corev1.Pod
 	vanished bool      // the API has no such Pod any more
 	halting  bool      // skiff goes down: the containers end, the Pod stays
+	outage   bool      // the engine does not answer
 	deadline time.Time // end of the grace period of a Pod that is leaving
 
 	hold       *hold      // why the Pod has no place on the node yet
@@ -76,6 +77,7 @@ const (
 	opMount         op = "prepare volumes"
 	opRefresh       op = "refresh volumes"
 	opMeasure       op = "measure volumes"
+	opSandbox       op = "have a sandbox"
 	opImage         op = "provide image"
 	opPullBackOff   op = "announce pull back-off"
 	opStart         op = "start"

@@ -31,6 +31,7 @@ type unit struct {
 	suspect   bool // something happened to the container: inspect it
 	down      bool // it is said to have ended
 	gone      bool // it was removed behind our back
+	excused   bool // its end is the engine's doing, and no crash
 }
 
 // role is what a container is there for.

@@ -52,7 +52,7 @@ type prepared struct {
 
 func (p *pod) setUp(ctx context.Context, pod *corev1.Pod, v corev1.Volume, give container.Giving) (prepared, error) {
 	m, err := p.makeVolume(ctx, pod, v, give)
-	if err != nil && ctx.Err() == nil {
+	if err != nil && ctx.Err() == nil && !unavailable(err) {
 		p.events.warn(pod, "", reasonFailedMount, "MountVolume.SetUp failed for volume %q : %v", v.Name, err)
 	}
 	if err != nil {

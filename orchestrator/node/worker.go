@@ -16,6 +16,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -53,6 +54,7 @@ type shared struct {
 	Options
 	images    *images
 	addresses *address.Pool
+	turns     *turns
 	prober    *probe.Prober
 	hooks     *http.Client
 	events    *recorder
@@ -74,6 +76,9 @@ type Worker struct {
 	stored   chan []container.Volume
 	shutdown chan chan []*pod
 	stopped  chan struct{}
+
+	outage        atomic.Bool   // the engine does not answer
+	engineChanged chan struct{} // told when outage changes
 
 	// Owned by Run's goroutine.
 	pods      map[types.UID]*pod
@@ -100,6 +105,7 @@ func New(o Options) *Worker {
 			Options:   o,
 			images:    newImages(o.Engine),
 			addresses: address.New(o.Addresses),
+			turns:     newTurns(),
 			prober:    probe.New(o.Engine.DialContext, o.Engine.Exec),
 			hooks:     hookClient(o.Engine.DialContext),
 			tokens:    &tokens{},
@@ -114,9 +120,11 @@ func New(o Options) *Worker {
 		listed:       make(chan []container.Status),
 		stored:       make(chan []container.Volume),
 		shutdown:     make(chan chan []*pod),
-		stopped:      make(chan struct{}),
-		pods:         map[types.UID]*pod{},
-		evictions:    map[types.UID]eviction{},
+
+		engineChanged: make(chan struct{}, 1),
+		stopped:       make(chan struct{}),
+		pods:          map[types.UID]*pod{},
+		evictions:     map[types.UID]eviction{},
 	}
 	w.places = newPlaces(w.claimsHold)
 	return w
@@ -301,6 +309,7 @@ func (w *Worker) replace(pod *corev1.Pod) {
 }
 
 func (w *Worker) start(ctx context.Context, s *state) {
+	s.outage = w.outage.Load()
 	p := newPod(&w.shared, s)
 	w.pods[s.pod.UID] = p
 	w.tasks.Go(func() {

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -29,6 +30,7 @@ import (
 	"k8s.io/client-go/util/workqueue"
 
 	"skiff/orchestrator/informer"
+	"skiff/orchestrator/resource"
 	endpoints "skiff/orchestrator/service"
 	"skiff/proxy/dns"
 	"skiff/proxy/pool"
@@ -92,6 +94,7 @@ type Director struct {
 	slices      discoverylisters.EndpointSliceLister
 	endpoints   corelisters.EndpointsLister
 	pods        corelisters.PodLister
+	nodes       corelisters.NodeLister
 	deployments appslisters.DeploymentLister
 	replicaSets appslisters.ReplicaSetLister
 	synced      []cache.InformerSynced
@@ -115,6 +118,7 @@ func New(o Options) *Director {
 		slices:      o.Factory.EndpointSlices().Lister(),
 		endpoints:   o.Factory.Endpoints().Lister(),
 		pods:        o.Factory.Pods().Lister(),
+		nodes:       o.Factory.Nodes().Lister(),
 		deployments: o.Factory.Deployments().Lister(),
 		replicaSets: o.Factory.ReplicaSets().Lister(),
 		queue: workqueue.NewTypedRateLimitingQueue(
@@ -132,6 +136,7 @@ func New(o Options) *Director {
 	d.watch(o.Factory.EndpointSlices().Informer(), d.enqueueOwner)
 	d.watch(o.Factory.Endpoints().Informer(), d.enqueueOwner)
 	d.watch(o.Factory.Pods().Informer(), d.enqueueNamespace)
+	d.watch(o.Factory.Nodes().Informer(), d.enqueueAll)
 	d.watch(o.Factory.Deployments().Informer(), d.enqueueNamespace)
 	d.watch(o.Factory.ReplicaSets().Informer(), d.enqueueNamespace)
 	return d
@@ -189,6 +194,17 @@ func (d *Director) enqueueNamespace(obj any) {
 	}
 	namespace, _, _ := cache.SplitMetaNamespaceKey(key)
 	services, err := d.services.Services(namespace).List(labels.Everything())
+	if err != nil {
+		return
+	}
+	for _, s := range services {
+		d.enqueue(s)
+	}
+}
+
+// enqueueAll looks again at every Service: all are on the one node.
+func (d *Director) enqueueAll(any) {
+	services, err := d.services.List(labels.Everything())
 	if err != nil {
 		return
 	}
@@ -294,6 +310,11 @@ func (d *Director) around(namespace string) (surroundings, error) {
 	}
 	if s.replicaSets, err = d.replicaSets.ReplicaSets(namespace).List(labels.Everything()); err != nil {
 		return s, fmt.Errorf("list replicasets: %w", err)
+	}
+	if node, err := d.nodes.Get(resource.NodeName); err == nil {
+		s.outage = slices.ContainsFunc(node.Status.Conditions, func(c corev1.NodeCondition) bool {
+			return c.Type == corev1.NodeReady && c.Status == corev1.ConditionFalse
+		})
 	}
 	return s, nil
 }

@@ -20,6 +20,7 @@ type surroundings struct {
 	pods        []*corev1.Pod
 	deployments []*appsv1.Deployment
 	replicaSets []*appsv1.ReplicaSet
+	outage      bool // no Pod can start before the engine is back
 }
 
 // backOff are the reasons for which a container waits without hope of an early

@@ -130,5 +130,9 @@ func (d *Director) expectation(s *service, around surroundings) pool.Expectation
 	if len(s.object.Spec.Selector) == 0 {
 		return pool.Expectation{Reason: "the Service has no endpoints"}
 	}
-	return expectation(s.selector, around, func(uid types.UID) bool { return d.ready[uid] != nil })
+	expected := expectation(s.selector, around, func(uid types.UID) bool { return d.ready[uid] != nil })
+	if around.outage {
+		expected.Reason = "the container engine does not answer: " + expected.Reason
+	}
+	return expected
 }

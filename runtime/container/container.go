@@ -16,6 +16,8 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrConflict: the name is taken, or the state does not allow the call.
 	ErrConflict = errors.New("conflict")
+	// ErrUnavailable: the engine does not answer, or is about to end.
+	ErrUnavailable = errors.New("the engine is not available")
 	// ErrUnsupported: the engine cannot do that.
 	ErrUnsupported = errors.New("not supported by the engine")
 )
@@ -117,9 +119,18 @@ type Status struct {
 	Error      string // the engine's words for a start that failed
 }
 
+// What an Event without a container says of the engine itself.
+const (
+	// EngineLost: it does not answer, or is about to end. What its containers do
+	// from now on may be its own doing.
+	EngineLost = "engine lost"
+	// EngineBack: it answers again. Events have been lost.
+	EngineBack = "engine back"
+)
+
 // Event says that a container of the instance has changed: ask for its Status.
 // A zero Event (no container ID) says that events may have been lost: read
-// everything again.
+// everything again. One with an action but no container is about the engine.
 type Event struct {
 	ContainerID string
 	Pod         Pod

@@ -37,7 +37,7 @@ func (e *Engine) Create(ctx context.Context, spec container.Spec) (string, error
 		id, err = e.create(ctx, spec)
 	}
 	if err != nil {
-		return "", failure("create container "+name(spec), err)
+		return "", e.judge(ctx, failure("create container "+name(spec), err))
 	}
 	return scheme + id, nil
 }

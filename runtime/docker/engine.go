@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
 	"runtime"
 	"sync"
@@ -36,6 +37,7 @@ type Options struct {
 // called from any goroutine.
 type Engine struct {
 	api      *client.Client
+	fresh    *client.Client // connects anew for each call
 	instance string
 	uid      string
 	log      *slog.Logger
@@ -61,12 +63,19 @@ func New(o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	api, err := client.NewClientWithOpts(append(opts, client.WithAPIVersionNegotiation())...)
+	opts = append(opts, client.WithAPIVersionNegotiation())
+	api, err := client.NewClientWithOpts(opts...)
+	if err != nil {
+		return nil, fmt.Errorf("set up connection to the container engine: %w", err)
+	}
+	single := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	fresh, err := client.NewClientWithOpts(append([]client.Opt{client.WithHTTPClient(single)}, opts...)...)
 	if err != nil {
 		return nil, fmt.Errorf("set up connection to the container engine: %w", err)
 	}
 	return &Engine{
 		api:      api,
+		fresh:    fresh,
 		instance: o.Instance,
 		uid:      o.UID,
 		log:      o.Log,
@@ -79,12 +88,13 @@ func New(o Options) (*Engine, error) {
 // Close ends the idle connections to the engine.
 func (e *Engine) Close() error { return e.api.Close() }
 
-// Ping asks whether the engine answers. The error says where it was looked for
-// and what to do.
+// Ping asks whether the engine answers whoever comes now: one that is about to
+// end serves the connections that it has, and takes no new ones. The error says
+// where it was looked for and what to do.
 func (e *Engine) Ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	if _, err := e.api.Ping(ctx); err != nil {
+	if _, err := e.fresh.Ping(ctx); err != nil {
 		return unreachable(e.api.DaemonHost(), err)
 	}
 	return nil

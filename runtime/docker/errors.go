@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	cerrdefs "github.com/containerd/errdefs"
+	"github.com/docker/docker/client"
 
 	"skiff/runtime/container"
 )
@@ -14,7 +15,7 @@ import (
 // engineError keeps the engine's own words and adds skiff's kind of error.
 type engineError struct {
 	what string
-	kind error // container.ErrNotFound, container.ErrConflict or nil
+	kind error // one of container's, or nil
 	err  error
 }
 
@@ -41,6 +42,8 @@ func failure(what string, err error) error {
 		e.kind = container.ErrNotFound
 	case cerrdefs.IsConflict(err):
 		e.kind = container.ErrConflict
+	case client.IsErrConnectionFailed(err):
+		e.kind = container.ErrUnavailable
 	}
 	return e
 }

@@ -25,7 +25,7 @@ func (e *Engine) Events(ctx context.Context) <-chan container.Event {
 	queue := make(chan container.Event, eventBacklog)
 	var readers sync.WaitGroup
 	for _, s := range []*subscription{
-		{engine: e, args: e.containerEvents(), translate: eventOf},
+		{engine: e, args: e.containerEvents(), translate: eventOf, warns: true},
 		{engine: e, args: e.networkEvents(), translate: func(m events.Message) container.Event { return e.disconnected(ctx, m) }},
 	} {
 		s.since, s.queue = time.Now().Add(-time.Second), queue
@@ -88,6 +88,8 @@ type subscription struct {
 	translate func(events.Message) container.Event
 	since     time.Time // where the next connection takes up
 	queue     chan container.Event
+	warns     bool // it tells what becomes of the engine
+	away      bool // the reader was told that the engine is lost
 	lost      bool // events were dropped and the reader does not know yet
 }
 
@@ -102,43 +104,95 @@ func eventOptions(since time.Time, args filters.Args) events.ListOptions {
 	return events.ListOptions{Since: fmt.Sprintf("%d.%09d", since.Unix(), since.Nanosecond()), Filters: args}
 }
 
-// run passes the events on. The pauses between connections grow until one of
-// them brings an event.
+// run passes the events on. Where the engine is lost it asks until that is back:
+// an engine on its way out may still tell of its containers' ends.
 func (s *subscription) run(ctx context.Context, messages <-chan events.Message, errs <-chan error) {
-	const first, longest = 50 * time.Millisecond, 5 * time.Second
-	pause := first
+	const first, longest = 50 * time.Millisecond, 2 * time.Second
+	pause, again := first, time.NewTimer(time.Hour)
+	defer again.Stop()
 	for {
 		select {
 		case m := <-messages:
-			pause = first
 			s.since = time.Unix(0, m.TimeNano)
-			if m.Actor.Attributes[labelGateway] == "" {
-				if event := s.translate(m); event.Action != "" {
-					s.put(event)
-				}
+			if s.pass(ctx, m) {
+				again.Reset(first)
 			}
-			continue
 		case err := <-errs:
 			if ctx.Err() != nil {
 				return
 			}
 			s.engine.log.Warn("the engine's events ended; asking again", "error", err)
+			messages, errs = nil, nil
+			s.miss(ctx)
+			again.Reset(pause)
+		case <-again.C:
+			if !s.engine.answers(ctx) {
+				s.miss(ctx)
+				pause = min(2*pause, longest)
+				again.Reset(pause)
+				continue
+			}
+			if messages == nil {
+				messages, errs = s.open(ctx)
+			}
+			pause = first
+			s.resume(ctx)
 		case <-ctx.Done():
 			return
 		}
-		for answered := false; !answered; pause = min(2*pause, longest) {
-			timer := time.NewTimer(pause)
-			select {
-			case <-timer.C:
-			case <-ctx.Done():
-				timer.Stop()
-				return
-			}
-			answered = s.engine.Ping(ctx) == nil
-		}
-		messages, errs = s.open(ctx)
-		s.put(container.Event{})
 	}
+}
+
+// pass hands on an event of a container, and says whether the engine seems to be
+// ending: the end of a container may be the first that is seen of that.
+func (s *subscription) pass(ctx context.Context, m events.Message) (ending bool) {
+	if m.Actor.Attributes[labelGateway] != "" {
+		return false
+	}
+	event := s.translate(m)
+	if event.Action == "" {
+		return false
+	}
+	if s.warns && !s.away && m.Action == events.ActionDie {
+		s.miss(ctx)
+		ending = s.away
+	}
+	s.put(event)
+	return ending
+}
+
+// miss tells, once, that the engine does not answer, if that is so.
+func (s *subscription) miss(ctx context.Context) {
+	if s.warns && !s.away && !s.engine.answers(ctx) && ctx.Err() == nil {
+		s.away = true
+		s.tell(ctx, container.Event{Action: container.EngineLost})
+	}
+}
+
+// resume tells that events may have been lost.
+func (s *subscription) resume(ctx context.Context) {
+	if !s.away {
+		s.put(container.Event{})
+		return
+	}
+	s.away, s.lost = false, false
+	s.tell(ctx, container.Event{Action: container.EngineBack})
+}
+
+// tell waits until there is room: what becomes of the engine must not be missed.
+func (s *subscription) tell(ctx context.Context, event container.Event) {
+	select {
+	case s.queue <- event:
+	case <-ctx.Done():
+	}
+}
+
+// answers says whether the engine answers within a time that it always keeps
+// but when it is about to end, or stuck.
+func (e *Engine) answers(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	return e.Ping(ctx) == nil
 }
 
 // put never blocks: the engine drops a client that does not read.

@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/netip"
 
-	cerrdefs "github.com/containerd/errdefs"
 	dockercontainer "github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/versions"
@@ -112,11 +111,14 @@ func (g *Gateway) Start(ctx context.Context) error {
 	if !g.matches(found, image) {
 		return g.remake(ctx, image)
 	}
-	err = g.engine.startWithAddress(ctx, found.ID)
-	if cerrdefs.IsNotFound(err) { // its network was removed and made again: it cannot be started any more
-		return g.remake(ctx, image)
+	err = g.engine.judge(ctx, failure("start the gateway", g.engine.startWithAddress(ctx, found.ID)))
+	if err == nil || ctx.Err() != nil || errors.Is(err, container.ErrUnavailable) {
+		return err
 	}
-	return failure("start the gateway", err)
+	// Its network was removed and made again, or the engine was killed while it
+	// ran: it can then never be started any more.
+	g.engine.log.Warn("the gateway cannot be started again; making another", "container", g.name(), "error", err)
+	return g.remake(ctx, image)
 }
 
 // remake puts a new container in the old one's place. The old one serves until

@@ -36,7 +36,16 @@ func (e *Engine) Start(ctx context.Context, id string) error {
 			err = e.startWithAddress(ctx, engineID(id))
 		}
 	}
-	return failure("start container", err)
+	return e.judge(ctx, failure("start container", err))
+}
+
+// judge finds out whether a call failed because the engine is about to end: it
+// then refuses in many words what it would do at any other time.
+func (e *Engine) judge(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() != nil || errors.Is(err, container.ErrUnavailable) || e.answers(ctx) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", container.ErrUnavailable, err)
 }
 
 // Reconnect gives a running container back the network and the address that it

@@ -61,6 +61,7 @@ type Engine struct {
 	delays     map[string]time.Duration
 	calls      map[string]int
 	subs       map[*subscription]bool
+	lost       bool // see Lose
 }
 
 // New makes an engine without images and containers.
@@ -156,6 +157,9 @@ func (e *Engine) begin(ctx context.Context, method string) error {
 	var err error
 	if queued := e.failures[method]; len(queued) > 0 {
 		err, e.failures[method] = queued[0], queued[1:]
+	}
+	if e.lost {
+		err = fmt.Errorf("call %s: %w", method, container.ErrUnavailable)
 	}
 	e.mu.Unlock()
 	if delay > 0 {

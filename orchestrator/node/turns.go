@@ -1,0 +1,110 @@
+package node
+
+import (
+	"context"
+	"runtime"
+	"slices"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// turns says whose containers are started next. The engine does a few starts at
+// a time well, and more of them only slower; of many that are asked for at once,
+// the first replica of each workload comes before the second of any, so that
+// everything answers early.
+type turns struct {
+	mu      sync.Mutex // guards the rest
+	free    int
+	reached int               // the highest rank that has had its turn
+	last    map[types.UID]int // the rank of each owner's newest Pod, where it is above reached
+	waiting []*waiter         // in the order in which they came
+}
+
+type waiter struct {
+	rank int
+	turn chan struct{} // closed when it has come
+}
+
+func newTurns() *turns {
+	return &turns{free: 2 * runtime.NumCPU(), last: map[types.UID]int{}}
+}
+
+// rank is the place of an owner's next Pod: behind that owner's Pods that have
+// not had their turn, and beside the first ones of others.
+func (t *turns) rank(owner types.UID) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for o, rank := range t.last {
+		if rank <= t.reached {
+			delete(t.last, o)
+		}
+	}
+	rank := max(t.reached, t.last[owner]) + 1
+	t.last[owner] = rank
+	return rank
+}
+
+// take waits for a turn and returns the call that ends it.
+func (t *turns) take(ctx context.Context, rank int) (leave func(), err error) {
+	w := &waiter{rank: rank, turn: make(chan struct{})}
+	t.mu.Lock()
+	t.waiting = append(t.waiting, w)
+	t.admit()
+	t.mu.Unlock()
+	select {
+	case <-w.turn:
+		return t.leave, nil
+	case <-ctx.Done():
+	}
+	t.mu.Lock()
+	n := slices.Index(t.waiting, w)
+	if n >= 0 {
+		t.waiting = slices.Delete(t.waiting, n, n+1)
+	}
+	t.mu.Unlock()
+	if n < 0 { // its turn came at the last moment
+		t.leave()
+	}
+	return nil, ctx.Err()
+}
+
+func (t *turns) leave() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.free++
+	t.admit()
+}
+
+// admit lets in those who come first. The lock is held.
+func (t *turns) admit() {
+	for t.free > 0 && len(t.waiting) > 0 {
+		n := foremost(t.waiting)
+		w := t.waiting[n]
+		t.waiting = slices.Delete(t.waiting, n, n+1)
+		t.free--
+		t.reached = max(t.reached, w.rank)
+		close(w.turn)
+	}
+}
+
+// foremost finds who is next: the lowest rank, and of those who came first.
+func foremost(waiting []*waiter) int {
+	first := 0
+	for n, w := range waiting {
+		if w.rank < waiting[first].rank {
+			first = n
+		}
+	}
+	return first
+}
+
+// workload is whose replica a Pod is; its own where it is nobody's.
+func workload(pod *corev1.Pod) types.UID {
+	if c := metav1.GetControllerOf(pod); c != nil {
+		return c.UID
+	}
+	return pod.UID
+}
