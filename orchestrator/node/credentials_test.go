@@ -89,3 +89,25 @@ func TestPullSecrets(t *testing.T) {
 		})
 	}
 }
+
+// A pull that was refused is tried again once somebody has made the login that
+// the Pod's service account names, long before its back-off ends.
+func TestLatePullSecret(t *testing.T) {
+	const image = "registry.example.com/app:1"
+	play(t, func(t *testing.T, w *world) {
+		account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "builder"},
+			ImagePullSecrets: []corev1.LocalObjectReference{{Name: "right"}}}
+		if _, err := w.client.CoreV1().ServiceAccounts("default").Create(t.Context(), account, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		w.engine.AddRemote(image, fake.Run)
+		w.engine.Demand(image, container.Credential{Username: "owner", Password: "p"})
+		w.create(newPodObject("a", image, func(p *corev1.Pod) { p.Spec.ServiceAccountName = "builder" }))
+		time.Sleep(2 * time.Minute) // its back-off is in the minutes
+		login := pullSecret("right", "registry.example.com", "owner")
+		if _, err := w.client.CoreV1().Secrets("default").Create(t.Context(), login, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		w.untilReady("a")
+	})
+}

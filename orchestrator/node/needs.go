@@ -51,23 +51,47 @@ func (w *Worker) needHandler(ctx context.Context) cache.ResourceEventHandler {
 		if !ok {
 			return
 		}
-		_, secret := obj.(*corev1.Secret)
+		s, secret := obj.(*corev1.Secret)
 		select {
-		case w.met <- need{secret, m.GetNamespace(), m.GetName()}:
+		case w.met <- met{need{secret, m.GetNamespace(), m.GetName()}, secret && isLogin(s)}:
 		case <-ctx.Done():
 		}
 	}
 	return cache.ResourceEventHandlerFuncs{AddFunc: send, UpdateFunc: func(_, obj any) { send(obj) }}
 }
 
-// needMet has the containers tried again at once that may have waited for it.
-func (w *Worker) needMet(n need) {
+// met is an object that has come or changed.
+type met struct {
+	need
+	login bool // for a registry
+}
+
+func isLogin(s *corev1.Secret) bool {
+	return s.Type == corev1.SecretTypeDockerConfigJson || s.Type == corev1.SecretTypeDockercfg
+}
+
+// needMet has the containers tried again at once that may have waited for it. A
+// login may be named by a Pod or by its service account, then or by now.
+func (w *Worker) needMet(m met) {
 	for _, p := range w.pods {
-		if p.needs[n] {
+		if p.needs[m.need] {
 			p.send(p.reconfigure)
 		}
-		if p.shows[n] {
+		if p.shows[m.need] {
 			p.send(p.outdate)
+		}
+		if m.login && p.namespace == m.namespace {
+			p.send(p.pullAgain)
+		}
+	}
+}
+
+// pullAgain has the pulls that have failed tried again at once.
+func (p *pod) pullAgain() {
+	for _, u := range p.s.members() {
+		if u.wait != nil && (u.wait.reason == reasonErrImagePull || u.wait.reason == reasonImagePullBackOff) {
+			u.pull = backoff{}
+			p.s.job(job{opImage, u.name}).retry = time.Time{}
 		}
 	}
 }

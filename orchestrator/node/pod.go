@@ -40,6 +40,8 @@ type delayed struct {
 	delay time.Duration
 }
 
+func (d delayed) Unwrap() error { return d.error }
+
 func newPod(w *shared, s *state) *pod {
 	whose := workload(s.pod)
 	return &pod{

@@ -99,6 +99,7 @@ func containerStatus(s *state, u *unit, now time.Time) corev1.ContainerStatus {
 		started = u.running() && u.hooked && u.started
 		cs.AllocatedResources = s.spec(u.name).Resources.Requests
 		cs.Resources = s.spec(u.name).Resources.DeepCopy()
+		cs.VolumeMounts = mountStatuses(s.spec(u.name).VolumeMounts)
 	}
 	cs.Started = &started
 	cs.Ready = u.serves() && !s.withheld(u)
@@ -121,6 +122,25 @@ func containerStatus(s *state, u *unit, now time.Time) corev1.ContainerStatus {
 		cs.State.Terminated = terminated(u.cur)
 	}
 	return cs
+}
+
+// mountStatuses say how a container sees its volumes. Whether one is read-only
+// all the way down is left out where that was for the engine to decide.
+func mountStatuses(mounts []corev1.VolumeMount) []corev1.VolumeMountStatus {
+	var out []corev1.VolumeMountStatus
+	for _, m := range mounts {
+		st := corev1.VolumeMountStatus{Name: m.Name, MountPath: m.MountPath, ReadOnly: m.ReadOnly}
+		switch {
+		case !m.ReadOnly:
+		case m.RecursiveReadOnly == nil:
+			disabled := corev1.RecursiveReadOnlyDisabled
+			st.RecursiveReadOnly = &disabled
+		case *m.RecursiveReadOnly != corev1.RecursiveReadOnlyIfPossible:
+			st.RecursiveReadOnly = m.RecursiveReadOnly
+		}
+		out = append(out, st)
+	}
+	return out
 }
 
 // withheld says whether a container is not called ready yet because it would

@@ -69,7 +69,7 @@ type Worker struct {
 
 	updates  chan update
 	nodes    chan *corev1.Node
-	met      chan need
+	met      chan met
 	claims   chan struct{}
 	ended    chan *pod
 	listed   chan []container.Status
@@ -114,7 +114,7 @@ func New(o Options) *Worker {
 		nodeInformer: o.Factory.Nodes().Informer(),
 		updates:      make(chan update),
 		nodes:        make(chan *corev1.Node),
-		met:          make(chan need),
+		met:          make(chan met),
 		claims:       make(chan struct{}),
 		ended:        make(chan *pod),
 		listed:       make(chan []container.Status),
@@ -191,8 +191,8 @@ func (w *Worker) loop(ctx context.Context, events <-chan container.Event) {
 		select {
 		case u := <-w.updates:
 			w.update(ctx, u)
-		case n := <-w.met:
-			w.needMet(n)
+		case m := <-w.met:
+			w.needMet(m)
 		case node := <-w.nodes:
 			w.nodeChanged(ctx, node)
 		case <-w.claims:
