@@ -18,9 +18,9 @@ import (
 
 // place is where clients are: the same Service has other addresses there.
 type place struct {
-	name                 string
-	http, grpc, tcp, udp string
-	run                  func(ctx context.Context, script string) (string, error)
+	name           string
+	http, tcp, udp string
+	run            func(ctx context.Context, script string) (string, error)
 }
 
 // Clients of every protocol use the Service, from the host and from a Pod,

@@ -190,7 +190,6 @@ func take(budget *policyv1.PodDisruptionBudget, pod string, now time.Time) error
 	case st.DisruptionsAllowed < 0:
 		return apierrors.NewForbidden(budgetGVR.GroupResource(), budget.Name, errors.New("pdb disruptions allowed is negative"))
 	case len(st.DisruptedPods) >= mostDisrupted:
-		//lint:ignore ST1005 upstream's words
 		return apierrors.NewForbidden(budgetGVR.GroupResource(), budget.Name, errors.New("DisruptedPods map too big - too many evictions not confirmed by PDB controller"))
 	case st.DisruptionsAllowed == 0 && condition != nil && condition.Reason == policyv1.SyncFailedReason:
 		return tooMany(full, 0, fmt.Sprintf("The disruption budget %s does not allow evicting pods currently because it failed sync: %s", budget.Name, condition.Message))

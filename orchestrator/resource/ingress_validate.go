@@ -6,8 +6,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
-	pathvalidation "k8s.io/apimachinery/pkg/api/validation/path"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	netutils "k8s.io/utils/net"
@@ -140,7 +140,7 @@ func validateReference(r *corev1.TypedLocalObjectReference, path *field.Path) fi
 		if part.value == "" {
 			errs = append(errs, field.Required(path.Child(part.field), part.field+" is required"))
 		} else {
-			errs = append(errs, invalid(path.Child(part.field), part.value, pathvalidation.IsValidPathSegmentName(part.value))...)
+			errs = append(errs, invalid(path.Child(part.field), part.value, content.IsPathSegmentName(part.value))...)
 		}
 	}
 	return errs
