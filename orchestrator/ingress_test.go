@@ -19,7 +19,6 @@ import (
 
 	"skiff/examples/load"
 	"skiff/orchestrator"
-	"skiff/orchestrator/ingress"
 	"skiff/orchestrator/skifftest"
 )
 
@@ -28,14 +27,14 @@ import (
 func TestIngress(t *testing.T) {
 	t.Parallel()
 	images(t)
-	i := skifftest.New(t, func(o *orchestrator.Options) { o.Ingress = &ingress.Ports{} })
+	i := skifftest.New(t, func(o *orchestrator.Options) { o.Ingress = &orchestrator.IngressPorts{} })
 	if warnings := i.Apply(t, "../examples/ingress/ingress.yaml"); len(warnings) > 0 {
 		t.Errorf("warnings %q", warnings)
 	}
-	i.WaitRollout(t, "shop")
-	i.WaitRollout(t, "cart")
-	plain, secure := ingressDoors(t, i, "shop")
-	authority, err := ingress.AuthorityPEM(orchestrator.PathsIn(i.Options.DataDir).PKI)
+	i.WaitRollout(t, "store")
+	i.WaitRollout(t, "basket")
+	plain, secure := ingressDoors(t, i, "store")
+	authority, err := orchestrator.PathsIn(i.Options.DataDir).Authority()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,8 +52,8 @@ func TestIngress(t *testing.T) {
 	}}
 	t.Cleanup(client.CloseIdleConnections)
 	for url, want := range map[string]string{
-		"http://shop.test/": "version shop on shop-", "http://shop.test/cart": "version cart on cart-",
-		"https://shop.test/": "version shop on shop-", "http://cart.localhost/": "version cart on cart-",
+		"http://store.test/": "version store on store-", "http://store.test/basket": "version basket on basket-",
+		"https://store.test/": "version store on store-", "http://basket.localhost/": "version basket on basket-",
 		"http://elsewhere.test/": "404 not found: no Ingress and no Service has host",
 	} {
 		res, err := client.Get(url)

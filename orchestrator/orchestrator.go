@@ -11,8 +11,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apiresource "k8s.io/apimachinery/pkg/api/resource"
-
-	"skiff/orchestrator/ingress"
 )
 
 // DefaultName is the instance that is meant where none is named.
@@ -39,7 +37,7 @@ type Options struct {
 
 	// Ingress is where Ingresses are served on loopback, and Services by their
 	// names below "localhost"; nil: they are not.
-	Ingress *ingress.Ports
+	Ingress *IngressPorts
 
 	// What Pods may request together; zero: as much as the machine has.
 	CPUs, Memory apiresource.Quantity

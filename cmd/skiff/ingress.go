@@ -5,16 +5,16 @@ import (
 	"strconv"
 	"strings"
 
-	"skiff/orchestrator/ingress"
+	"skiff/orchestrator"
 )
 
 // ingressPorts reads "80,443", or "off", which is nil.
-func ingressPorts(text string) (*ingress.Ports, error) {
+func ingressPorts(text string) (*orchestrator.IngressPorts, error) {
 	if text == "off" {
 		return nil, nil
 	}
 	http, https, _ := strings.Cut(text, ",")
-	var ports ingress.Ports
+	var ports orchestrator.IngressPorts
 	for _, port := range []struct {
 		text string
 		to   *int

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"skiff/orchestrator/ingress"
+	"skiff/orchestrator"
 )
 
 func (p *program) trust() *cobra.Command {
@@ -16,7 +16,7 @@ func (p *program) trust() *cobra.Command {
 		long: `An Ingress with TLS and without a Secret is served with a certificate of the
 instance's own authority. This command prints how to trust that authority; it
 changes nothing. The authority can sign for local names only, such as
-web.localhost and shop.test, so that nobody who gets hold of its key can pass
+web.localhost and store.test, so that nobody who gets hold of its key can pass
 for a site of the world.`,
 		examples: examples(
 			"skiff trust",
@@ -37,8 +37,8 @@ func (p *program) runTrust(c *call) error {
 	if err != nil {
 		return err
 	}
-	certificate, err := ingress.AuthorityPEM(at.paths.PKI)
-	if errors.Is(err, ingress.ErrNoAuthority) {
+	certificate, err := at.paths.Authority()
+	if errors.Is(err, orchestrator.ErrNoAuthority) {
 		return fmt.Errorf("%w: \"skiff up\" makes it", err)
 	}
 	if err != nil {
