@@ -69,7 +69,9 @@ func New(o Options) (*Engine, error) {
 		return nil, fmt.Errorf("set up connection to the container engine: %w", err)
 	}
 	single := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	fresh, err := client.NewClientWithOpts(append([]client.Opt{client.WithHTTPClient(single)}, opts...)...)
+	// The host comes last and by name: a client that brings its own transport is
+	// not given the way to the default one.
+	fresh, err := client.NewClientWithOpts(append(append([]client.Opt{client.WithHTTPClient(single)}, opts...), client.WithHost(api.DaemonHost()))...)
 	if err != nil {
 		return nil, fmt.Errorf("set up connection to the container engine: %w", err)
 	}
