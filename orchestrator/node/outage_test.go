@@ -40,7 +40,7 @@ func TestEngineEnds(t *testing.T) {
 			w.engine.Lose(137)
 			w.until(time.Second, "no requests", func() bool { return !w.traffic.serves("uid-a") })
 			asked := w.engine.Calls("Create") + w.engine.Calls("Inspect")
-			time.Sleep(time.Minute)
+			time.Sleep(3 * time.Second) // less than any back-off
 			synctest.Wait()
 			if n := w.engine.Calls("Create") + w.engine.Calls("Inspect"); n != asked {
 				t.Errorf("an engine that is lost was asked %d times", n-asked)
