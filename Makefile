@@ -12,7 +12,7 @@ export GOFLAGS     := $(GOFLAGS) -trimpath -gcflags=k8s.io/api/...=-l
 export CGO_ENABLED := 0
 RACE     := CGO_ENABLED=1 go
 # How long one package's tests may take: the zero-loss tests roll out many times.
-TIMEOUT  ?= 30m
+TIMEOUT  ?= 45m
 
 # The examples that are modules of their own.
 MODULES := examples/mongo examples/go-demo-2/api examples/redis/client
