@@ -99,6 +99,9 @@ func (r result) String() string {
 func (i *instance) skiff(ctx context.Context, args ...string) *exec.Cmd {
 	line := append(append(slices.Clone(i.within), os.Args[0]), args...)
 	cmd := exec.CommandContext(ctx, line[0], line[1:]...)
+	if len(i.within) == 0 {
+		cmd.Args[0] = "skiff"
+	}
 	cmd.Dir, cmd.Env = i.work, i.env
 	return cmd
 }

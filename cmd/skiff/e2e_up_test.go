@@ -213,7 +213,7 @@ func TestCannotStart(t *testing.T) {
 		{damaged, "127.0.0.1:0", "error: open store " + state + ": damaged (invalid database): move the file away to start empty, or put a backup in its place\n"},
 		{lost, "127.0.0.1:0", "error: no container engine answers at unix:///nowhere/docker.sock: start Docker, or set DOCKER_HOST to where it listens: "},
 		{taken, listener.Addr().String(), "error: open the API's address: listen tcp " + listener.Addr().String() + ": bind: address already in use (\"--listen 127.0.0.1:0\" picks a free port)\n"},
-		{full, "127.0.0.1:0", "error: keep process number: write " + full.paths().PID + ": no space left on device\n"},
+		{full, "127.0.0.1:0", "error: keep process number: write " + full.paths().PID + ".next: no space left on device\n"},
 	} {
 		if r := try(t, c.i.skiff, "up", "--listen", c.listen); r.code != 1 || r.out != "" || !strings.HasPrefix(r.err, c.want) {
 			t.Errorf("up: want %q, got %v", c.want, r)
@@ -233,7 +233,7 @@ func TestCannotStart(t *testing.T) {
 func (i *instance) fillDisk(t *testing.T) {
 	t.Helper()
 	err := os.Mkdir(i.dir, 0o700)
-	for _, file := range []string{i.paths().Log, i.paths().PID} {
+	for _, file := range []string{i.paths().Log, i.paths().PID + ".next"} {
 		err = errors.Join(err, os.Symlink("/dev/full", file))
 	}
 	if err != nil {

@@ -309,19 +309,20 @@ func (i *instance) keepsOn(t *testing.T, process int) {
 		}
 		return path
 	}
-	for name, bad := range map[string]struct{ text, says string }{
-		"absent":    {"", "no such file"},
-		"ends":      {"echo I cannot >&2; exit 3", "I cannot"},
-		"silent":    {"exec sleep 60", "did not become ready in time"},
-		"astray":    {"export DOCKER_HOST=tcp://127.0.0.1:1; exec " + os.Args[0] + ` "$@"`, "127.0.0.1:1"},
-		"dies":      {"export SKIFF_TEST_TAKE_AND_END=now; exec " + os.Args[0] + ` "$@"`, "skiff ended while it started"},
-		"hesitates": {"export SKIFF_TEST_TAKE_AND_END=later; exec " + os.Args[0] + ` "$@"`, "did not become ready in time"},
+	long := patience.String()
+	for name, bad := range map[string]struct{ text, timeout, says string }{
+		"absent":    {"", long, "no such file"},
+		"ends":      {"echo I cannot >&2; exit 3", long, "I cannot"},
+		"silent":    {"exec sleep 60", "1s", "did not become ready in time"},
+		"astray":    {"export DOCKER_HOST=tcp://127.0.0.1:1; exec " + os.Args[0] + ` "$@"`, long, "127.0.0.1:1"},
+		"dies":      {"export SKIFF_TEST_TAKE_AND_END=now; exec " + os.Args[0] + ` "$@"`, long, "skiff ended while it started"},
+		"hesitates": {"export SKIFF_TEST_TAKE_AND_END=later; exec " + os.Args[0] + ` "$@"`, "3s", "did not become ready in time"},
 	} {
 		binary := filepath.Join(i.work, name)
 		if bad.text != "" {
 			binary = script(name, bad.text)
 		}
-		r := try(t, i.skiff, "upgrade", "--binary", binary, "--timeout", "1s")
+		r := try(t, i.skiff, "upgrade", "--binary", binary, "--timeout", bad.timeout)
 		if r.code != 1 || !strings.Contains(r.err, bad.says) {
 			t.Errorf("%s: %v", name, r)
 		}

@@ -68,7 +68,7 @@ func host(t *testing.T, i *skifftest.Instance, svc *corev1.Service) place {
 			t.Errorf("remove %s: %v: %s", name, err, out)
 		}
 	})
-	out, err := exec.CommandContext(t.Context(), "docker", "run", "--detach", "--network", "host", "--name", name, "skiff-example/tools:1").CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), "docker", "run", "--detach", "--network", "host", "--cpu-shares", "102", "--name", name, "skiff-example/tools:1").CombinedOutput()
 	if err != nil {
 		t.Fatalf("run the tools: %v: %s", err, out)
 	}
