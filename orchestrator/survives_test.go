@@ -27,7 +27,7 @@ func TestSurvivesTheEnginesUser(t *testing.T) {
 	network := "skiff-" + i.Options.Name
 	for _, injury := range []struct {
 		name, same string
-		commands   []string // ID stands for the container
+		commands   []string // ID stands for the container, OWNER for whose network it has
 	}{
 		{"killed", "another", []string{"kill ID"}},
 		{"stopped", "another", []string{"stop -t 1 ID"}},
@@ -35,7 +35,7 @@ func TestSurvivesTheEnginesUser(t *testing.T) {
 		{"restarted", "the same", []string{"restart -t 1 ID"}},
 		{"renamed", "the same", []string{"rename ID skiff-test-" + i.Options.Name}},
 		{"paused", "the same", []string{"pause ID", "unready", "unpause ID"}},
-		{"disconnected", "the same", []string{"network disconnect -f " + network + " ID"}},
+		{"disconnected", "the same", []string{"network disconnect -f " + network + " OWNER"}},
 		{"pruned", "the same", []string{"container prune -f --filter label=skiff.instance=" + i.Options.Name}},
 	} {
 		before := oneReady(t, i)
@@ -43,6 +43,9 @@ func TestSurvivesTheEnginesUser(t *testing.T) {
 			if line == "unready" {
 				i.WaitPods(t, "app=web", func(pods []corev1.Pod) bool { return len(pods) == 1 && !podReady(&pods[0]) })
 				continue
+			}
+			if strings.Contains(line, "OWNER") {
+				line = strings.ReplaceAll(line, "OWNER", networkOwner(t, network, &before))
 			}
 			dockerDo(t, strings.ReplaceAll(line, "ID", containerID(&before)))
 		}
@@ -69,6 +72,19 @@ func oneReady(t *testing.T, i *skifftest.Instance) corev1.Pod {
 
 func containerID(p *corev1.Pod) string {
 	return strings.TrimPrefix(p.Status.ContainerStatuses[0].ContainerID, "docker://")
+}
+
+// networkOwner is the one container of a Pod that is on a network: its sandbox,
+// which it has after restarts, or its only container.
+func networkOwner(t *testing.T, network string, p *corev1.Pod) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "docker", "ps", "-q", "--no-trunc",
+		"--filter", "network="+network, "--filter", "label=io.kubernetes.pod.uid="+string(p.UID)).Output()
+	owners := strings.Fields(string(out))
+	if err != nil || len(owners) != 1 {
+		t.Fatalf("containers of Pod %s on network %s: %v, %v", p.Name, network, owners, err)
+	}
+	return owners[0]
 }
 
 // answers says whether the Pod's port does, within a moment.
