@@ -7,8 +7,9 @@ import (
 
 const (
 	// watchAfter is how long a client is not looked after, since most answers
-	// come sooner than it can change its mind.
-	watchAfter = 20 * time.Millisecond
+	// come sooner than it can change its mind. One that has only closed its own
+	// half gets those answers, too.
+	watchAfter = 100 * time.Millisecond
 	// bodyTimeout bounds how long a client may pause within a body.
 	bodyTimeout = 2 * time.Minute
 	// sendPatience is for the last part of a body that was answered already.

@@ -251,12 +251,13 @@ func TestDrainCoversDeletedServices(t *testing.T) {
 	w.apply(newService(port, intstr.FromInt(target)))
 	c := client(t)
 	eventuallySays(t, c, port, "v1")
+	p := w.pool("web", "80/TCP")
+	eventually(t, "what was asked before is over", func() bool { return p.InFlight(string(a.UID)) == 0 })
 	slow := make(chan string, 1)
 	go func() {
 		_, body, err := ask(c, port, "/slow")
 		slow <- fmt.Sprint(body, err)
 	}()
-	p := w.pool("web", "80/TCP")
 	eventually(t, "the slow request is in flight", func() bool { return p.InFlight(string(a.UID)) == 1 })
 	if err := w.client.CoreV1().Services("default").Delete(t.Context(), "web", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
