@@ -56,12 +56,14 @@ func (p *Proxy) Empty(ctx context.Context) error { return p.clients.none(ctx) }
 // parting says whether an answer is to be the last one of its connection.
 func (l *listener) parting() bool { return l.closing.Load() || l.leaving.Load() }
 
-// depart has another process read what clients send.
+// depart has another process read what clients send, and nobody here: a read
+// that is about to end may still take what comes at that moment.
 func (r *relay) depart() {
 	if !r.left() {
 		close(r.leave)
 		r.conn.SetReadDeadline(time.Unix(1, 0))
 	}
+	<-r.silent
 }
 
 func (r *relay) left() bool {

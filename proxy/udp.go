@@ -44,7 +44,8 @@ type relay struct {
 	serves  atomic.Pointer[Listener]
 	ended   sync.WaitGroup
 	free    <-chan struct{} // nil, or closed once no other process reads from conn
-	leave   chan struct{}   // closed when another process reads instead
+	leave   chan struct{}   // closed when another process is to read instead
+	silent  chan struct{}   // closed when nothing is read here any more
 	once    sync.Once       // of closing what follows
 	closed  chan struct{}   // closed when nothing goes to the clients any more
 	waiting atomic.Int64    // bytes that no back end has taken yet
@@ -63,7 +64,7 @@ func newRelay(p *Proxy, what Listener) (*relay, error) {
 		conn, free = inner.(*net.UDPConn), nil
 	}
 	r := &relay{
-		proxy: p, conn: conn, free: free, leave: make(chan struct{}), closed: make(chan struct{}),
+		proxy: p, conn: conn, free: free, leave: make(chan struct{}), silent: make(chan struct{}), closed: make(chan struct{}),
 		sessions: map[netip.AddrPort]*session{},
 	}
 	r.serves.Store(&what)
@@ -77,9 +78,20 @@ func (r *relay) run(base context.Context) {
 	defer r.ended.Wait()
 	defer cancel()
 	defer context.AfterFunc(base, r.close)()
+	r.read(ctx)
+	close(r.silent)
+	if r.left() {
+		<-r.closed // until then sessions pass on what is still answered
+	}
+}
+
+// read hears the clients until the relay ends or another process reads instead.
+func (r *relay) read(ctx context.Context) {
 	if r.free != nil {
 		select {
 		case <-r.free:
+		case <-r.leave:
+			return
 		case <-r.closed:
 			return
 		}
@@ -90,10 +102,7 @@ func (r *relay) run(base context.Context) {
 		switch {
 		case err == nil:
 			r.take(ctx, from, append([]byte(nil), buffer[:n]...))
-		case ctx.Err() != nil, errors.Is(err, net.ErrClosed):
-			return
-		case r.left():
-			<-r.closed // until then sessions pass on what is still answered
+		case ctx.Err() != nil, errors.Is(err, net.ErrClosed), r.left():
 			return
 		} // else it is about a datagram, not about the socket
 	}
