@@ -14,18 +14,26 @@ import (
 // and preStop have used up the grace period.
 const leastGrace = 2 * time.Second
 
+// lullShare is the part of what is left of the grace period that a leaving Pod
+// may spend waiting until nothing is being started.
+const lullShare = 4
+
 // stop has a container run its preStop hook and end.
 func (p *pod) stop(u *unit) task {
 	pod, c, id := p.s.pod, p.s.spec(u.name), u.cur.ID
 	message, deadline := p.stopTerms(u)
 	p.s.job(job{opStop, u.name}).deadline = deadline
 	announce := c != nil && !u.announced && !u.down
+	leaving := p.s.leaving()
 	u.announced = true
 	host := p.s.address
 	return func(ctx context.Context) (func(), error) {
 		if announce {
 			p.events.normal(pod, c.Name, reasonKilling, "%s", message)
 			p.preStop(ctx, hook{pod: pod, container: c, id: id, host: host}, deadline)
+		}
+		if leaving {
+			p.turns.lull(ctx, time.Until(deadline)/lullShare)
 		}
 		left := max(leastGrace, time.Until(deadline))
 		if c == nil { // a sandbox has nothing to finish

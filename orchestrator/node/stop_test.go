@@ -75,6 +75,23 @@ func TestGraceIsBoundedAndCanBeCut(t *testing.T) {
 	}
 }
 
+// TestEndIsNotInTheWayOfABeginning: what takes a Pod's place is started first.
+func TestEndIsNotInTheWayOfABeginning(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		w.create(newPodObject("a", "web:1"))
+		w.untilReady("a")
+		w.engine.Delay("Start", time.Second)
+		w.create(newPodObject("b", "web:1"))
+		time.Sleep(500 * time.Millisecond)
+		w.remove("a", -1)
+		w.untilGone("a")
+		drained, started, stopped := w.journal.index("drain a returned", 0), w.journal.index("started", 1), w.journal.index("stop", 0)
+		if drained < 0 || started < drained || stopped < started {
+			t.Error("not drained first, then started the other, then stopped")
+		}
+	})
+}
+
 func TestForcedDeleteKillsAtOnce(t *testing.T) {
 	play(t, func(t *testing.T, w *world) {
 		w.engine.AddImage("deaf", func(container.Spec) fake.Behaviour { return fake.Behaviour{Deaf: true} })

@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -15,9 +16,14 @@ import (
 // a time well, and more of them only slower; of many that are asked for at once,
 // the first replica of each workload comes before the second of any, so that
 // everything answers early.
+//
+// What ends is not in the way of what begins: it waits for a lull.
 type turns struct {
 	mu      sync.Mutex // guards the rest
 	free    int
+	taken   int
+	ended   time.Time         // when the last turn was over
+	changed chan struct{}     // closed, and made anew, when a turn is over
 	reached int               // the highest rank that has had its turn
 	last    map[types.UID]int // the rank of each owner's newest Pod, where it is above reached
 	waiting []*waiter         // in the order in which they came
@@ -29,7 +35,7 @@ type waiter struct {
 }
 
 func newTurns() *turns {
-	return &turns{free: 2 * runtime.NumCPU(), last: map[types.UID]int{}}
+	return &turns{free: 2 * runtime.NumCPU(), changed: make(chan struct{}), last: map[types.UID]int{}}
 }
 
 // rank is the place of an owner's next Pod: behind that owner's Pods that have
@@ -75,7 +81,55 @@ func (t *turns) leave() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.free++
+	t.taken--
+	t.ended = time.Now()
+	close(t.changed)
+	t.changed = make(chan struct{})
 	t.admit()
+}
+
+const (
+	// calm is how long nothing must have been started for a lull: in a rolling
+	// update the next start follows the last one within a tenth of a second.
+	calm = 250 * time.Millisecond
+	// lullPatience bounds the wait for one.
+	lullPatience = 2 * time.Second
+)
+
+// lull waits until nothing is being started and, it seems, nothing is about to
+// be: the end of a container costs the engine as much as half a start, which
+// the one that takes its place would have to wait for. It returns after within
+// in any case.
+func (t *turns) lull(ctx context.Context, within time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, min(within, lullPatience))
+	defer cancel()
+	for {
+		wait, changed := t.unrest()
+		if wait <= 0 {
+			return
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-changed:
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+		if ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// unrest is how long a lull is away if nothing begins before, and what is
+// closed when that is to be asked again.
+func (t *turns) unrest() (wait time.Duration, changed <-chan struct{}) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.taken > 0 {
+		return lullPatience, t.changed
+	}
+	return time.Until(t.ended.Add(calm)), t.changed
 }
 
 // admit lets in those who come first. The lock is held.
@@ -85,6 +139,7 @@ func (t *turns) admit() {
 		w := t.waiting[n]
 		t.waiting = slices.Delete(t.waiting, n, n+1)
 		t.free--
+		t.taken++
 		t.reached = max(t.reached, w.rank)
 		close(w.turn)
 	}

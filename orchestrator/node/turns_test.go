@@ -5,8 +5,10 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -86,5 +88,48 @@ func TestTurnGivenUp(t *testing.T) {
 	leave()
 	if _, err := turns.take(t.Context(), 3); err != nil || turns.free != 0 || len(turns.waiting) != 0 {
 		t.Errorf("after one was given up: %v, %d free, %d waiting", err, turns.free, len(turns.waiting))
+	}
+}
+
+// TestLull: what ends waits for what begins, and for what follows on it, but not
+// for ever.
+func TestLull(t *testing.T) {
+	for name, test := range map[string]struct {
+		starts []time.Duration // when a turn begins and when it ends, by turns
+		within time.Duration
+		want   time.Duration
+	}{
+		"nothing was ever started": {within: time.Hour},
+		"while something starts":   {starts: []time.Duration{0, time.Second}, within: time.Hour, want: time.Second + calm},
+		"the next one follows":     {starts: []time.Duration{0, 300 * time.Millisecond, 400 * time.Millisecond, 700 * time.Millisecond}, within: time.Hour, want: 700*time.Millisecond + calm},
+		"the next one is late":     {starts: []time.Duration{0, 300 * time.Millisecond, time.Second, 2 * time.Second}, within: time.Hour, want: 300*time.Millisecond + calm},
+		"no more than it may":      {starts: []time.Duration{0, time.Second}, within: 100 * time.Millisecond, want: 100 * time.Millisecond},
+		"what starts does not end": {starts: []time.Duration{0, time.Minute}, within: time.Hour, want: lullPatience},
+		"no time is left for it":   {starts: []time.Duration{0, time.Minute}, within: -time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				turns, begin := newTurns(), time.Now()
+				var starting sync.WaitGroup
+				defer starting.Wait()
+				starting.Go(func() {
+					for n := 0; n < len(test.starts); n += 2 {
+						time.Sleep(test.starts[n] - time.Since(begin))
+						leave, err := turns.take(t.Context(), n)
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						time.Sleep(test.starts[n+1] - time.Since(begin))
+						leave()
+					}
+				})
+				synctest.Wait()
+				turns.lull(t.Context(), test.within)
+				if took := time.Since(begin); took != test.want {
+					t.Errorf("the lull came after %v, want %v", took, test.want)
+				}
+			})
+		})
 	}
 }
