@@ -58,6 +58,9 @@ func (s *Server) statusOf(r *request, err error) *metav1.Status {
 		known = apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("limit is %d", tooLarge.Limit))
 	case errors.Is(err, store.ErrClosed):
 		known = errEnding
+	case errors.Is(err, store.ErrFull):
+		s.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
+		known = full(err)
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		known = apierrors.NewTimeoutError("request did not complete within the requested timeout", 0)
 	default:
@@ -67,6 +70,18 @@ func (s *Server) statusOf(r *request, err error) *metav1.Status {
 	status := known.Status()
 	status.TypeMeta = metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}
 	return &status
+}
+
+// full is the answer where there is no room for what was to be stored. Kubernetes
+// has no reason for this code; its clients take a failure of the server that has
+// none for an internal error.
+func full(err error) *apierrors.StatusError {
+	return &apierrors.StatusError{ErrStatus: metav1.Status{
+		Status:  metav1.StatusFailure,
+		Code:    http.StatusInsufficientStorage,
+		Reason:  metav1.StatusReasonInternalError,
+		Message: fmt.Sprintf("%v: nothing was changed; make room there and try again", err),
+	}}
 }
 
 // storeError says in the API's terms why an object could not be read or written.

@@ -49,7 +49,11 @@ func overEach(t *testing.T, test func(t *testing.T, api *testAPI)) {
 
 func newTestAPI(t testing.TB, overTLS bool, adjust ...func(*Options)) *testAPI {
 	t.Helper()
-	dir := t.TempDir()
+	return newTestAPIIn(t, t.TempDir(), overTLS, adjust...)
+}
+
+func newTestAPIIn(t testing.TB, dir string, overTLS bool, adjust ...func(*Options)) *testAPI {
+	t.Helper()
 	kept, err := store.Open(filepath.Join(dir, "store.db"))
 	if err != nil {
 		t.Fatal(err)

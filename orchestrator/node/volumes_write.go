@@ -56,6 +56,11 @@ func (o owner) writeVersion(dir string, files map[string]file) (name string, err
 	if err != nil {
 		return "", err
 	}
+	defer func() {
+		if err != nil { // on a full disk, half a version for each try would keep it full
+			err = errors.Join(err, os.RemoveAll(version))
+		}
+	}()
 	if err := o.chmod(version, 0o755); err != nil {
 		return "", err
 	}

@@ -28,6 +28,9 @@ var (
 	ErrLocked = errors.New("in use by another process")
 	// ErrDamaged: the file is not a store, or is no longer a whole one.
 	ErrDamaged = errors.New("damaged")
+	// ErrFull: there is no room for the write. Nothing of it is stored, and
+	// once there is, others succeed.
+	ErrFull = errors.New("disk full")
 	// ErrClosed: the writer has stopped, or the store is closed.
 	ErrClosed = errors.New("store is closed")
 )

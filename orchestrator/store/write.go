@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"syscall"
 
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
@@ -95,6 +97,9 @@ func (s *Store) commit(batch []*write) {
 	err := guard(func() error { return s.transact(batch) })
 	if err != nil {
 		s.resync()
+		if full(err) {
+			err = fmt.Errorf("%w: %w", ErrFull, err)
+		}
 		for _, w := range batch {
 			w.event = Event{}
 			w.err = fmt.Errorf("write to store %s: %w", s.path, err)
@@ -105,6 +110,12 @@ func (s *Store) commit(batch []*write) {
 	for _, w := range batch {
 		close(w.done)
 	}
+}
+
+// full finds out whether there was no room. bbolt passes some of the system's
+// errors on in words only.
+func full(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || strings.Contains(err.Error(), syscall.ENOSPC.Error())
 }
 
 // transact applies the batch in one transaction. A write that is refused
