@@ -39,6 +39,14 @@ func main() {
 		for range 10000 {
 			fmt.Println("0123456789")
 		}
+	case "pour": // pour KILOBYTES: so many numbered lines of 1000 bytes each, then a few now and then
+		lines, _ := strconv.Atoi(args[1])
+		for i := 0; ; i++ {
+			fmt.Printf("%09d %s\n", i, strings.Repeat("x", 989))
+			if i >= lines {
+				time.Sleep(10 * time.Millisecond)
+			}
+		}
 	case "sleep":
 		time.Sleep(time.Hour)
 	case "orphan": // leaves a process behind that ends a little later
