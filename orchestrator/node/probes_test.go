@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -58,6 +59,42 @@ func TestLivenessProbeRestarts(t *testing.T) {
 		w.untilEvent("Unhealthy: Liveness probe failed: sick")
 		w.untilEvent("Killing: Container web failed liveness probe, will be restarted")
 		w.before("traffic removed", "stop")
+	})
+}
+
+// A check that never returns is given up when its time is over, counts as failed,
+// and leaves nothing behind that waits for it: the bubble would not end.
+func TestCheckThatNeverReturns(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		var hanging atomic.Int32
+		w.engine.AddImage("probed", func(spec container.Spec) fake.Behaviour {
+			return fake.Behaviour{Exec: func(ctx context.Context, _ []string) ([]byte, int, error) {
+				if spec.Attempt > 0 {
+					return nil, 0, nil
+				}
+				if n := hanging.Add(1); n > 2 {
+					t.Errorf("%d checks at a time", n)
+				}
+				<-ctx.Done()
+				hanging.Add(-1)
+				return nil, 0, ctx.Err()
+			}}
+		})
+		w.create(newPodObject("a", "probed", func(p *corev1.Pod) {
+			p.Spec.Containers[0].ReadinessProbe = execProbe(1, 1)
+			p.Spec.Containers[0].LivenessProbe = execProbe(1, 3)
+		}))
+		took := w.until(20*time.Second, "restarted", func() bool { return w.journal.count("create web") == 2 })
+		if took < 3*time.Second || took > 6*time.Second {
+			t.Errorf("three checks of a second each took %s", took)
+		}
+		w.untilReady("a")
+		w.before("create web 1", "add a begins")
+		w.untilEvent(`Unhealthy: Liveness probe failed: command "check" timed out after 1s`)
+		w.untilEvent("Killing: Container web failed liveness probe, will be restarted")
+		if n := hanging.Load(); n != 0 {
+			t.Errorf("%d checks hang on", n)
+		}
 	})
 }
 
