@@ -165,14 +165,19 @@ func claimRow(c *corev1.PersistentVolumeClaim) []any {
 	}
 }
 
-// shortModes are access modes as kubectl prints them.
+// shortModes are access modes as kubectl prints them: each once, in an order of
+// its own.
 func shortModes(modes []corev1.PersistentVolumeAccessMode) string {
-	short := map[corev1.PersistentVolumeAccessMode]string{
-		corev1.ReadWriteOnce: "RWO", corev1.ReadOnlyMany: "ROX", corev1.ReadWriteMany: "RWX", corev1.ReadWriteOncePod: "RWOP",
-	}
 	var out []string
-	for _, mode := range modes {
-		out = append(out, short[mode])
+	for _, m := range []struct {
+		mode  corev1.PersistentVolumeAccessMode
+		short string
+	}{
+		{corev1.ReadWriteOnce, "RWO"}, {corev1.ReadOnlyMany, "ROX"}, {corev1.ReadWriteMany, "RWX"}, {corev1.ReadWriteOncePod, "RWOP"},
+	} {
+		if slices.Contains(modes, m.mode) {
+			out = append(out, m.short)
+		}
 	}
 	return strings.Join(out, ",")
 }

@@ -8,8 +8,10 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/yaml"
 )
 
@@ -43,6 +45,8 @@ func TestHeadings(t *testing.T) {
 	}{
 		{pod(), "NAME | READY | STATUS | RESTARTS | AGE | (IP) | (NODE) | (NOMINATED NODE) | (READINESS GATES)"},
 		{deployment(), "NAME | READY | UP-TO-DATE | AVAILABLE | AGE | (CONTAINERS) | (IMAGES) | (SELECTOR)"},
+		{persistentVolumeClaim(), "NAME | STATUS | VOLUME | CAPACITY | ACCESS MODES | STORAGECLASS | VOLUMEATTRIBUTESCLASS | AGE | (VOLUMEMODE)"},
+		{persistentVolume(), "NAME | CAPACITY | ACCESS MODES | RECLAIM POLICY | STATUS | CLAIM | STORAGECLASS | VOLUMEATTRIBUTESCLASS | REASON | AGE | (VOLUMEMODE)"},
 		{replicaSet(), "NAME | DESIRED | CURRENT | READY | AGE | (CONTAINERS) | (IMAGES) | (SELECTOR)"},
 	} {
 		if got := headings(test.def.Columns); got != test.want {
@@ -147,6 +151,50 @@ func TestRows(t *testing.T) {
 	rs.Status = appsv1.ReplicaSetStatus{Replicas: 2, ReadyReplicas: 1}
 	if got, want := cells(replicaSetRowAt(rs, testNow)), "d | 2 | 2 | 1 | 7h40m | c | nginx:1.27 | app=d"; got != want {
 		t.Errorf("replica set:\n got %s\nwant %s", got, want)
+	}
+}
+
+func TestStorageRows(t *testing.T) {
+	t.Parallel()
+	size := corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}
+	modes := []corev1.PersistentVolumeAccessMode{corev1.ReadWriteMany, corev1.ReadWriteOnce, corev1.ReadWriteMany}
+	claim := func(volume string, gone bool) *corev1.PersistentVolumeClaim {
+		c := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "data"}}
+		c.Spec = corev1.PersistentVolumeClaimSpec{VolumeName: volume, AccessModes: modes, StorageClassName: ptr.To("standard"),
+			VolumeMode: ptr.To(corev1.PersistentVolumeFilesystem), Resources: corev1.VolumeResourceRequirements{Requests: size}}
+		c.Status.Phase = corev1.ClaimPending
+		if volume != "" {
+			c.Status = corev1.PersistentVolumeClaimStatus{Phase: corev1.ClaimBound, Capacity: size, AccessModes: modes}
+		}
+		if gone {
+			c.DeletionTimestamp = &metav1.Time{Time: testNow}
+		}
+		return c
+	}
+	volume := func(phase corev1.PersistentVolumePhase, policy corev1.PersistentVolumeReclaimPolicy, gone bool) *corev1.PersistentVolume {
+		v := &corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: "pvc-1"}}
+		v.Spec = corev1.PersistentVolumeSpec{Capacity: size, AccessModes: modes[:1], PersistentVolumeReclaimPolicy: policy, StorageClassName: "standard",
+			VolumeMode: ptr.To(corev1.PersistentVolumeFilesystem), ClaimRef: &corev1.ObjectReference{Namespace: "default", Name: "data"}}
+		v.Status.Phase = phase
+		if gone {
+			v.DeletionTimestamp = &metav1.Time{Time: testNow}
+		}
+		return v
+	}
+	for want, row := range map[string][]any{
+		"data | Pending |  |  |  | standard | <unset> | <unknown> | Filesystem":                    claimRow(claim("", false)),
+		"data | Bound | pvc-1 | 1Gi | RWO,RWX | standard | <unset> | <unknown> | Filesystem":       claimRow(claim("pvc-1", false)),
+		"data | Terminating | pvc-1 | 1Gi | RWO,RWX | standard | <unset> | <unknown> | Filesystem": claimRow(claim("pvc-1", true)),
+		"pvc-1 | 1Gi | RWX | Delete | Bound | default/data | standard | <unset> |  | <unknown> | Filesystem": volumeRow(
+			volume(corev1.VolumeBound, corev1.PersistentVolumeReclaimDelete, false)),
+		"pvc-1 | 1Gi | RWX | Retain | Released | default/data | standard | <unset> |  | <unknown> | Filesystem": volumeRow(
+			volume(corev1.VolumeReleased, corev1.PersistentVolumeReclaimRetain, false)),
+		"pvc-1 | 1Gi | RWX | Delete | Terminating | default/data | standard | <unset> |  | <unknown> | Filesystem": volumeRow(
+			volume(corev1.VolumeBound, corev1.PersistentVolumeReclaimDelete, true)),
+	} {
+		if got := cells(row); got != want {
+			t.Errorf("\n got %s\nwant %s", got, want)
+		}
 	}
 }
 
