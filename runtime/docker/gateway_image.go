@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/filters"
@@ -98,7 +99,7 @@ func (e *Engine) purgeGatewayImages(ctx context.Context) error {
 	}
 	var errs []error
 	for _, i := range found {
-		for _, ref := range i.RepoTags {
+		for _, ref := range references(i) {
 			_, err := e.api.ImageRemove(ctx, ref, image.RemoveOptions{})
 			if err != nil && !cerrdefs.IsNotFound(err) && !cerrdefs.IsConflict(err) {
 				errs = append(errs, failure("remove image "+ref, err))
@@ -106,6 +107,17 @@ func (e *Engine) purgeGatewayImages(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// references are the names by which an image is removed: its ID where its name
+// has gone to another one.
+func references(i image.Summary) []string {
+	const untagged = "<none>:<none>"
+	tags := slices.DeleteFunc(slices.Clone(i.RepoTags), func(tag string) bool { return tag == untagged })
+	if len(tags) == 0 {
+		return []string{i.ID}
+	}
+	return tags
 }
 
 var (

@@ -6,10 +6,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	dockercontainer "github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/image"
 
 	"skiff/runtime/container"
 )
@@ -140,5 +142,21 @@ func TestGatewayRepaired(t *testing.T) {
 		if running, fit, err := g.Running(t.Context()); err != nil || !running || !fit {
 			t.Errorf("after %s: running %v, fit %v, %v", name, running, fit, err)
 		}
+	}
+}
+
+// TestReferences: an image whose name has gone to another one is removed, too.
+func TestReferences(t *testing.T) {
+	for name, test := range map[string]struct{ tags, want []string }{
+		"tagged":              {[]string{"skiff/gateway:1"}, []string{"skiff/gateway:1"}},
+		"tagged twice":        {[]string{"skiff/gateway:1", "mine:1"}, []string{"skiff/gateway:1", "mine:1"}},
+		"untagged":            {nil, []string{"sha256:1"}},
+		"untagged, by engine": {[]string{"<none>:<none>"}, []string{"sha256:1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := references(image.Summary{ID: "sha256:1", RepoTags: test.tags}); !slices.Equal(got, test.want) {
+				t.Errorf("an image with tags %v is removed as %v, want %v", test.tags, got, test.want)
+			}
+		})
 	}
 }
