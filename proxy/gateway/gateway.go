@@ -3,17 +3,14 @@ package gateway
 import (
 	"context"
 	"crypto/tls"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"net"
 	"net/netip"
 	"slices"
 	"sync"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -21,12 +18,6 @@ import (
 	"skiff/proxy/dns"
 	"skiff/proxy/jsonl"
 	"skiff/proxy/switchboard"
-)
-
-const (
-	greetTimeout   = 5 * time.Second
-	maxGreeting    = 64 // connections of one address that have not said yet who they are
-	tunnelPatience = 5 * time.Second
 )
 
 // Options of a Gateway.
@@ -121,80 +112,6 @@ func (g *Gateway) forward(ctx context.Context) error {
 	return errors.Join(err, board.Wait())
 }
 
-// greet finds out whether a connection is the daemon's, and what it is for.
-// Any Pod can open one; few are listened to at a time, and not for long.
-func (g *Gateway) greet(ctx context.Context, raw net.Conn) {
-	conn := tls.Server(raw, g.tls)
-	stop := context.AfterFunc(ctx, func() { raw.Close() })
-	tag, err := g.tagOf(ctx, conn)
-	if err != nil {
-		g.options.Log.Debug("refused a connection", "from", raw.RemoteAddr().String(), "error", err)
-		raw.Close()
-		return
-	}
-	if tag == linkTag {
-		defer stop()
-		g.serve(ctx, conn)
-		return
-	}
-	stop() // the tunnel is its client's now
-	g.mu.Lock()
-	wanted := g.tunnels[tag]
-	delete(g.tunnels, tag)
-	g.mu.Unlock()
-	if wanted == nil {
-		conn.Close()
-		return
-	}
-	wanted <- conn
-}
-
-var errBusy = errors.New("too many strangers from there")
-
-// admit lets few of one address in at a time, so that no Pod keeps the daemon
-// out. leave is to be called once it is known who one is.
-func (g *Gateway) admit(from net.Addr) (leave func(), err error) {
-	address, err := netip.ParseAddrPort(from.String())
-	if err != nil {
-		return nil, err
-	}
-	source := address.Addr()
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.greeting[source] >= maxGreeting {
-		return nil, errBusy
-	}
-	g.greeting[source]++
-	return func() {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		if g.greeting[source]--; g.greeting[source] == 0 {
-			delete(g.greeting, source)
-		}
-	}, nil
-}
-
-func (g *Gateway) tagOf(ctx context.Context, conn *tls.Conn) (uint64, error) {
-	leave, err := g.admit(conn.RemoteAddr())
-	if err != nil {
-		return 0, err
-	}
-	defer leave()
-	ctx, cancel := context.WithTimeout(ctx, greetTimeout)
-	defer cancel()
-	if err := conn.HandshakeContext(ctx); err != nil {
-		return 0, err
-	}
-	var tag [8]byte
-	if err := conn.SetReadDeadline(time.Now().Add(greetTimeout)); err != nil {
-		return 0, err
-	}
-	if _, err := io.ReadFull(conn, tag[:]); err != nil {
-		return 0, err
-	}
-	return binary.BigEndian.Uint64(tag[:]), conn.SetReadDeadline(time.Time{})
-}
-
 // serve does what the daemon says until it is gone or another one comes.
 func (g *Gateway) serve(ctx context.Context, conn net.Conn) {
 	d := &daemon{conn: conn, out: jsonl.NewOutbox[report]()}
@@ -268,7 +185,8 @@ func (g *Gateway) apply(ctx context.Context, d *daemon, m message) (report, erro
 		g.zone.Set(m.Publish.Service, m.Publish.Records)
 	case m.Remove != "":
 		g.board.Remove(m.Remove)
-	case m.Count:
+	case m.Count: // every few seconds
+		g.board.Retry(ctx)
 		r.Counts = g.board.Counts()
 	}
 	return r, nil
@@ -311,55 +229,9 @@ func explain(failed map[string]error) string {
 }
 
 func (g *Gateway) drain(ctx context.Context, m message) report {
-	ctx, cancel := context.WithTimeout(ctx, m.Drain.Within)
-	defer cancel()
 	r := report{Done: m.Seq}
-	if err := g.board.Drain(m.Drain.ID, m.Drain.Streams)(ctx); err != nil {
+	if err := m.Drain.Await(ctx, g.board.Drain(m.Drain.ID, m.Drain.Streams)); err != nil {
 		r.Error = err.Error()
 	}
 	return r
-}
-
-var errNoDaemon = errors.New("the API is not there: skiff is not running")
-
-// dial reaches a back end: a Pod, or the API through the daemon.
-func (g *Gateway) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	if address != API {
-		var d net.Dialer
-		return d.DialContext(ctx, network, address)
-	}
-	g.mu.Lock()
-	link := g.link
-	g.last++
-	number, arrived := g.last, make(chan net.Conn, 1)
-	g.tunnels[number] = arrived
-	g.mu.Unlock()
-	if link == nil {
-		g.giveUp(number, arrived)
-		return nil, errNoDaemon
-	}
-	link.out.Put(report{Open: number})
-	timer := time.NewTimer(tunnelPatience)
-	defer timer.Stop()
-	select {
-	case conn := <-arrived:
-		return conn, nil
-	case <-ctx.Done():
-		g.giveUp(number, arrived)
-		return nil, ctx.Err()
-	case <-timer.C:
-		g.giveUp(number, arrived)
-		return nil, errNoDaemon
-	}
-}
-
-// giveUp closes a tunnel that comes at this very moment.
-func (g *Gateway) giveUp(number uint64, arrived chan net.Conn) {
-	g.mu.Lock()
-	_, waits := g.tunnels[number]
-	delete(g.tunnels, number)
-	g.mu.Unlock()
-	if !waits {
-		(<-arrived).Close()
-	}
 }

@@ -46,15 +46,34 @@ func (l *Link) Run(ctx context.Context) error {
 // begun, so it has let go of everything, as has one that does not run. One that
 // cannot be asked may be forwarding still.
 func (l *Link) reach(ctx context.Context) (net.Conn, error) {
-	if err := l.ensure(ctx); err != nil && ctx.Err() == nil {
-		l.options.Log.Warn("Pods cannot reach Services: the gateway does not run; trying again", "error", err)
-		l.goUp()
+	err := l.ensure(ctx)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
 	}
+	l.note(err)
 	conn, err := l.connect(ctx, linkTag)
 	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.EHOSTUNREACH) {
-		l.lose(true)
+		l.gateway.Lost(true)
 	}
 	return conn, err
+}
+
+// note says what keeps the gateway from running, and that this is over, when
+// it changes.
+func (l *Link) note(trouble error) {
+	now := ""
+	if trouble != nil {
+		now = trouble.Error()
+		l.goUp()
+	}
+	switch {
+	case now == l.trouble:
+	case trouble != nil:
+		l.options.Log.Warn("Pods cannot reach Services: the gateway does not run; trying again", "error", trouble)
+	default:
+		l.options.Log.Info("the gateway runs again")
+	}
+	l.trouble = now
 }
 
 func (l *Link) ensure(ctx context.Context) error {
@@ -68,12 +87,12 @@ func (l *Link) ensure(ctx context.Context) error {
 		return err
 	}
 	if !running {
-		l.lose(true)
+		l.gateway.Lost(true)
 	}
 	if err := machine.Start(ctx); err != nil {
 		return err
 	}
-	l.lose(true)
+	l.gateway.Lost(true)
 	l.heard = time.Now()
 	return nil
 }
@@ -92,7 +111,7 @@ func (l *Link) serve(ctx context.Context, conn net.Conn) error {
 	l.heard = l.heard.Add(time.Since(since)) // it had nothing to answer
 	out := jsonl.NewOutbox[message]()
 	first := l.takeUp(out)
-	defer l.lose(false)
+	defer l.gateway.Lost(false)
 	over := make(chan struct{})
 	var writing sync.WaitGroup
 	defer writing.Wait()
@@ -112,9 +131,7 @@ func (l *Link) ping(over <-chan struct{}) {
 	for {
 		select {
 		case <-tick.C:
-			l.mu.Lock()
-			l.tell(message{Count: true})
-			l.mu.Unlock()
+			l.gateway.Tell(message{Count: true})
 		case <-over:
 			return
 		}

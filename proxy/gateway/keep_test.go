@@ -1,6 +1,10 @@
 package gateway
 
 import (
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -36,4 +40,31 @@ func TestGatewayCutOff(t *testing.T) {
 	}
 	close(let)
 	<-answer
+}
+
+// What keeps the gateway from running is said once for each reason, and so is
+// its end.
+func TestTroubleIsLoggedOnce(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	l := &Link{up: make(chan struct{}), options: LinkOptions{Log: slog.New(slog.NewTextHandler(&log, nil))}}
+	pull, full := errors.New("no image"), errors.New("no space")
+	for _, err := range []error{nil, pull, pull, pull, full, full, nil, nil, full} {
+		l.note(err)
+	}
+	var said []string
+	for line := range strings.Lines(log.String()) {
+		_, text, _ := strings.Cut(line, "level=")
+		said = append(said, strings.TrimSpace(text))
+	}
+	const trouble = `WARN msg="Pods cannot reach Services: the gateway does not run; trying again" error="no `
+	want := []string{trouble + `image"`, trouble + `space"`, `INFO msg="the gateway runs again"`, trouble + `space"`}
+	if !slices.Equal(said, want) {
+		t.Errorf("logged %q", said)
+	}
+	select {
+	case <-l.Up():
+	default:
+		t.Error("who waits for the gateway waits for ever")
+	}
 }

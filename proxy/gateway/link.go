@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"net"
@@ -74,21 +73,13 @@ type Link struct {
 
 	patience time.Duration
 	heard    time.Time // when the gateway last said something, or was made
+	trouble  string    // that was logged last; "": it runs
 
-	mu       sync.Mutex // guards all below
+	gateway *jsonl.Teller[message]
+
+	mu       sync.Mutex // guards all below, and that it is told in order
 	services map[string]switchboard.Service
 	records  map[string][]dns.Record
-	seq      uint64
-	pending  map[uint64]*pending    // what somebody waits for
-	out      *jsonl.Outbox[message] // nil: there is no connection
-	down     bool                   // the gateway is known not to run: it holds nothing
-}
-
-// pending is a message whose doing is waited for.
-type pending struct {
-	message message
-	done    chan struct{}
-	err     error
 }
 
 // NewLink makes a Link to a gateway that knows nothing yet.
@@ -102,9 +93,9 @@ func NewLink(o LinkOptions) (*Link, error) {
 		patience: defaultPatience,
 		begun:    make(chan struct{}),
 		up:       make(chan struct{}),
+		gateway:  jsonl.NewTeller[message]("the gateway"),
 		services: map[string]switchboard.Service{},
 		records:  map[string][]dns.Record{},
-		pending:  map[uint64]*pending{},
 	}, nil
 }
 
@@ -130,7 +121,7 @@ func (l *Link) Set(_ context.Context, s switchboard.Service) map[string]error {
 	if len(s.Ports) == 0 {
 		delete(l.services, s.Name)
 	}
-	l.tell(message{Set: &s})
+	l.gateway.Tell(message{Set: &s})
 	return nil
 }
 
@@ -144,7 +135,7 @@ func (l *Link) Expect(service string, e pool.Expectation) {
 	}
 	s.Expected = e
 	l.services[service] = s
-	l.tell(message{Expect: &expect{service, e}})
+	l.gateway.Tell(message{Expect: &switchboard.Expect{Service: service, Expected: e}})
 }
 
 // Publish makes records all that the DNS says of a Service.
@@ -158,7 +149,7 @@ func (l *Link) Publish(service string, records []dns.Record) {
 	if len(records) == 0 {
 		delete(l.records, service)
 	}
-	l.tell(message{Publish: &publish{service, records}})
+	l.gateway.Tell(message{Publish: &publish{service, records}})
 }
 
 // Remove takes a back end out of every pool. wait returns when the gateway has
@@ -167,8 +158,8 @@ func (l *Link) Remove(id string) (wait func(context.Context) error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.forget(id)
-	p := l.ask(message{Remove: id})
-	return func(ctx context.Context) error { return l.await(ctx, p, 0) }
+	removed := l.gateway.Ask(message{Remove: id})
+	return func(ctx context.Context) error { return removed.Await(ctx, 0) }
 }
 
 // Drain takes a back end out for good. wait returns when nothing of it is in
@@ -177,54 +168,20 @@ func (l *Link) Drain(id string, streams time.Duration) (wait func(context.Contex
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.forget(id)
-	l.tell(message{Remove: id})
+	l.gateway.Tell(message{Remove: id})
 	return func(ctx context.Context) error {
-		within := time.Hour
-		if deadline, ok := ctx.Deadline(); ok {
-			within = max(0, time.Until(deadline))
-		}
-		l.mu.Lock()
-		p := l.ask(message{Drain: &drain{ID: id, Streams: streams, Within: within}})
-		l.mu.Unlock()
-		return l.await(ctx, p, cutPatience)
+		return l.gateway.Ask(message{Drain: switchboard.DrainWithin(ctx, id, streams)}).Await(ctx, cutPatience)
 	}
 }
 
 // Recount returns once Counted has got what the gateway has counted by now, or
 // the gateway does not run.
 func (l *Link) Recount(ctx context.Context) error {
-	l.mu.Lock()
-	p := l.ask(message{Count: true})
-	l.mu.Unlock()
-	return l.await(ctx, p, 0)
+	return l.gateway.Ask(message{Count: true}).Await(ctx, 0)
 }
 
-// await waits until a message is done. grace is how long it may still take
-// after ctx's deadline.
-func (l *Link) await(ctx context.Context, p *pending, grace time.Duration) error {
-	select {
-	case <-p.done:
-		return p.err
-	case <-ctx.Done():
-	}
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		timer := time.NewTimer(grace)
-		defer timer.Stop()
-		select {
-		case <-p.done:
-			return p.err
-		case <-timer.C:
-		}
-	}
-	l.mu.Lock()
-	delete(l.pending, p.message.Seq)
-	l.mu.Unlock()
-	return fmt.Errorf("wait for the gateway: %w", ctx.Err())
-}
-
-// Below: mu is held.
-
-// forget takes a back end out of what a gateway that comes later is told.
+// forget takes a back end out of what a gateway that comes later is told. mu is
+// held.
 func (l *Link) forget(id string) {
 	for name, s := range l.services {
 		ports := slices.Clone(s.Ports)
@@ -236,73 +193,21 @@ func (l *Link) forget(id string) {
 	}
 }
 
-func (l *Link) tell(m message) uint64 {
-	l.seq++
-	m.Seq = l.seq
-	if l.out != nil {
-		l.out.Put(m)
-	}
-	return m.Seq
-}
-
-func (l *Link) ask(m message) *pending {
-	p := &pending{done: make(chan struct{})}
-	m.Seq = l.tell(m)
-	p.message = m
-	if l.down {
-		close(p.done)
-		return p
-	}
-	l.pending[m.Seq] = p
-	return p
-}
-
-// takeUp makes a new connection the one that is told: first of everything, then
-// of what is waited for.
-func (l *Link) takeUp(out *jsonl.Outbox[message]) (first uint64) {
+// takeUp has a new connection carry everything, and then every change.
+func (l *Link) takeUp(out *jsonl.Outbox[message]) (everything uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.down, l.out = false, out
-	first = l.tell(message{Snapshot: &snapshot{
+	return l.gateway.Connect(out, message{Snapshot: &snapshot{
 		Services: slices.Collect(maps.Values(l.services)),
 		Records:  maps.Clone(l.records),
 	}})
-	for _, seq := range slices.Sorted(maps.Keys(l.pending)) {
-		out.Put(l.pending[seq].message)
-	}
-	return first
-}
-
-// lose takes note that the connection is gone, and, if down, so is the gateway:
-// then there is nothing left to wait for.
-func (l *Link) lose(down bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.out, l.down = nil, down
-	if !down {
-		return
-	}
-	for seq, p := range l.pending {
-		close(p.done)
-		delete(l.pending, seq)
-	}
 }
 
 func (l *Link) done(r report) {
 	if r.Counts != nil {
 		l.options.Counted(r.Counts)
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	p := l.pending[r.Done]
-	delete(l.pending, r.Done)
-	switch {
-	case p != nil:
-		if r.Error != "" {
-			p.err = errors.New(r.Error)
-		}
-		close(p.done)
-	case r.Error != "":
+	if !l.gateway.Done(r.Done, r.Error) && r.Error != "" {
 		l.options.Log.Warn("the gateway could not do all it was told", "error", r.Error)
 	}
 }

@@ -5,10 +5,7 @@
 package gateway
 
 import (
-	"time"
-
 	"skiff/proxy/dns"
-	"skiff/proxy/pool"
 	"skiff/proxy/switchboard"
 )
 
@@ -27,12 +24,14 @@ type message struct {
 	Seq      uint64
 	Snapshot *snapshot            `json:",omitempty"`
 	Set      *switchboard.Service `json:",omitempty"`
-	Expect   *expect              `json:",omitempty"`
+	Expect   *switchboard.Expect  `json:",omitempty"`
 	Publish  *publish             `json:",omitempty"`
 	Remove   string               `json:",omitempty"` // ID of a back end
-	Drain    *drain               `json:",omitempty"`
+	Drain    *switchboard.Drain   `json:",omitempty"`
 	Count    bool                 `json:",omitempty"` // also a question for a sign of life
 }
+
+func (m message) Numbered(seq uint64) message { m.Seq = seq; return m }
 
 // snapshot is all there is.
 type snapshot struct {
@@ -40,20 +39,9 @@ type snapshot struct {
 	Records  map[string][]dns.Record
 }
 
-type expect struct {
-	Service  string
-	Expected pool.Expectation
-}
-
 type publish struct {
 	Service string
 	Records []dns.Record
-}
-
-type drain struct {
-	ID      string
-	Streams time.Duration // until streams are cut
-	Within  time.Duration // until everything is
 }
 
 // report is what the gateway tells.

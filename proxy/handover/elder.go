@@ -3,9 +3,9 @@ package handover
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"skiff/proxy/jsonl"
@@ -37,24 +37,20 @@ var ErrTakenBack = errors.New("the process that was to hand over went on by itse
 type Elder struct {
 	conn Conn
 	out  *jsonl.Outbox[message]
+	told *jsonl.Teller[message]
+	left atomic.Bool   // it accepts nothing any more
 	gone chan struct{} // closed when it has ended: nothing is left in flight there
-
-	mu      sync.Mutex // guards all below
-	seq     uint64
-	pending map[uint64]*pending
-	over    bool
-	left    bool // it accepts nothing any more
-}
-
-type pending struct {
-	done chan struct{}
-	err  error
 }
 
 // NewElder speaks to the elder process over the connection by which it handed
 // its sockets over.
 func NewElder(conn Conn) *Elder {
-	return &Elder{conn: conn, out: jsonl.NewOutbox[message](), gone: make(chan struct{}), pending: map[uint64]*pending{}}
+	e := &Elder{
+		conn: conn, out: jsonl.NewOutbox[message](), gone: make(chan struct{}),
+		told: jsonl.NewTeller[message]("the process that handed over"),
+	}
+	e.told.Connect(e.out)
+	return e
 }
 
 // Gone is closed once the elder process has ended.
@@ -78,10 +74,7 @@ func (e *Elder) Run(ctx context.Context) error {
 	defer e.conn.Close()
 	select {
 	case <-e.gone:
-		e.mu.Lock()
-		left := e.left
-		e.mu.Unlock()
-		if !left {
+		if !e.left.Load() {
 			return ErrTakenBack
 		}
 		<-ctx.Done()
@@ -104,36 +97,23 @@ func (e *Elder) listen() {
 	in := jsonl.NewReader[report](e.conn, maxReport)
 	for {
 		r, err := in.Next()
-		e.mu.Lock()
 		if err != nil {
-			e.over = true
-			for seq, p := range e.pending {
-				close(p.done)
-				delete(e.pending, seq)
-			}
-			e.mu.Unlock()
+			e.told.Lost(true)
 			close(e.gone)
 			return
 		}
-		e.left = e.left || r.Left
-		if p := e.pending[r.Done]; p != nil {
-			delete(e.pending, r.Done)
-			if r.Error != "" {
-				p.err = errors.New(r.Error)
-			}
-			close(p.done)
+		if r.Left {
+			e.left.Store(true)
 		}
-		e.mu.Unlock()
+		e.told.Done(r.Done, r.Error)
 	}
 }
 
 // Leave has the elder accept nothing any more. From then on all that was handed
 // over is the heir's alone.
 func (e *Elder) Leave(ctx context.Context) error {
-	err := e.await(ctx, e.ask(message{Leave: true}), 0)
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if err == nil && !e.left {
+	err := e.told.Ask(message{Leave: true}).Await(ctx, 0)
+	if err == nil && !e.left.Load() {
 		return ErrTakenBack
 	}
 	return err
@@ -149,82 +129,30 @@ type followed struct {
 }
 
 func (f *followed) Set(ctx context.Context, s switchboard.Service) map[string]error {
-	f.elder.tell(message{Set: &s})
+	f.elder.told.Tell(message{Set: &s})
 	return f.Front.Set(ctx, s)
 }
 
 func (f *followed) Expect(service string, e pool.Expectation) {
-	f.elder.tell(message{Expect: &expect{service, e}})
+	f.elder.told.Tell(message{Expect: &switchboard.Expect{Service: service, Expected: e}})
 	f.Front.Expect(service, e)
 }
 
 func (f *followed) Remove(id string) (wait func(context.Context) error) {
-	p := f.elder.ask(message{Remove: id})
+	removed := f.elder.told.Ask(message{Remove: id})
 	own := f.Front.Remove(id)
 	return func(ctx context.Context) error {
-		return errors.Join(own(ctx), f.elder.await(ctx, p, 0))
+		return errors.Join(own(ctx), removed.Await(ctx, 0))
 	}
 }
 
 func (f *followed) Drain(id string, streams time.Duration) (wait func(context.Context) error) {
-	f.elder.tell(message{Remove: id})
+	f.elder.told.Tell(message{Remove: id})
 	own := f.Front.Drain(id, streams)
 	return func(ctx context.Context) error {
-		within := time.Hour
-		if deadline, ok := ctx.Deadline(); ok {
-			within = max(0, time.Until(deadline))
-		}
-		p := f.elder.ask(message{Drain: &drain{ID: id, Streams: streams, Within: within}})
-		return errors.Join(own(ctx), f.elder.await(ctx, p, cutPatience))
+		drained := f.elder.told.Ask(message{Drain: switchboard.DrainWithin(ctx, id, streams)})
+		return errors.Join(own(ctx), drained.Await(ctx, cutPatience))
 	}
-}
-
-func (e *Elder) tell(m message) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.put(m)
-}
-
-// put needs mu: messages go out in the order of their numbers.
-func (e *Elder) put(m message) uint64 {
-	e.seq++
-	m.Seq = e.seq
-	if !e.over {
-		e.out.Put(m)
-	}
-	return m.Seq
-}
-
-func (e *Elder) ask(m message) *pending {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	p := &pending{done: make(chan struct{})}
-	if e.over {
-		close(p.done)
-		return p
-	}
-	e.pending[e.put(m)] = p
-	return p
-}
-
-// await waits until a message is done, or the elder is gone. grace is how long
-// it may still take after ctx's deadline.
-func (e *Elder) await(ctx context.Context, p *pending, grace time.Duration) error {
-	select {
-	case <-p.done:
-		return p.err
-	case <-ctx.Done():
-	}
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		timer := time.NewTimer(grace)
-		defer timer.Stop()
-		select {
-		case <-p.done:
-			return p.err
-		case <-timer.C:
-		}
-	}
-	return fmt.Errorf("wait for the process that handed over: %w", ctx.Err())
 }
 
 // Obey is the elder's part: it does to a front what its heir says. leave is
@@ -267,12 +195,7 @@ func Obey(ctx context.Context, conn Conn, front Front, leave func()) error {
 			continue
 		case m.Drain != nil:
 			wait := front.Drain(m.Drain.ID, m.Drain.Streams)
-			within := m.Drain.Within
-			working.Go(func() {
-				ctx, cancel := context.WithTimeout(ctx, within)
-				defer cancel()
-				out.Put(r.after(wait(ctx)))
-			})
+			working.Go(func() { out.Put(r.after(m.Drain.Await(ctx, wait))) })
 			continue
 		}
 		out.Put(r)

@@ -1,33 +1,19 @@
 package handover
 
-import (
-	"time"
-
-	"skiff/proxy/pool"
-	"skiff/proxy/switchboard"
-)
+import "skiff/proxy/switchboard"
 
 // message is what the heir tells once it has the sockets. Exactly one field
 // besides Seq is set.
 type message struct {
 	Seq    uint64
 	Set    *switchboard.Service `json:",omitempty"`
-	Expect *expect              `json:",omitempty"`
+	Expect *switchboard.Expect  `json:",omitempty"`
 	Remove string               `json:",omitempty"` // ID of a back end
-	Drain  *drain               `json:",omitempty"`
+	Drain  *switchboard.Drain   `json:",omitempty"`
 	Leave  bool                 `json:",omitempty"` // the heir is ready
 }
 
-type expect struct {
-	Service  string
-	Expected pool.Expectation
-}
-
-type drain struct {
-	ID      string
-	Streams time.Duration // until streams are cut
-	Within  time.Duration // until everything is
-}
+func (m message) Numbered(seq uint64) message { m.Seq = seq; return m }
 
 // report is what the elder tells.
 type report struct {

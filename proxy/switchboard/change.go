@@ -115,6 +115,7 @@ func (b *Board) listen(ctx context.Context, s Service, now *service) (failed map
 			delete(b.holders, address)
 		}
 	}
+	now.closed = len(failed) > 0
 	return failed
 }
 
@@ -168,11 +169,4 @@ func (b *Board) hold(ctx context.Context, name string, l proxy.Listener) error {
 	}
 	b.holders[l.Address] = name
 	return nil
-}
-
-func (b *Board) unshare(address string) {
-	if b.shared[address] {
-		b.proxy.Close(address)
-		delete(b.shared, address)
-	}
 }

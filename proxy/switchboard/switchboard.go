@@ -65,8 +65,9 @@ type Board struct {
 }
 
 type service struct {
-	ports map[string]*port
-	open  map[string]bool // addresses
+	ports  map[string]*port
+	open   map[string]bool // addresses
+	closed bool            // some address could not be opened
 }
 
 type port struct {
@@ -121,6 +122,22 @@ func (b *Board) Set(ctx context.Context, s Service) (failed map[string]error) {
 		delete(b.services, s.Name)
 	}
 	return failed
+}
+
+// Retry opens what could not be opened when it was set.
+func (b *Board) Retry(ctx context.Context) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for name, now := range b.services {
+		if !now.closed {
+			continue
+		}
+		s := Service{Name: name}
+		for _, p := range now.ports {
+			s.Ports = append(s.Ports, p.Port)
+		}
+		b.listen(ctx, s, now)
+	}
 }
 
 // Services lists those that are forwarded.
@@ -231,53 +248,6 @@ func (b *Board) Run(ctx context.Context) error {
 	}
 	b.parting.Wait()
 	return nil
-}
-
-// Follow has changed called after each change of a Service. It must not call
-// the Board.
-func (b *Board) Follow(changed func()) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.changed = changed
-}
-
-// Port is what is forwarded at a port of a Service, where that is something.
-func (b *Board) Port(service, port string) (to proxy.Destination, mode proxy.Mode, ok bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if s := b.services[service]; s != nil && s.ports[port] != nil {
-		p := s.ports[port]
-		return proxy.Destination{Pool: p.pool, H2C: p.H2C}, p.Mode, true
-	}
-	return to, mode, false
-}
-
-// Share listens at an address for many Services, until one wants it for itself.
-func (b *Board) Share(ctx context.Context, l proxy.Listener) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if holder := b.holders[l.Address]; holder != "" {
-		return &HeldError{By: holder}
-	}
-	if err := b.proxy.Listen(ctx, l); err != nil {
-		return err
-	}
-	b.shared[l.Address] = true
-	return nil
-}
-
-// Unshare stops to listen at an address, where it is still shared.
-func (b *Board) Unshare(address string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.unshare(address)
-}
-
-// Shares says whether an address is still shared.
-func (b *Board) Shares(address string) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.shared[address]
 }
 
 // Pool is the pool that a port leads to, nil where there is none.
