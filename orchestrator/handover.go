@@ -37,6 +37,7 @@ type estate struct {
 	inherited int  // how many listeners
 	entered   bool // the elder has left
 
+	handed    chan struct{} // closed with this process's ends of what an heir has
 	attending sync.WaitGroup
 	attended  sync.Once
 	heirs     chan handover.Conn
@@ -49,7 +50,7 @@ type estate struct {
 
 // enter takes the instance: afresh, or from the process that runs it.
 func (o *Orchestrator) enter(ctx context.Context) (*estate, error) {
-	e := &estate{log: o.options.Log, heirs: make(chan handover.Conn)}
+	e := &estate{log: o.options.Log, heirs: make(chan handover.Conn), handed: make(chan struct{})}
 	take := o.acquire
 	if o.options.TakeOver {
 		take = o.succeed
@@ -134,6 +135,7 @@ func (e *estate) letGo() error {
 	if e.given {
 		return nil
 	}
+	close(e.handed)
 	var errs []error
 	if e.control != nil {
 		errs = append(errs, e.control.Close())

@@ -1,0 +1,220 @@
+package orchestrator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"skiff/proxy/handover"
+)
+
+const (
+	// requestPatience bounds what somebody who connects may take to say what for.
+	requestPatience = 5 * time.Second
+	// heirPatience is what an heir may take until it is ready. Until then the API
+	// does not answer, and what was forwarded goes on.
+	heirPatience = 2 * time.Minute
+	acceptPause  = 100 * time.Millisecond
+)
+
+// attend listens, from now on, to those who ask for the instance.
+func (e *estate) attend(o *Orchestrator) {
+	if e.control == nil {
+		return
+	}
+	e.attended.Do(func() {
+		e.attending.Go(func() {
+			for {
+				conn, err := handover.Accept(e.control)
+				switch {
+				case errors.Is(err, net.ErrClosed):
+					return
+				case err != nil:
+					e.log.Warn("somebody asked to take over", "error", err)
+					select { // there may be no descriptors
+					case <-time.After(acceptPause):
+					case <-e.handed:
+					}
+				default:
+					e.greet(o, conn)
+				}
+			}
+		})
+	})
+}
+
+func (e *estate) greet(o *Orchestrator, conn handover.Conn) {
+	err := conn.SetDeadline(time.Now().Add(requestPatience))
+	var r request
+	if err == nil {
+		_, err = conn.Receive(&r)
+	}
+	switch {
+	case err != nil:
+	case r.Protocol != protocol:
+		err = conn.Send(deed{Error: fmt.Sprintf("version %s of skiff, which runs, hands over in another way: \"skiff down\" and \"skiff up\" change versions", o.options.Version)})
+	case !r.Take:
+		err = conn.Send(Description{
+			Version: o.options.Version, Process: os.Getpid(),
+			Args: o.options.Args, Env: os.Environ(), Inherited: e.inherited,
+		})
+	default:
+		if err = conn.SetDeadline(time.Time{}); err != nil {
+			break
+		}
+		select {
+		case e.heirs <- conn:
+			return
+		default:
+			err = conn.Send(deed{Error: "skiff is about to start, to stop or to hand over to another process"})
+		}
+	}
+	if err != nil {
+		e.log.Debug("answer who asks for the instance", "error", err)
+	}
+	_ = conn.Close()
+}
+
+// awaitHeir returns true when an heir asks, false when ctx ends.
+func (e *estate) awaitHeir(ctx context.Context) bool {
+	select {
+	case e.heir = <-e.heirs:
+		e.asked.Store(true)
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// bequeath hands the instance to the heir that has asked, and does as that says.
+// false: the heir has not become ready, and this process goes on.
+func (o *Orchestrator) bequeath(ctx context.Context, e *estate) bool {
+	ready := make(chan struct{})
+	why := e.send()
+	if why == nil {
+		e.obeyed = make(chan struct{})
+		go func() {
+			defer close(e.obeyed)
+			e.refused = handover.Obey(context.WithoutCancel(ctx), e.heir, e.front(), func() {
+				e.give()
+				close(ready)
+			})
+		}()
+		timer := time.NewTimer(heirPatience)
+		defer timer.Stop()
+		select {
+		case <-ready:
+			return true
+		case <-e.obeyed:
+			why = errors.Join(errors.New("it ended"), e.refused)
+		case <-timer.C:
+			why = errors.Join(errors.New("it took too long"), kill(e.heir.Process))
+		case <-ctx.Done():
+			why = ctx.Err()
+		}
+		_ = e.heir.Close()
+		<-e.obeyed
+	}
+	if e.given { // at the last moment
+		return true
+	}
+	e.log.Error("the process that was to take over did not become ready; going on", "process", e.heir.Process, "reason", why)
+	e.heir = handover.Conn{}
+	e.asked.Store(false)
+	e.proxy.Reclaim()
+	return false
+}
+
+// send gives the heir everything. What is forwarded goes on here until it says
+// that it is ready.
+func (e *estate) send() error {
+	files := []syscall.Conn{e.lock.file, e.control, e.api}
+	var d deed
+	for _, l := range e.proxy.Lend() {
+		d.Lines = append(d.Lines, line{l.Network, l.Address})
+		files = append(files, l.Socket)
+	}
+	return e.heir.Send(d, files...)
+}
+
+// give makes the heir the owner.
+func (e *estate) give() {
+	e.proxy.Leave()
+	if err := e.letGo(); err != nil {
+		e.log.Warn("close what was handed over", "error", err)
+	}
+	e.given = true
+}
+
+// kill ends a process that has the store open and does not get on.
+func kill(number int) error {
+	if number <= 0 {
+		return nil
+	}
+	process, err := os.FindProcess(number)
+	if err != nil {
+		return err
+	}
+	return process.Kill()
+}
+
+const (
+	// lingerLimit bounds how long connections stay with a process that has handed
+	// over, and parting what those that are left then get to end in good order.
+	lingerLimit = 10 * time.Minute
+	parting     = 30 * time.Second
+)
+
+// linger serves the connections that are left here, until the last one has
+// ended, or the heir has.
+func (o *Orchestrator) linger(ctx context.Context, e *estate) error {
+	o.mu.Lock()
+	o.stopPods = func(context.Context) error { return nil } // the heir's now
+	o.mu.Unlock()
+	o.settle()
+	e.log.Info("handed over; staying until the connections have ended", "to", e.heir.Process)
+	limited, cancel := context.WithTimeout(ctx, lingerLimit)
+	defer cancel()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if e.proxy.Empty(limited) == nil && e.elder != nil {
+			select {
+			case <-e.elder.Gone():
+			case <-limited.Done():
+			}
+		}
+	}()
+	select {
+	case <-ended:
+	case <-e.obeyed:
+	}
+	if errors.Is(limited.Err(), context.DeadlineExceeded) {
+		e.board.Dismiss(ctx, parting)
+	}
+	cancel()
+	<-ended
+	e.log.Info("all connections have ended, and so does this process")
+	return nil
+}
+
+// unsettle says that it is open who goes on.
+func (o *Orchestrator) unsettle() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.stopPods, o.settled = nil, make(chan struct{})
+}
+
+// settle says that it is decided.
+func (o *Orchestrator) settle() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.settled != nil {
+		close(o.settled)
+		o.settled = nil
+	}
+}
