@@ -136,8 +136,8 @@ func (o *Orchestrator) assemble(ctx context.Context, st *store.Store, e *estate)
 		Client: client, Factory: p.factory, Host: p.front(), Inside: p.inside,
 		Own:      []netip.Prefix{ranges.Services, netip.PrefixFrom(ranges.Gateway, ranges.Gateway.BitLen())},
 		Recorder: p.events.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "skiff-proxy"}), Log: p.log,
-		Loopbacks: loopbacks,
-		Drained:   p.receipts.Drained,
+		Loopbacks: loopbacks, Names: o.options.Ingress != nil,
+		Drained: p.receipts.Drained,
 	})
 	p.metrics = metrics.New(metrics.Options{
 		Counts: p.Counts, API: p.server.EachRequests,
@@ -176,6 +176,7 @@ func (o *Orchestrator) openDoors(p *parts, client kubernetes.Interface) (err err
 		Client: client, Factory: p.factory, Board: p.board, Nowhere: p.proxy.NewPool(),
 		Ports: *o.options.Ingress, Dir: o.paths.PKI, Instance: o.options.Name,
 		Recorder: p.events.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "skiff-ingress"}), Log: p.log,
+		Named: p.director.Named,
 	})
 	return err
 }

@@ -25,6 +25,7 @@ func TestURLs(t *testing.T) {
 		says string
 	}{
 		{svc(corev1.ServiceTypeLoadBalancer, "http://localhost:8080 http://localhost:30080"), []string{"http://localhost:8080", "http://localhost:30080"}, ""},
+		{svc(corev1.ServiceTypeClusterIP, "http://web.shop.localhost:8080"), []string{"http://web.shop.localhost:8080"}, ""},
 		{svc(corev1.ServiceTypeClusterIP, ""), nil, "skiff port-forward -n shop service/web 80"},
 		{svc(corev1.ServiceTypeExternalName, ""), nil, "another name for example.org"},
 		{svc(corev1.ServiceTypeNodePort, ""), nil, "skiff describe service/web"},

@@ -59,6 +59,9 @@ type Options struct {
 	Instance string // its name
 	Recorder record.EventRecorder
 	Log      *slog.Logger
+	// Named, which may be nil, hears of the URL that each Service has by its name,
+	// by namespace/name.
+	Named func(urls map[string]string)
 }
 
 // Controller keeps the doors in line with Ingresses and Services.
@@ -148,7 +151,7 @@ func (c *Controller) sync(ctx context.Context) error {
 	})
 	set := ruleSet{resolve: c.resolve}
 	set.ingresses(mine)
-	set.services(services, c.httpOf)
+	names := set.services(services, c.httpOf)
 	now, hidden := newRoutes(set.rules)
 	certificates, problems := certificatesOf(mine, func(namespace, name string) (*corev1.Secret, error) {
 		return c.secrets.Secrets(namespace).Get(name)
@@ -161,6 +164,9 @@ func (c *Controller) sync(ctx context.Context) error {
 		c.http.set(ctx, c.Board, c, c.Nowhere, !now.table.Empty()),
 		c.https.set(ctx, c.Board, c, c.Nowhere, secure),
 	)
+	if c.Named != nil {
+		c.Named(c.http.urls(names))
+	}
 	for in, more := range set.conflicts(hidden) {
 		problems[in] = append(problems[in], more...)
 	}

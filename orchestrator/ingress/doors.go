@@ -27,10 +27,10 @@ type door struct {
 
 var loopback = []string{"127.0.0.1", "::1"}
 
-// privileged ports are below; a user's own are these many above.
 const (
-	privileged = 1024
-	unbound    = 8000
+	httpPort   = 80   // which URLs need not name
+	privileged = 1024 // ports are below
+	unbound    = 8000 // so many above are a user's own
 )
 
 // set opens or closes a door. One that has lost an address to a Service opens
@@ -114,6 +114,22 @@ func (d *door) listenAt(ctx context.Context, board Board, router proxy.Router, n
 	}
 	d.port = port
 	return nil
+}
+
+// urls are those of hosts that have one each.
+func (d *door) urls(hosts map[string]string) map[string]string {
+	urls := map[string]string{}
+	if d.port == 0 {
+		return urls
+	}
+	at := fmt.Sprint(":", d.port)
+	if d.port == httpPort {
+		at = ""
+	}
+	for of, host := range hosts {
+		urls[of] = d.name + "://" + host + at
+	}
+	return urls
 }
 
 func freePort(ctx context.Context) (int, error) {

@@ -1,6 +1,7 @@
 package ingress
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -55,6 +57,8 @@ func TestRules(t *testing.T) {
 		t.Errorf("a Service of which nothing says that it is HTTP: %s", got)
 	}
 
+	w.named(map[string]string{"default/web": "web.localhost", "other/api": "api.other.localhost"})
+
 	w.ingress(shop)
 	w.says("shop.test", "/", "200 default/web /")
 	w.says("shop.test", "/cart/1", "200 default/cart /cart/1")
@@ -80,6 +84,7 @@ spec:
 	w.says("web.localhost", "/mine", "200 default/cart /mine")
 	w.says("web.localhost", "/", "503 503 service unavailable: Service default/api does not exist")
 	w.says("shop.test", "/cart", "200 default/cart /cart")
+	w.named(map[string]string{"default/web": "web.default.localhost", "other/api": "api.other.localhost"}) // the Ingress has the other
 	w.told("RuleConflict", `the rule for host "shop.test" and path "/cart" has no effect: ingress default/shop has it already`)
 
 	in := w.get("shop")
@@ -113,6 +118,7 @@ spec: {ingressClassName: nginx, tls: [{}], rules: [{host: foreign.test, http: {p
 		_, err := net.Dial("tcp", "127.0.0.1:"+port)
 		return fmt.Sprint(err), err != nil && w.port(HTTPPortAnnotation) == ""
 	})
+	w.named(nil)
 }
 
 // A port that is not free is told of, with the one that took its place; and a
@@ -149,6 +155,40 @@ func TestPorts(t *testing.T) {
 		return now, now != first && now != ""
 	})
 	w.says("shop.test", "/", "200 default/web /")
+}
+
+// keeper is a system that keeps one port from this user.
+type keeper struct {
+	*proxy.Proxy
+	port int
+}
+
+func (k keeper) Listen(ctx context.Context, what proxy.Listener) error {
+	if strings.HasSuffix(what.Address, fmt.Sprintf(":%d", k.port)) {
+		return &net.OpError{Op: "listen", Net: "tcp", Err: os.NewSyscallError("bind", syscall.EACCES)}
+	}
+	return k.Proxy.Listen(ctx, what)
+}
+
+// Where the user may not have a port, the door is at one that is as easy to
+// remember, and what allows the other is said.
+func TestPortNotAllowed(t *testing.T) {
+	t.Parallel()
+	forbidden := 0
+	for port := 1; port < privileged && forbidden == 0; port++ {
+		if l, err := net.Listen("tcp", fmt.Sprintf(":%d", port+unbound)); err == nil {
+			l.Close()
+			forbidden = port
+		}
+	}
+	w := newWorldOver(t, func(p *proxy.Proxy) switchboard.Proxy { return keeper{p, forbidden} }, Ports{HTTP: forbidden})
+	w.service("default", "web", proxy.HTTP)
+	w.says("web.localhost", "/", "200 default/web /")
+	if got := w.port(HTTPPortAnnotation); got != fmt.Sprint(forbidden+unbound) {
+		t.Errorf("instead of %d the door is at %s", forbidden, got)
+	}
+	w.ingress(shop)
+	w.told("OtherPort", fmt.Sprintf(`http is served on port %d instead of %d: the system does not let this user listen there; "sudo sysctl`, forbidden+unbound, forbidden))
 }
 
 // A certificate comes from the Secret for the name, else from the authority.

@@ -68,8 +68,10 @@ func (s *ruleSet) ingresses(all []*networkingv1.Ingress) {
 
 // services adds the names that Services have for a browser: web.localhost for
 // those of the namespace default, web.shop.localhost for all. An Ingress that
-// names such a host has it to itself.
-func (s *ruleSet) services(all []*corev1.Service, http func(*corev1.Service) (proxy.Destination, bool)) {
+// names such a host has it to itself. names are, by namespace/name, the shortest
+// that each has.
+func (s *ruleSet) services(all []*corev1.Service, http func(*corev1.Service) (proxy.Destination, bool)) (names map[string]string) {
+	names = map[string]string{}
 	taken := map[string]bool{}
 	for _, r := range s.rules {
 		taken[r.Host] = true
@@ -86,9 +88,11 @@ func (s *ruleSet) services(all []*corev1.Service, http func(*corev1.Service) (pr
 		for _, host := range hosts {
 			if !taken[host] {
 				s.add(nil, rule{Host: host, Path: "/", To: target{to: to}})
+				names[svc.Namespace+"/"+svc.Name] = host
 			}
 		}
 	}
+	return names
 }
 
 // conflicts says of each Ingress which of its rules have no effect.

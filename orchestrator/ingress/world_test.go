@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"math/big"
 	"net"
 	"net/http"
@@ -45,19 +46,31 @@ type world struct {
 	dir    string
 	mu     sync.Mutex
 	events []string
+	urls   map[string]string
 }
 
 func newWorld(t *testing.T, ports Ports) *world {
 	t.Helper()
+	return newWorldOver(t, func(p *proxy.Proxy) switchboard.Proxy { return p }, ports)
+}
+
+// newWorldOver has a system between the proxy and who drives it.
+func newWorldOver(t *testing.T, system func(*proxy.Proxy) switchboard.Proxy, ports Ports) *world {
+	t.Helper()
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	p := proxy.New(proxy.Options{Log: log})
-	w := &world{T: t, client: fake.NewClientset(), board: switchboard.New(p, log), dir: t.TempDir()}
+	w := &world{T: t, client: fake.NewClientset(), board: switchboard.New(system(p), log), dir: t.TempDir()}
 	factory := informer.NewFactory(w.client)
 	recorder := record.NewFakeRecorder(1000)
 	var err error
 	w.Controller, err = New(Options{
 		Client: w.client, Factory: factory, Board: w.board, Nowhere: p.NewPool(), Ports: ports,
 		Dir: w.dir, Instance: "test", Recorder: recorder, Log: log,
+		Named: func(urls map[string]string) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.urls = urls
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -183,6 +196,20 @@ func (w *world) says(host, path, want string) {
 	w.eventually(host+path+" answers "+want, func() (string, bool) {
 		got := w.ask(host, path)
 		return got, got == want
+	})
+}
+
+// named waits until these Services have names, and no others have.
+func (w *world) named(hosts map[string]string) {
+	w.Helper()
+	w.eventually("names", func() (string, bool) {
+		want := map[string]string{}
+		for of, host := range hosts {
+			want[of] = "http://" + host + ":" + w.port(HTTPPortAnnotation)
+		}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return fmt.Sprintf("%v instead of %v", w.urls, want), maps.Equal(w.urls, want)
 	})
 }
 

@@ -81,6 +81,8 @@ type Options struct {
 	// Loopbacks are where the host reaches Services. The first is the address that
 	// a LoadBalancer's status gives.
 	Loopbacks []string
+	// Names says that Named will be called.
+	Names bool
 	// Drained, which may be nil, hears of each Pod whose drain is over.
 	Drained func(*corev1.Pod)
 }
@@ -107,6 +109,7 @@ type Director struct {
 	ready  map[types.UID]*corev1.Pod
 	served map[string]*service // by namespace/name
 	claims map[string]*hostPorts
+	named  map[string]string // URLs, by namespace/name; nil: not known yet
 }
 
 // New makes a Director.

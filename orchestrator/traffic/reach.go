@@ -23,9 +23,10 @@ import (
 
 // reach is how the host reaches a Service.
 type reach struct {
+	known    bool     // urls are all there are
 	balanced bool     // every port of a LoadBalancer, be it by a stand-in
 	partly   bool     // some address is not to be had
-	urls     []string // those of a LoadBalancer's own ports come first
+	urls     []string // those of a LoadBalancer's own ports come first, its name last
 }
 
 // standIns are the ports that are tried, in this order, in place of one that
@@ -113,7 +114,7 @@ func failure(failed map[string]error, addresses []string) error {
 }
 
 func (d *Director) reachOf(s *service) reach {
-	r := reach{balanced: s.object.Spec.Type == corev1.ServiceTypeLoadBalancer, partly: waits(s.hosts)}
+	r := reach{known: d.named != nil || !d.Names, balanced: s.object.Spec.Type == corev1.ServiceTypeLoadBalancer, partly: waits(s.hosts)}
 	var byNode []string
 	for _, p := range s.object.Spec.Ports {
 		url := func(number int32) string {
@@ -135,6 +136,9 @@ func (d *Director) reachOf(s *service) reach {
 		}
 	}
 	r.urls = append(r.urls, byNode...)
+	if url := d.named[s.object.Namespace+"/"+s.object.Name]; url != "" {
+		r.urls = append(r.urls, url)
+	}
 	return r
 }
 
@@ -154,11 +158,33 @@ func scheme(p corev1.ServicePort, carries protocol) string {
 
 // Above: mu is held.
 
+// Named says at which URL each Service, by its namespace/name, is reached by a
+// name of its own.
+func (d *Director) Named(urls map[string]string) {
+	d.mu.Lock()
+	before := d.named
+	d.named = urls
+	d.mu.Unlock()
+	if before == nil {
+		d.enqueueAll(nil)
+	}
+	for key := range before {
+		if urls[key] == "" {
+			d.queue.Add(key)
+		}
+	}
+	for key, url := range urls {
+		if before[key] != url {
+			d.queue.Add(key)
+		}
+	}
+}
+
 // writeReach writes the address of a LoadBalancer into its status, once all of
 // its ports are served, and where any Service is reached into an annotation.
 func (d *Director) writeReach(ctx context.Context, svc *corev1.Service, r reach) error {
 	services := d.Client.CoreV1().Services(svc.Namespace)
-	if urls := strings.Join(r.urls, " "); svc.Annotations[resource.URLsAnnotation] != urls {
+	if urls := strings.Join(r.urls, " "); r.known && svc.Annotations[resource.URLsAnnotation] != urls {
 		value := &urls
 		if urls == "" {
 			value = nil // takes it away

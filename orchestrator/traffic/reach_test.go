@@ -138,6 +138,44 @@ func TestPortNotAllowed(t *testing.T) {
 	})
 }
 
+// What a Service is called at the doors that it shares comes after its own
+// ports; until that is known, what an earlier run has written stays.
+func TestNamed(t *testing.T) {
+	t.Parallel()
+	target, nodePort := freePort(t), freePort(t)
+	svc := newService(nodePort, intstr.FromInt(target))
+	svc.Annotations = map[string]string{resource.URLsAnnotation: "http://localhost:1 http://web.localhost"}
+	w := newWorldOf(t, Options{Log: slog.New(slog.DiscardHandler), Names: true}, svc)
+	urls := func() string {
+		got, err := w.client.CoreV1().Services("default").Get(t.Context(), "web", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got.Annotations[resource.URLsAnnotation]
+	}
+	eventually(t, "the Service is served", func() bool { return !refuses("127.0.0.1", nodePort) })
+	own := fmt.Sprintf("http://localhost:%d", nodePort)
+	for _, step := range []struct {
+		named map[string]string
+		want  string
+	}{
+		{nil, "http://localhost:1 http://web.localhost"},
+		{map[string]string{"default/web": "http://web.localhost:8080", "default/gone": "http://gone.localhost"}, own + " http://web.localhost:8080"},
+		{map[string]string{"default/web": "http://web.localhost:9080"}, own + " http://web.localhost:9080"},
+		{map[string]string{}, own},
+	} {
+		if step.named != nil {
+			w.Named(step.named)
+		}
+		eventually(t, "URLs "+step.want, func() bool { return urls() == step.want })
+	}
+	svc.Spec.Type, svc.Spec.Ports[0].NodePort = corev1.ServiceTypeClusterIP, 0
+	w.apply(svc)
+	eventually(t, "no URL", func() bool { return urls() == "" })
+	w.Named(map[string]string{"default/web": "http://web.localhost"})
+	eventually(t, "its name alone", func() bool { return urls() == "http://web.localhost" })
+}
+
 func TestStandIns(t *testing.T) {
 	t.Parallel()
 	svc := &service{object: &corev1.Service{Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}, {Port: 8080}}}}}
