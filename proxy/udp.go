@@ -31,8 +31,8 @@ const (
 	// keeps its back end. It is what the kernel gives a flow both ways of which
 	// it has seen.
 	sessionIdle = 2 * time.Minute
-	// sessionParting is what a back end gets to answer where another process
-	// hears the client.
+	// sessionParting is what a back end gets to answer where what the client says
+	// next goes elsewhere: to another back end, or to another process.
 	sessionParting = 5 * time.Second
 )
 
@@ -114,7 +114,7 @@ func (r *relay) take(ctx context.Context, from netip.AddrPort, datagram []byte) 
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.sessions[from]
-	if s == nil {
+	if s == nil || s.parting() {
 		if len(r.sessions) >= maxSessions {
 			r.evict()
 		}
@@ -175,6 +175,7 @@ type session struct {
 	waiting atomic.Bool  // it came from the client
 	upwards sync.Mutex   // locked while what the client sends is held back
 	server  net.Conn
+	backend atomic.Pointer[pool.Backend]
 }
 
 func (s *session) run(ctx context.Context, what *Listener) {
@@ -186,6 +187,7 @@ func (s *session) run(ctx context.Context, what *Listener) {
 		return
 	}
 	defer claim.Release()
+	s.backend.Store(claim.Backend())
 	dialing, cancel := context.WithTimeout(claim.Context(), dialTimeout)
 	s.server, err = s.relay.proxy.options.Dial(dialing, "udp", claim.Backend().Address())
 	cancel()
@@ -209,10 +211,24 @@ func (s *session) run(ctx context.Context, what *Listener) {
 	down.Wait()
 }
 
+// parting says whether its back end is one that no new request may reach.
+func (s *session) parting() bool {
+	b := s.backend.Load()
+	if b == nil {
+		return false
+	}
+	select {
+	case <-b.Out():
+		return true
+	default:
+		return false
+	}
+}
+
 // ask passes on what the client sends, until nothing has passed either way for
 // a while.
 func (s *session) ask(ctx context.Context) {
-	limit, leave := sessionIdle, s.relay.leave
+	limit, leave, out := sessionIdle, s.relay.leave, s.backend.Load().Out()
 	idle := time.NewTimer(limit)
 	defer idle.Stop()
 	for {
@@ -221,6 +237,9 @@ func (s *session) ask(ctx context.Context) {
 			return
 		case <-leave: // the client is heard elsewhere from now on
 			limit, leave = sessionParting, nil
+			idle.Reset(0)
+		case <-out: // its next datagram begins another session
+			limit, out = sessionParting, nil
 			idle.Reset(0)
 		case <-idle.C:
 			rest, _ := s.Rest()

@@ -71,6 +71,40 @@ func TestUDP(t *testing.T) {
 	again.Close()
 }
 
+// Once a back end is out of the pool, if only for a while, what clients say goes
+// elsewhere, and what it still answers arrives.
+func TestUDPBackEndIsTakenOut(t *testing.T) {
+	t.Parallel()
+	_, back, _, address := listenUDP(t)
+	slow, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { slow.Close() })
+	back.Add("slow", slow.LocalAddr().String())
+	client := dialUDP(t, address)
+	client.send("early")
+	buffer := make([]byte, maxDatagram)
+	n, from, err := slow.ReadFrom(buffer)
+	if err != nil || string(buffer[:n]) != "early" {
+		t.Fatalf("%q, %v", buffer[:n], err)
+	}
+	back.Add("b", echoUDP(t, "b"))
+	back.Remove("slow")
+	for range 3 {
+		client.send("later")
+		if got := client.hear(); got != "b later" {
+			t.Errorf("after the back end was taken out: %q", got)
+		}
+	}
+	if _, err := slow.WriteTo([]byte("at last"), from); err != nil {
+		t.Fatal(err)
+	}
+	if got := client.hear(); got != "at last" {
+		t.Errorf("what was asked for before: %q", got)
+	}
+}
+
 // listenUDP is a proxy with one address of UDP, and the pool behind that.
 func listenUDP(t *testing.T) (p *Proxy, back *pool.Pool, ctx context.Context, address string) {
 	t.Helper()

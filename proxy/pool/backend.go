@@ -49,6 +49,7 @@ type Backend struct {
 	refusedSince time.Time
 	stopRedial   context.CancelFunc
 	left         bool
+	out          chan struct{} // closed when it leaves
 	streamsOver  bool          // the drain's deadline for streams has passed
 	empty        chan struct{} // made when it leaves, closed at its end
 
@@ -60,6 +61,9 @@ func (b *Backend) ID() string { return b.id }
 
 // Address is where it listens.
 func (b *Backend) Address() string { return b.address }
+
+// Out is closed when it is taken out of its pool. What is in flight may go on.
+func (b *Backend) Out() <-chan struct{} { return b.out }
 
 // Upstream gives what was opened for the back end, opening it the first time.
 func (b *Backend) Upstream(open func() Upstream) Upstream {

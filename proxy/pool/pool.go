@@ -188,7 +188,7 @@ func (p *Pool) add(m Member) {
 		return
 	}
 	p.takeOut(m.ID)
-	b := &Backend{id: m.ID, address: m.Address, pool: p, revision: p.enter(m.Revision)}
+	b := &Backend{id: m.ID, address: m.Address, pool: p, revision: p.enter(m.Revision), out: make(chan struct{})}
 	p.members[m.ID] = b
 	p.usable = append(p.usable, b)
 }
@@ -204,6 +204,7 @@ func (p *Pool) takeOut(id string) {
 		b.stopRedial()
 	}
 	b.left = true
+	close(b.out)
 	b.empty = make(chan struct{})
 	p.leaving[b] = struct{}{}
 	p.left = append(p.left, b)
