@@ -65,6 +65,19 @@ func parse(raw []byte) (query, error) {
 	}
 }
 
+// refusal is the answer to what is neither known here nor asked of anybody:
+// other operations than a query, and names of other networks than the Internet
+// (the chaos class, by which scanners ask for versions).
+func (q query) refusal() dnsmessage.RCode {
+	switch class := q.question.Class; {
+	case q.header.OpCode != 0:
+		return dnsmessage.RCodeNotImplemented
+	case class != dnsmessage.ClassINET && class != dnsmessage.ClassANY:
+		return dnsmessage.RCodeRefused
+	}
+	return dnsmessage.RCodeSuccess
+}
+
 // reply is an answer that is being put together.
 type reply struct {
 	code       dnsmessage.RCode
@@ -76,6 +89,9 @@ type reply struct {
 // answer looks a name of the zone up. An alias of a name elsewhere is resolved
 // there, for clients do not do that themselves.
 func (s *Server) answer(ctx context.Context, q query) reply {
+	if code := q.refusal(); code != dnsmessage.RCodeSuccess {
+		return reply{code: code}
+	}
 	records, exists := s.zone.lookup(q.name)
 	r := reply{authority: true}
 	if !exists {

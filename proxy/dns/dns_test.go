@@ -189,6 +189,49 @@ func TestWire(t *testing.T) {
 	}
 }
 
+// What cannot be asked here is refused, whoever's name it is about, and asked of
+// nobody else.
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	z := NewZone("cluster.local")
+	z.Set("a", []Record{{Name: "web.default.svc.cluster.local", Type: A, TTL: 5, Value: "10.0.0.7"}})
+	s := New(Options{Zone: z, Upstream: []string{freeAddress(t)}, Log: slog.New(slog.DiscardHandler)})
+	const update = 5
+	for _, test := range []struct {
+		name  string
+		op    dnsmessage.OpCode
+		class dnsmessage.Class
+		want  dnsmessage.RCode
+	}{
+		{"web.default.svc.cluster.local.", 0, dnsmessage.ClassINET, dnsmessage.RCodeSuccess},
+		{"web.default.svc.cluster.local.", 0, dnsmessage.ClassANY, dnsmessage.RCodeSuccess},
+		{"web.default.svc.cluster.local.", 0, dnsmessage.ClassCHAOS, dnsmessage.RCodeRefused},
+		{"web.default.svc.cluster.local.", update, dnsmessage.ClassINET, dnsmessage.RCodeNotImplemented},
+		{"version.bind.", 0, dnsmessage.ClassCHAOS, dnsmessage.RCodeRefused},
+		{"example.org.", update, dnsmessage.ClassINET, dnsmessage.RCodeNotImplemented},
+		{"example.org.", 0, dnsmessage.ClassINET, dnsmessage.RCodeServerFailure}, // nobody is there to be asked
+	} {
+		m := dnsmessage.Message{Header: dnsmessage.Header{ID: 7, OpCode: test.op},
+			Questions: []dnsmessage.Question{{Name: dnsmessage.MustNewName(test.name), Type: dnsmessage.TypeA, Class: test.class}}}
+		raw, err := m.Pack()
+		if err != nil {
+			t.Fatal(err)
+		}
+		q, err := parse(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var answer dnsmessage.Message
+		if err := answer.Unpack(s.resolve(t.Context(), "udp", q, q.size)); err != nil {
+			t.Fatal(err)
+		}
+		refused := test.want != dnsmessage.RCodeSuccess
+		if answer.RCode != test.want || answer.OpCode != test.op || refused != (len(answer.Answers) == 0) || refused && answer.Authoritative {
+			t.Errorf("%v: %v %v, want %v", m.GoString(), answer.Header, answer.Answers, test.want)
+		}
+	}
+}
+
 // Whatever comes, nothing falls over.
 func FuzzQuery(f *testing.F) {
 	m := dnsmessage.Message{Questions: []dnsmessage.Question{{Name: dnsmessage.MustNewName("web.default.svc.cluster.local."), Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET}}}

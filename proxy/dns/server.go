@@ -111,15 +111,20 @@ func (s *Server) send(conn *net.UDPConn, to netip.AddrPort, answer []byte) {
 	}
 }
 
+// own says whether a query is answered here, be it by a refusal.
+func (s *Server) own(q query) bool {
+	return s.zone.owns(q.name) || q.refusal() != dnsmessage.RCodeSuccess
+}
+
 // quick says whether an answer needs nobody else.
 func (s *Server) quick(q query) bool {
 	records, _ := s.zone.lookup(q.name)
-	return s.zone.owns(q.name) && (len(records) == 0 || records[0].Type != CNAME)
+	return s.own(q) && (len(records) == 0 || records[0].Type != CNAME)
 }
 
 // resolve answers a query, whoever knows the answer.
 func (s *Server) resolve(ctx context.Context, network string, q query, limit int) []byte {
-	if s.zone.owns(q.name) {
+	if s.own(q) {
 		return s.pack(q, s.answer(ctx, q), limit)
 	}
 	if raw := s.forward(ctx, network, q.raw); raw != nil {
