@@ -145,14 +145,17 @@ func TestNamed(t *testing.T) {
 	target, nodePort := freePort(t), freePort(t)
 	svc := newService(nodePort, intstr.FromInt(target))
 	svc.Annotations = map[string]string{resource.URLsAnnotation: "http://localhost:1 http://web.localhost"}
-	w := newWorldOf(t, Options{Log: slog.New(slog.DiscardHandler), Names: true}, svc)
-	urls := func() string {
-		got, err := w.client.CoreV1().Services("default").Get(t.Context(), "web", metav1.GetOptions{})
+	nameless := newService(freePort(t), intstr.FromInt(target))
+	nameless.Name = "nameless"
+	w := newWorldOf(t, Options{Log: slog.New(slog.DiscardHandler), Names: true}, svc, nameless)
+	urlsOf := func(name string) string {
+		got, err := w.client.CoreV1().Services("default").Get(t.Context(), name, metav1.GetOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return got.Annotations[resource.URLsAnnotation]
 	}
+	urls := func() string { return urlsOf("web") }
 	eventually(t, "the Service is served", func() bool { return !refuses("127.0.0.1", nodePort) })
 	own := fmt.Sprintf("http://localhost:%d", nodePort)
 	for _, step := range []struct {
@@ -169,6 +172,9 @@ func TestNamed(t *testing.T) {
 		}
 		eventually(t, "URLs "+step.want, func() bool { return urls() == step.want })
 	}
+	eventually(t, "the URL of one that never had a name", func() bool {
+		return urlsOf("nameless") == fmt.Sprintf("http://localhost:%d", nameless.Spec.Ports[0].NodePort)
+	})
 	svc.Spec.Type, svc.Spec.Ports[0].NodePort = corev1.ServiceTypeClusterIP, 0
 	w.apply(svc)
 	eventually(t, "no URL", func() bool { return urls() == "" })

@@ -227,7 +227,7 @@ func TestRefused(t *testing.T) {
 		}
 		refused := test.want != dnsmessage.RCodeSuccess
 		if answer.RCode != test.want || answer.OpCode != test.op || refused != (len(answer.Answers) == 0) || refused && answer.Authoritative {
-			t.Errorf("%v: %v %v, want %v", m.GoString(), answer.Header, answer.Answers, test.want)
+			t.Errorf("%s %v, operation %d: %v %v, want %v", test.name, test.class, test.op, answer.Header, answer.Answers, test.want)
 		}
 	}
 }
