@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/http2"
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,7 +25,8 @@ import (
 )
 
 // TestIngress runs examples/ingress, and then updates rude servers twice while
-// clients use them through an Ingress. None of them may see an error.
+// clients use them through an Ingress, with TLS and without, and others ask more
+// of the API than it can do. None of those clients may see an error.
 func TestIngress(t *testing.T) {
 	t.Parallel()
 	images(t)
@@ -88,12 +91,71 @@ func TestIngress(t *testing.T) {
 	t.Cleanup(func() { cancel(); c.wg.Wait() })
 	c.load(ctx, "requests", load.Options{Address: plain, Rate: 100, Fresh: 0.5, Conns: 16})
 	c.load(ctx, "bodies", load.Options{Address: plain, Path: "/echo", Body: strings.Repeat("0123456789abcdef", 4096), Rate: 10, Fresh: 0.3, Conns: 4})
+	server := &tls.Config{RootCAs: trust, ServerName: "web.test"}
+	c.load(ctx, "TLS", load.Options{Address: secure, TLS: server, Rate: 50, Fresh: 0.3, Conns: 8})
+	c.load(ctx, "bodies over TLS", load.Options{Address: secure, TLS: server, Path: "/echo", Body: strings.Repeat("0123456789abcdef", 4096), Rate: 10, Conns: 4})
+	// POSTs: one that broke off would not be tried again elsewhere.
+	c.load(ctx, "slow requests over TLS", load.Options{Address: secure, TLS: server, Path: "/slow?d=1s", Body: "slow", Rate: 4, Conns: 8})
+	c.run(ctx, "HTTP/2", func(ctx context.Context) error { return c.http2(ctx, secure, server) })
+	c.whileOverloaded(t, i)
 	for v := 2; v <= 3; v++ {
 		i.Update(t, "web", version(v))
 		i.WaitRollout(t, "web")
 		c.waitVersion(t, fmt.Sprint(v))
 	}
 	c.stop(t)
+}
+
+// http2 sends requests, several at a time, on one connection for as long as that
+// takes any. None of them is tried again.
+func (c *clients) http2(ctx context.Context, address string, config *tls.Config) error {
+	config = config.Clone()
+	config.NextProtos = []string{http2.NextProtoTLS}
+	raw, err := tls.Dial("tcp", address, config)
+	if err != nil {
+		return err
+	}
+	defer raw.Close()
+	conn, err := new(http2.Transport).NewClientConn(raw)
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for n := range 4 {
+		group.Go(func() error {
+			tick := time.NewTicker(40 * time.Millisecond)
+			defer tick.Stop()
+			path := "/echo"
+			if n == 0 {
+				path = "/slow?d=1s"
+			}
+			for conn.CanTakeNewRequest() {
+				select {
+				case <-tick.C:
+				case <-ctx.Done():
+					return nil
+				}
+				// Not the context that ends it: what is under way is to be answered.
+				sent := strings.Repeat(fmt.Sprint("stream ", n, "."), 1000)
+				req, err := http.NewRequestWithContext(context.WithoutCancel(ctx), http.MethodPost, "https://"+config.ServerName+path, strings.NewReader(sent))
+				if err != nil {
+					return err
+				}
+				res, err := conn.RoundTrip(req)
+				if err != nil {
+					return err
+				}
+				got, err := io.ReadAll(res.Body)
+				res.Body.Close()
+				if err != nil || res.StatusCode != http.StatusOK || string(got) != sent {
+					return fmt.Errorf("%s, %d of %d bytes, %v", res.Status, len(got), len(sent), err)
+				}
+				c.answered(res.Header.Get("X-Version"))
+			}
+			return nil
+		})
+	}
+	return group.Wait()
 }
 
 // ingressDoors waits until the status of an Ingress says where it is served.

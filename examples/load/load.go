@@ -8,6 +8,7 @@ package load
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -26,6 +27,7 @@ type Options struct {
 	Conns   int     // connections kept alive for the others; default 64
 	Body    string  // where it is set, requests are POSTs of it, and the answer must be the same
 	Timeout time.Duration
+	TLS     *tls.Config // nil: plain HTTP
 }
 
 // Run puts the load on until ctx ends, waits for what is under way and returns
@@ -86,7 +88,7 @@ func (g *generator) keepAlive() {
 	for due := range g.kept {
 		var err error
 		if c == nil {
-			if c, err = dial(g.Address, g.Timeout); err != nil {
+			if c, err = g.dial(); err != nil {
 				g.record(Sample{Due: due, Err: err})
 				continue
 			}
@@ -104,7 +106,7 @@ func (g *generator) keepAlive() {
 }
 
 func (g *generator) once(due time.Time) {
-	c, err := dial(g.Address, g.Timeout)
+	c, err := g.dial()
 	if err != nil {
 		g.record(Sample{Due: due, Err: err})
 		return
@@ -127,8 +129,15 @@ type conn struct {
 	r *bufio.Reader
 }
 
-func dial(address string, timeout time.Duration) (*conn, error) {
-	c, err := net.DialTimeout("tcp", address, timeout)
+func (g *generator) dial() (*conn, error) {
+	d := &net.Dialer{Timeout: g.Timeout}
+	var c net.Conn
+	var err error
+	if g.TLS == nil {
+		c, err = d.Dial("tcp", g.Address)
+	} else {
+		c, err = tls.DialWithDialer(d, "tcp", g.Address, g.TLS)
+	}
 	if err != nil {
 		return nil, err
 	}
