@@ -22,6 +22,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"skiff/examples/load"
+	"skiff/orchestrator/skifftest"
 )
 
 var upgraded = regexp.MustCompile(`^upgraded skiff \S+ → \S+ in [0-9.]+ s, (\d+) listeners handed over \(process (\d+) → (\d+)\)\n$`)
@@ -224,11 +225,43 @@ func hold(t *testing.T, address string) (ask func() error, end func()) {
 	return ask, transport.CloseIdleConnections
 }
 
-// TestUpgrade replaces the daemon twice in a row and then rolls out while both
-// that went before still have connections. Nobody may notice.
+// ownGatewayProgram gives the instance a copy of the gateway's program, and says
+// where it is.
+func (i *instance) ownGatewayProgram(t *testing.T) string {
+	t.Helper()
+	content, err := os.ReadFile(skifftest.GatewayProgram(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(i.work, "skiff-gateway")
+	if err := os.WriteFile(path, content, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	i.env = append(i.env, "SKIFF_GATEWAY_PROGRAM="+path)
+	return path
+}
+
+// change makes a program another version, as far as one can tell from outside.
+func change(t *testing.T, program string) {
+	t.Helper()
+	f, err := os.OpenFile(program, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.WriteString("another version")
+	if err := errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestUpgrade replaces the daemon twice in a row, once by one with another
+// gateway, and then rolls out while both that went before still have
+// connections. Nobody may notice.
 func TestUpgrade(t *testing.T) {
 	t.Parallel()
-	i := start(t)
+	i := newInstance(t)
+	program := i.ownGatewayProgram(t)
+	i.up(t)
 	web := i.deployWeb(t)
 	tcp, _ := i.expose(t, "raw", "tcp")
 	i.answers(t, tcp)
@@ -240,25 +273,28 @@ func TestUpgrade(t *testing.T) {
 
 	first := chat(t, web)
 	ask, endTCP := hold(t, tcp)
+	askInside, endInside := hold(t, inside)
 	if err := first("one"); err != nil {
 		t.Fatal(err)
 	}
 	one, two := i.upgrade(t)
 	second := chat(t, web)
-	if err := errors.Join(first("two"), second("two"), ask()); err != nil {
+	if err := errors.Join(first("two"), second("two"), ask(), askInside()); err != nil {
 		t.Errorf("after the first upgrade: %v", err)
 	}
+	change(t, program)
 	also, three := i.upgrade(t)
 	if also != two {
 		t.Errorf("process %d handed over instead of %d", also, two)
 	}
-	if err := errors.Join(first("three"), second("three"), ask()); err != nil {
+	if err := errors.Join(first("three"), second("three"), ask(), askInside()); err != nil {
 		t.Errorf("after the second upgrade: %v", err)
 	}
 	if !alive(one) || !alive(two) {
 		t.Error("a process with connections has ended")
 	}
 	endTCP()
+	endInside()
 	if r := <-watched; !strings.Contains(r.err, "the server ended the watch") {
 		t.Errorf("a watch did not end well: %v", r)
 	}

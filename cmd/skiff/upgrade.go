@@ -25,8 +25,9 @@ func (p *program) upgrade() *cobra.Command {
 		short: "replace the running skiff by another version, or restart it, without losing a request",
 		long: `The new process is started as the running one was and takes over its open
 listeners; containers run on. Connections that are open stay with the old
-process until they end, for ten minutes at most. If the new process does not
-become ready, the old one goes on.`,
+process until they end, for ten minutes at most. What goes between Pods goes on
+through the gateway that runs, which is another version from the next "skiff
+down" and "up" on. If the new process does not become ready, the old one goes on.`,
 		examples: examples(
 			"skiff upgrade                            to the version of this program",
 			"skiff upgrade --binary ./skiff-next"),

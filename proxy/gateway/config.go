@@ -16,8 +16,14 @@ const (
 	dnsPort     = 53
 )
 
+// protocol is how daemon and gateway speak to each other. A daemon goes on with
+// a gateway of another version that speaks the same, so that an upgrade cuts
+// nothing between Pods: it is counted up when they would misunderstand each other.
+const protocol = 1
+
 // Config is what a gateway knows from its start on.
 type Config struct {
+	Protocol int
 	Address  netip.Addr   // its own, where it answers DNS and the daemon
 	Services netip.Prefix // the ClusterIPs, which become its own, too
 	Domain   string       // of the DNS
@@ -26,7 +32,7 @@ type Config struct {
 
 // NewConfig makes the configuration of a gateway with an identity.
 func NewConfig(address netip.Addr, services netip.Prefix, domain string, i Identity) Config {
-	return Config{Address: address, Services: services, Domain: domain, Identity: i.pem}
+	return Config{Protocol: protocol, Address: address, Services: services, Domain: domain, Identity: i.pem}
 }
 
 // Encode writes the configuration as the variable wants it.

@@ -42,12 +42,9 @@ func (g *Gateway) DialContext(ctx context.Context, network, address string) (net
 }
 
 // Running says whether the container runs, and whether it does so as it is
-// specified and on the instance's network.
+// specified and on the instance's network. Its program may be that of another
+// skiff: to replace it would cut what goes through it.
 func (g *Gateway) Running(ctx context.Context) (running, fit bool, err error) {
-	image, err := g.engine.programImage(ctx)
-	if err != nil {
-		return false, false, err
-	}
 	found, err := g.find(ctx)
 	if errors.Is(err, container.ErrNotFound) || errors.Is(err, container.ErrConflict) {
 		return false, false, nil // Start says what is in the way
@@ -55,11 +52,11 @@ func (g *Gateway) Running(ctx context.Context) (running, fit bool, err error) {
 	if err != nil || !found.State.Running {
 		return false, false, err
 	}
-	return true, g.matches(found, image) && g.trouble(found) == "", nil
+	return true, g.matches(found) && g.trouble(found) == "", nil
 }
 
-func (g *Gateway) matches(found dockercontainer.InspectResponse, image programImage) bool {
-	return found.Config.Labels[labelHash] == g.hash(image)
+func (g *Gateway) matches(found dockercontainer.InspectResponse) bool {
+	return found.Config.Labels[labelHash] == g.hash()
 }
 
 // trouble is what somebody did to the container that keeps it from serving.
@@ -88,8 +85,9 @@ func (g *Gateway) find(ctx context.Context) (dockercontainer.InspectResponse, er
 	return found, err
 }
 
-// Start has the container run. One that is not as specified, because skiff or
-// the network is another one now, makes room for one that is.
+// Start has the container run, with this skiff's program. One that is not as
+// specified, because skiff or the network is another one now, makes room for one
+// that is.
 func (g *Gateway) Start(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -108,7 +106,7 @@ func (g *Gateway) Start(ctx context.Context) error {
 		g.engine.log.Warn("Pods cannot reach Services through the gateway; making it again", "container", g.name(), "reason", trouble)
 		return g.remake(ctx, image)
 	}
-	if !g.matches(found, image) {
+	if !g.matches(found) || found.Config.Image != image.ref {
 		return g.remake(ctx, image)
 	}
 	err = g.engine.judge(ctx, failure("start the gateway", g.engine.startWithAddress(ctx, found.ID)))
@@ -167,15 +165,15 @@ func (g *Gateway) create(ctx context.Context, image programImage) (string, error
 }
 
 // hash tells a container that is as specified from one that was.
-func (g *Gateway) hash(image programImage) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%q\n%q\n%s", image.ref, g.spec.Args, g.spec.Env, g.spec.Address))
+func (g *Gateway) hash() string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q\n%q\n%s", g.spec.Args, g.spec.Env, g.spec.Address))
 	return hex.EncodeToString(sum[:8])
 }
 
 func (g *Gateway) translate(image programImage) (*dockercontainer.Config, *dockercontainer.HostConfig, *network.NetworkingConfig) {
 	labels := g.engine.labels()
 	labels[labelGateway] = "true"
-	labels[labelHash] = g.hash(image)
+	labels[labelHash] = g.hash()
 	labels[labelAddress] = g.spec.Address.String()
 	config := &dockercontainer.Config{
 		Image: image.ref, Cmd: g.spec.Args, Env: g.spec.Env, Labels: labels, User: "0:0",

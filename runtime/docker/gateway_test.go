@@ -86,14 +86,7 @@ func TestGatewayUpgradeFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	next := newGateway(t, e, "serve")
-	program, err := os.OpenFile(e.program, os.O_WRONLY|os.O_APPEND, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = program.WriteString(e.instance) // another skiff
-	if err = errors.Join(err, program.Close()); err != nil {
-		t.Fatal(err)
-	}
+	anotherProgram(t, e)
 	if _, err := e.programImage(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -106,6 +99,53 @@ func TestGatewayUpgradeFails(t *testing.T) {
 	after, err := old.find(t.Context())
 	if err != nil || after.ID != before.ID || !after.State.Running {
 		t.Errorf("the gateway of before: %+v, %v", after.ContainerJSONBase, err)
+	}
+}
+
+// TestGatewayStaysThroughAnUpgrade: another skiff goes on with the gateway that
+// runs, which forwards between Pods; the next one that is started is its own.
+func TestGatewayStaysThroughAnUpgrade(t *testing.T) {
+	t.Parallel()
+	e := newEngine(t)
+	old := newGateway(t, e, "serve")
+	if err := old.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	before, err := old.find(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := newGateway(t, e, "serve")
+	anotherProgram(t, e)
+	if running, fit, err := next.Running(t.Context()); err != nil || !running || !fit {
+		t.Errorf("after the upgrade: running %v, fit %v, %v", running, fit, err)
+	}
+	if err := e.api.ContainerKill(t.Context(), next.name(), "KILL"); err != nil {
+		t.Fatal(err)
+	}
+	if err := next.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	after, err := next.find(t.Context())
+	if err != nil || after.Config.Image == before.Config.Image {
+		t.Errorf("started again: image %s, before it %s, %v", after.Config.Image, before.Config.Image, err)
+	}
+	other := e.Gateway(GatewaySpec{Args: []string{"serve", "differently"}, Address: next.spec.Address})
+	if running, fit, err := other.Running(t.Context()); err != nil || !running || fit {
+		t.Errorf("one that is specified differently: running %v, fit %v, %v", running, fit, err)
+	}
+}
+
+// anotherProgram makes skiff's program another one.
+func anotherProgram(t *testing.T, e *Engine) {
+	t.Helper()
+	program, err := os.OpenFile(e.program, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = program.WriteString(e.instance)
+	if err = errors.Join(err, program.Close()); err != nil {
+		t.Fatal(err)
 	}
 }
 
