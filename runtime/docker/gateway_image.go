@@ -101,7 +101,11 @@ func (e *Engine) purgeGatewayImages(ctx context.Context) error {
 	for _, i := range found {
 		for _, ref := range references(i) {
 			_, err := e.api.ImageRemove(ctx, ref, image.RemoveOptions{})
-			if err != nil && !cerrdefs.IsNotFound(err) && !cerrdefs.IsConflict(err) {
+			if err == nil || cerrdefs.IsNotFound(err) || cerrdefs.IsConflict(err) {
+				continue
+			}
+			// Where two remove the same one, the engine can fail for the second.
+			if _, gone := e.api.ImageInspect(ctx, ref); !cerrdefs.IsNotFound(gone) {
 				errs = append(errs, failure("remove image "+ref, err))
 			}
 		}

@@ -2,6 +2,8 @@ package docker
 
 import (
 	"errors"
+	"runtime"
+	"slices"
 	"testing"
 
 	"skiff/runtime/container"
@@ -38,5 +40,32 @@ func TestPurge(t *testing.T) {
 	}
 	if _, err := other.Image(t.Context(), ref); err != nil {
 		t.Errorf("the other instance's pause image: %v", err)
+	}
+}
+
+// An image whose name another one has taken goes, too.
+func TestPurgeOfUntaggedImages(t *testing.T) {
+	t.Parallel()
+	e := newEngine(t)
+	ref := gatewayRepository + ":" + e.instance
+	var ids []string
+	for _, content := range []string{"first", "second"} {
+		image := programImage{ref: ref, arch: runtime.GOARCH, program: fileOf("skiff", []byte(content+e.instance))}
+		eventually(t, "loaded", func() bool { // another instance's purge may come between
+			if err := e.loadGateway(t.Context(), image); err != nil {
+				t.Fatal(err)
+			}
+			i, err := e.Image(t.Context(), ref)
+			ids = append(ids, i.ID)
+			return err == nil
+		})
+	}
+	if err := e.purgeGatewayImages(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range slices.DeleteFunc(ids, func(id string) bool { return id == "" }) {
+		if _, err := e.Image(t.Context(), id); !errors.Is(err, container.ErrNotFound) {
+			t.Errorf("image %s after the purge: %v", id, err)
+		}
 	}
 }
