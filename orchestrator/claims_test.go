@@ -1,6 +1,8 @@
 package orchestrator_test
 
 import (
+	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -9,12 +11,14 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
 
 	"skiff/orchestrator/skifftest"
+	"skiff/runtime/container"
 )
 
 func claimObject(name string, class *string) *corev1.PersistentVolumeClaim {
@@ -37,6 +41,7 @@ func TestClaims(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	t.Run("life", func(t *testing.T) { t.Parallel(); testClaimLife(t, s) })
+	t.Run("retain", func(t *testing.T) { t.Parallel(); testClaimRetain(t, s) })
 	t.Run("class", func(t *testing.T) { t.Parallel(); testClaimClass(t, s) })
 	t.Run("rollout", func(t *testing.T) { t.Parallel(); testClaimRollout(t, s) })
 }
@@ -83,6 +88,69 @@ func testClaimLife(t *testing.T, s stage) {
 			}
 		}
 		return err == nil && apierrors.IsNotFound(claimErr) && apierrors.IsNotFound(volumeErr)
+	})
+}
+
+// What is to be retained stays when its claim goes, for whoever wants to save it.
+// A new claim of that name gets a volume of its own.
+func testClaimRetain(t *testing.T, s stage) {
+	claims, volumes := s.Client.CoreV1().PersistentVolumeClaims(skifftest.Namespace), s.Client.CoreV1().PersistentVolumes()
+	renew := func() (volume string) {
+		t.Helper()
+		if _, err := claims.Create(t.Context(), claimObject("kept", nil), metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		s.create(t, volumePod("keeper", claimVolume("kept")))
+		s.ready(t, "keeper")
+		c, err := claims.Get(t.Context(), "kept", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.Spec.VolumeName
+	}
+	first := renew()
+	if _, err := s.inside(t, s.ready(t, "keeper"), "write", "/data/kept", "here"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := volumes.Patch(t.Context(), first, types.MergePatchType, []byte(`{"spec":{"persistentVolumeReclaimPolicy":"Retain"}}`), metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := claims.Delete(t.Context(), "kept", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Client.CoreV1().Pods(skifftest.Namespace).Delete(t.Context(), "keeper", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the volume is released", func() bool {
+		v, err := volumes.Get(t.Context(), first, metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v.Status.Phase == corev1.VolumeReleased
+	})
+	if _, err := claims.Get(t.Context(), "kept", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+		t.Errorf("the claim of a released volume: %v", err)
+	}
+	out, err := exec.CommandContext(t.Context(), "docker", "run", "--rm", "--network", "none", "--volume", "skiff-"+s.Options.Name+"-"+first+":/data:ro",
+		"--label", "skiff.instance="+s.Options.Name, "skiff-example/inside:1", "show", "/data/kept").CombinedOutput()
+	if want := "/data/kept -rw-r--r-- 65534:65534 here\n"; err != nil || string(out) != want {
+		t.Errorf("in the released volume: %q, want %q (%v)", out, want, err)
+	}
+
+	s.WaitPods(t, "app=keeper", func(pods []corev1.Pod) bool { return len(pods) == 0 })
+	if second := renew(); second == first {
+		t.Errorf("the new claim has volume %s, too", second)
+	}
+	s.shows(t, s.ready(t, "keeper"), "/data drwxrwxrwx 0:0")
+
+	// To delete it is to say that nobody wants it.
+	if err := volumes.Delete(t.Context(), first, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the released volume is gone", func() bool {
+		_, err := volumes.Get(t.Context(), first, metav1.GetOptions{})
+		list, listErr := s.engine.Volumes(t.Context())
+		return listErr == nil && apierrors.IsNotFound(err) && !slices.ContainsFunc(list, func(v container.Volume) bool { return v.Name == first })
 	})
 }
 

@@ -101,6 +101,7 @@ func TestLifeOfPods(t *testing.T) {
 	instance := skifftest.New(t)
 	for name, check := range map[string]func(life){
 		"init": lifeInit, "names": lifeNames, "host": lifeHost, "last words": lifeLastWords, "deadline": lifeDeadline,
+		"hanging probe": lifeHangingProbe,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -192,6 +192,20 @@ func TestPull(t *testing.T) {
 		if len(events.Items) != 1 || !strings.HasPrefix(events.Items[0].Message, want) || !strings.Contains(events.Items[0].Message, "Image size: ") {
 			t.Errorf("events are %v", events.Items)
 		}
+
+		// Its image is taken away: the Pod runs on, and has it pulled again for its
+		// container's next attempt.
+		before := i.WaitPod(t, "owner", running)
+		dockerDo(t, "rmi --force "+r.image("app"))
+		dockerDo(t, "kill "+containerID(before))
+		after := i.WaitPod(t, "owner", func(p *corev1.Pod) bool {
+			return running(p) && p.Status.ContainerStatuses[0].RestartCount == 1
+		})
+		if containerID(after) == containerID(before) || after.Status.ContainerStatuses[0].ImageID != before.Status.ContainerStatuses[0].ImageID {
+			t.Errorf("container %s of image %s became %s of %s", containerID(before), before.Status.ContainerStatuses[0].ImageID,
+				containerID(after), after.Status.ContainerStatuses[0].ImageID)
+		}
+		dockerDo(t, "image inspect "+r.image("app"))
 		if err := pods.Delete(t.Context(), "owner", *metav1.NewDeleteOptions(0)); err != nil {
 			t.Error(err)
 		}

@@ -11,6 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"skiff/orchestrator/skifftest"
 )
@@ -144,4 +145,33 @@ func TestSurvivesAReboot(t *testing.T) {
 		t.Fatal(err)
 	}
 	again.WaitPods(t, "test=init", func(pods []corev1.Pod) bool { return len(pods) == 0 })
+}
+
+// lifeHangingProbe: a check that never returns, like a server, costs its container
+// its life as one that fails does.
+func lifeHangingProbe(l life) {
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "hangs"}, Spec: corev1.PodSpec{
+		TerminationGracePeriodSeconds: ptr.To[int64](1),
+		Containers: []corev1.Container{{
+			Name: "app", Image: "skiff-example/life:1", Args: []string{"cat"}, Stdin: true, // which nobody writes to
+			LivenessProbe: &corev1.Probe{
+				ProbeHandler:  corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{"life", "serve"}}},
+				PeriodSeconds: 1, TimeoutSeconds: 1, FailureThreshold: 2,
+			},
+		}},
+	}}
+	if _, err := l.Client.CoreV1().Pods("default").Create(l.Context(), pod, metav1.CreateOptions{}); err != nil {
+		l.Fatal(err)
+	}
+	pod = l.WaitPod(l.T, "hangs", func(p *corev1.Pod) bool {
+		return len(p.Status.ContainerStatuses) == 1 && p.Status.ContainerStatuses[0].RestartCount > 0
+	})
+	if last := pod.Status.ContainerStatuses[0].LastTerminationState.Terminated; last == nil || last.ExitCode == 0 {
+		l.Errorf("the container whose check hangs ended like that: %+v", last)
+	}
+	l.WaitEvent(l.T, "Unhealthy", `Liveness probe failed: command "life serve" timed out after 1s`)
+	l.WaitEvent(l.T, "Killing", "Container app failed liveness probe, will be restarted")
+	if err := l.Client.CoreV1().Pods("default").Delete(l.Context(), "hangs", metav1.DeleteOptions{}); err != nil {
+		l.Fatal(err)
+	}
 }
