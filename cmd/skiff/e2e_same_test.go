@@ -17,6 +17,7 @@ func TestSameAsKubectl(t *testing.T) {
 	i := start(t)
 	must(t, i.skiff, "create", "-f", db, "--record")
 	must(t, i.skiff, "create", "-f", "deploy/go-demo-2-db-svc.yml")
+	must(t, i.skiff, "create", "-f", i.write(t, "claim.yaml", claimManifest))
 	must(t, i.skiff, "rollout", "status", "-f", db)
 	must(t, i.skiff, "set", "image", "-f", db, "db=mongo:3.5", "--record")
 	must(t, i.skiff, "rollout", "status", "-f", db)
@@ -34,6 +35,9 @@ func TestSameAsKubectl(t *testing.T) {
 		"get endpointslices",
 		"get namespaces",
 		"get configmaps,serviceaccounts",
+		"get pvc",
+		"get pv,pvc -o wide",
+		"describe pvc notes",
 		"get events --sort-by=.metadata.name",
 		"get pods -A",
 		"get all -A",
@@ -91,12 +95,18 @@ func TestSameAsKubectl(t *testing.T) {
 	}
 }
 
+const claimManifest = `apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: notes}
+spec: {accessModes: [ReadWriteMany, ReadWriteOnce], resources: {requests: {storage: 100Mi}}}
+`
+
 // settle waits until what is written beside a rollout has been written.
 func (i *instance) settle(t *testing.T) {
 	t.Helper()
 	last := ""
 	eventually(t, func() error {
-		now := must(t, i.skiff, "get", "all,events,endpointslices", "-A", "-o", "jsonpath={.items[*].metadata.resourceVersion}")
+		now := must(t, i.skiff, "get", "all,events,endpointslices,pvc,pv", "-A", "-o", "jsonpath={.items[*].metadata.resourceVersion}")
 		if now == last {
 			return nil
 		}

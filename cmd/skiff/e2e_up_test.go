@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	corev1 "k8s.io/api/core/v1"
 )
 
 // TestUpAndDown: an instance that goes down leaves no container running, and
@@ -40,6 +42,7 @@ func TestUpAndDown(t *testing.T) {
 	}
 	must(t, elsewhere.skiff, "--data-dir", elsewhere.dir, "down", "--purge")
 	i.ownPodsOnly(t, address)
+	claim := i.keep(t)
 
 	must(t, i.skiff, "down")
 	for _, c := range i.containers(t) {
@@ -53,12 +56,58 @@ func TestUpAndDown(t *testing.T) {
 	}
 
 	i.up(t)
+	i.stillKeeps(t, claim)
 	i.webPods(t, 3)
 	if after := must(t, i.skiff, "get", "pods,services,replicasets", "-o", identity); after != before {
 		t.Errorf("before down:\n%s\nafter up:\n%s", before, after)
 	}
 	i.answers(t, address)
 	i.ownPodsOnly(t, address)
+}
+
+// keepManifest is a Pod that notes in its claim's volume each time that it begins.
+const keepManifest = `apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: kept}
+spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: keeper, labels: {app: keeper}}
+spec:
+  volumes: [{name: data, persistentVolumeClaim: {claimName: kept}}]
+  initContainers:
+  - {name: note, image: "skiff-example/life:1", args: [work, /data/notes, begun], volumeMounts: [{name: data, mountPath: /data}]}
+  containers:
+  - {name: life, image: "skiff-example/life:1", args: [serve], volumeMounts: [{name: data, mountPath: /data}]}
+`
+
+const claimIdentity = "jsonpath={.metadata.uid} {.spec.volumeName} {.status.phase}"
+
+// keep has a Pod write to a claim and gives the claim's identity.
+func (i *instance) keep(t *testing.T) (claim string) {
+	t.Helper()
+	must(t, i.skiff, "create", "-f", i.write(t, "keep.yaml", keepManifest))
+	i.notes(t, "begun\n")
+	return must(t, i.skiff, "get", "pvc", "kept", "-o", claimIdentity)
+}
+
+// stillKeeps: the claim is the same one, with what was written to it.
+func (i *instance) stillKeeps(t *testing.T, claim string) {
+	t.Helper()
+	i.notes(t, "begun\nbegun\n")
+	if now := must(t, i.skiff, "get", "pvc", "kept", "-o", claimIdentity); now != claim {
+		t.Errorf("the claim was %s and is %s", claim, now)
+	}
+	must(t, i.skiff, "delete", "-f", "keep.yaml")
+}
+
+func (i *instance) notes(t *testing.T, want string) {
+	t.Helper()
+	i.api(t).WaitPods(t, "app=keeper", func(pods []corev1.Pod) bool { return len(pods) == 1 && !notReady(pods[0]) })
+	if got := must(t, i.skiff, "exec", "keeper", "--", "life", "cat", "/data/notes"); got != want {
+		t.Errorf("noted %q, want %q", got, want)
+	}
 }
 
 // refusesOtherName: with another instance's name, a command finds out whose data
