@@ -2,8 +2,11 @@ package node
 
 import (
 	corev1 "k8s.io/api/core/v1"
+	apiresource "k8s.io/apimachinery/pkg/api/resource"
+	componentresource "k8s.io/component-helpers/resource"
 	"k8s.io/kubectl/pkg/util/qos"
 
+	"skiff/orchestrator/resource"
 	"skiff/runtime/container"
 )
 
@@ -21,14 +24,10 @@ const (
 
 // limits says what a container may take of a machine with so much memory.
 func limits(pod *corev1.Pod, c *corev1.Container, memory int64) container.Resources {
-	cpu, limited := c.Resources.Limits[corev1.ResourceCPU]
-	request, requested := c.Resources.Requests[corev1.ResourceCPU]
-	if !requested && limited {
-		request = cpu
-	}
+	cpu, bytes := limit(pod, c, corev1.ResourceCPU), limit(pod, c, corev1.ResourceMemory)
 	r := container.Resources{
-		CPUShares:   shares(request.MilliValue()),
-		Memory:      c.Resources.Limits.Memory().Value(),
+		CPUShares:   shares(promised(pod, c, corev1.ResourceCPU)),
+		Memory:      bytes.Value(),
 		OOMScoreAdj: oomScore(pod, c, memory),
 	}
 	if milli := cpu.MilliValue(); milli > 0 {
@@ -36,6 +35,37 @@ func limits(pod *corev1.Pod, c *corev1.Container, memory int64) container.Resour
 		r.CPUQuota = max(milli*quotaPeriod/1000, minQuota)
 	}
 	return r
+}
+
+// limit is a container's own, or else its Pod's: validation sees to it that then
+// no other container runs beside it.
+func limit(pod *corev1.Pod, c *corev1.Container, name corev1.ResourceName) apiresource.Quantity {
+	own, limited := c.Resources.Limits[name]
+	if !limited && pod.Spec.Resources != nil {
+		return pod.Spec.Resources.Limits[name]
+	}
+	return own
+}
+
+// promised is what a container requests, and its part of what its Pod requests
+// beyond its containers, which is in equal parts theirs; in thousandths.
+func promised(pod *corev1.Pod, c *corev1.Container, name corev1.ResourceName) int64 {
+	own, requested := c.Resources.Requests[name]
+	if !requested {
+		own = c.Resources.Limits[name]
+	}
+	if pod.Spec.Resources == nil {
+		return own.MilliValue()
+	}
+	sharers := int64(len(pod.Spec.Containers))
+	for _, init := range pod.Spec.InitContainers {
+		if resource.IsSidecar(init) {
+			sharers++
+		}
+	}
+	whole := pod.Spec.Resources.Requests[name]
+	asked := componentresource.AggregateContainerRequests(pod, componentresource.PodResourcesOptions{})[name]
+	return own.MilliValue() + max(whole.MilliValue()-asked.MilliValue(), 0)/sharers
 }
 
 // sandboxLimits are those of the paused container that holds a Pod's network.
@@ -60,7 +90,7 @@ func oomScore(pod *corev1.Pod, c *corev1.Container, memory int64) int {
 	}
 	score := int64(bestEffortOOMScore)
 	if memory > 0 {
-		score -= 1000 * c.Resources.Requests.Memory().Value() / memory
+		score -= promised(pod, c, corev1.ResourceMemory) / memory
 	}
 	// Between the guaranteed and those without any promise.
 	return int(min(max(score, burstableOOMScore), bestEffortOOMScore-1))

@@ -24,6 +24,8 @@ func TestLimits(t *testing.T) {
 	tests := []struct {
 		name             string
 		requests, limits corev1.ResourceList
+		whole            *corev1.ResourceRequirements // the Pod's
+		beside           []corev1.Container
 		want             container.Resources
 	}{
 		{name: "nothing", want: container.Resources{CPUShares: 2, OOMScoreAdj: 1000}},
@@ -39,11 +41,21 @@ func TestLimits(t *testing.T) {
 		{name: "all of the memory", requests: quantities("memory", "8Gi"), want: container.Resources{CPUShares: 2, OOMScoreAdj: 3}},
 		{name: "guaranteed", requests: quantities("cpu", "1", "memory", "1Gi"), limits: quantities("cpu", "1", "memory", "1Gi"),
 			want: container.Resources{CPUShares: 1024, CPUQuota: 100_000, CPUPeriod: 100_000, Memory: 1 << 30}},
+		{name: "of the Pod as a whole", whole: &corev1.ResourceRequirements{Requests: quantities("cpu", "500m", "memory", "1Gi"), Limits: quantities("cpu", "1", "memory", "2Gi")},
+			want: container.Resources{CPUShares: 512, CPUQuota: 100_000, CPUPeriod: 100_000, Memory: 2 << 30, OOMScoreAdj: 875}},
+		{name: "its own before the Pod's", requests: quantities("cpu", "100m"), limits: quantities("cpu", "200m"),
+			whole: &corev1.ResourceRequirements{Requests: quantities("cpu", "100m"), Limits: quantities("cpu", "1")},
+			want:  container.Resources{CPUShares: 102, CPUQuota: 20_000, CPUPeriod: 100_000, OOMScoreAdj: 999}},
+		{name: "its part of what nobody asks for", requests: quantities("cpu", "100m"),
+			whole:  &corev1.ResourceRequirements{Requests: quantities("cpu", "1")},
+			beside: []corev1.Container{{Name: "other", Resources: corev1.ResourceRequirements{Requests: quantities("cpu", "300m")}}},
+			want:   container.Resources{CPUShares: 409, OOMScoreAdj: 999}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			pod := newPodObject("a", "web:1")
+			pod.Spec.Resources, pod.Spec.Containers = tt.whole, append(pod.Spec.Containers, tt.beside...)
 			c := &pod.Spec.Containers[0]
 			c.Resources = corev1.ResourceRequirements{Requests: tt.requests, Limits: tt.limits}
 			if diff := cmp.Diff(tt.want, limits(pod, c, memory)); diff != "" {

@@ -5,6 +5,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"skiff/orchestrator/resource"
 	"skiff/runtime/container"
 )
 
@@ -49,6 +50,7 @@ type attempt struct {
 	container.Status
 	Reason  string
 	Message string
+	User    *corev1.ContainerUser
 }
 
 // waiting is a reason, as the kubelet calls it, and its explanation.
@@ -76,7 +78,7 @@ func (u *unit) serves() bool {
 func unitsOf(spec *corev1.PodSpec) (inits, units []*unit) {
 	for i := range spec.InitContainers {
 		u := &unit{name: spec.InitContainers[i].Name, role: initial}
-		if isSidecar(&spec.InitContainers[i]) {
+		if resource.IsSidecar(spec.InitContainers[i]) {
 			u.role = sidecar
 		}
 		inits = append(inits, u)
@@ -85,8 +87,4 @@ func unitsOf(spec *corev1.PodSpec) (inits, units []*unit) {
 		units = append(units, &unit{name: spec.Containers[i].Name})
 	}
 	return inits, units
-}
-
-func isSidecar(c *corev1.Container) bool {
-	return c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
 }

@@ -37,7 +37,7 @@ func validateInitContainers(containers []corev1.Container, path *field.Path) fie
 	var errs field.ErrorList
 	for i := range containers {
 		c, at := &containers[i], path.Index(i)
-		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
+		if IsSidecar(*c) {
 			continue
 		}
 		for _, f := range []struct {

@@ -81,7 +81,7 @@ func summarize(p *corev1.Pod) podSummary {
 func (s *podSummary) addInitContainers(p *corev1.Pod) (initialized bool) {
 	sidecars := map[string]bool{}
 	for _, c := range p.Spec.InitContainers {
-		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
+		if IsSidecar(c) {
 			sidecars[c.Name] = true
 			s.containers++
 		}

@@ -30,7 +30,7 @@ const (
 // podField is one line of podFields.
 type podField struct {
 	support support
-	// why an ignored field has no effect.
+	// why an ignored field has no effect, or why a refused one cannot have any.
 	why string
 	// neutral are values of an ignored or refused field that ask for nothing
 	// else than what happens anyway.
@@ -56,10 +56,18 @@ func refuseUnsupported(spec *corev1.PodSpec, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for _, use := range unhonoured(spec, path) {
 		if use.support == refused {
-			errs = append(errs, field.Forbidden(use.path, "not supported by skiff yet"))
+			errs = append(errs, field.Forbidden(use.path, use.refusal()))
 		}
 	}
 	return errs
+}
+
+// refusal is what is said of a refused field.
+func (f podField) refusal() string {
+	if f.why == "" {
+		return "not supported by skiff yet"
+	}
+	return "not supported by skiff: " + f.why
 }
 
 // warnIgnored turns the ignored fields of spec into warnings.

@@ -25,7 +25,7 @@ var securityFields = map[string]podField{
 	"containers[].securityContext.allowPrivilegeEscalation": {support: honoured},
 	"containers[].securityContext.readOnlyRootFilesystem":   {support: honoured},
 	"containers[].securityContext.seLinuxOptions":           {support: honoured},
-	"containers[].securityContext.procMount":                {neutral: []string{"Default"}},
+	"containers[].securityContext.procMount":                {neutral: []string{"Default"}, why: "it needs hostUsers: false"},
 	"containers[].securityContext.seccompProfile":           {support: honoured},
 	"containers[].securityContext.appArmorProfile":          {support: mixed},
 	"containers[].securityContext.appArmorProfile.type":     {neutral: profiles},

@@ -50,10 +50,15 @@ var podFields = withHandlers(withGroups(map[string]podField{
 	"dnsPolicy":                 {support: honoured},
 	"dnsConfig":                 {support: honoured},
 
-	"hostUsers":       {neutral: []string{"true"}},
+	"hostUsers":       {neutral: []string{"true"}, why: "the Docker Engine has no user namespaces for single Pods"},
 	"os":              {support: mixed},
 	"os.name":         {neutral: []string{"linux"}},
 	"securityContext": {support: mixed},
+
+	// As far as validation lets them be.
+	"resources":          {support: mixed},
+	"resources.limits":   {support: honoured},
+	"resources.requests": {support: honoured},
 
 	"containers[].name":                                  {support: honoured},
 	"containers[].image":                                 {support: honoured},

@@ -51,6 +51,7 @@ func defaultPodOnly(spec *corev1.PodSpec) {
 			}
 		}
 	}
+	requestWhole(spec)
 	setDefaultPointer(&spec.EnableServiceLinks, corev1.DefaultEnableServiceLinks)
 }
 

@@ -12,10 +12,10 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// validateResources checks what the containers of a Pod request and are limited
+// validateResources checks what a Pod and its containers request and are limited
 // to.
 func validateResources(spec *corev1.PodSpec, path *field.Path) field.ErrorList {
-	var errs field.ErrorList
+	errs := validateWhole(spec, path)
 	for _, list := range []struct {
 		name       string
 		containers []corev1.Container

@@ -12,6 +12,10 @@ func podTests() []refusal {
 	refuse := func(f, value string) refusal {
 		return refusal{"spec: {" + f + ": " + value + "}", []string{"spec." + f + ": Forbidden: not supported by skiff yet"}}
 	}
+	limited := func(name, cpu string) string {
+		return "{name: " + name + ", image: nginx, resources: {limits: {cpu: " + cpu + "}}}"
+	}
+	const sideBySide = `spec.resources.limits[cpu]: Forbidden: not supported by skiff for containers that run side by side, unless…`
 	return []refusal{
 		{"metadata: {name: Bad_Name}", []string{`metadata.name: Invalid value: "Bad_Name": a lowercase RFC 1123 subdomain must consist of…`}},
 		{"metadata: {name: null}", []string{`metadata.name: Required value: name or generateName is required`}},
@@ -88,7 +92,11 @@ func podTests() []refusal {
 
 		{"spec: {hostNetwork: false, hostUsers: true, shareProcessNamespace: false, os: {name: linux}, hostAliases: [], overhead: {}}", nil},
 		{"spec: {ephemeralContainers: [{name: e, image: nginx}]}", []string{`spec.ephemeralContainers: Forbidden: cannot be set on create`}},
-		refuse("hostUsers", "false"),
+		{"spec: {hostUsers: false}", []string{`spec.hostUsers: Forbidden: not supported by skiff: the Docker Engine has no user namespaces for single Pods`}},
+		{"spec: {hostUsers: false, containers: [{name: c, image: nginx, securityContext: {procMount: Unmasked}}]}", []string{
+			`spec.containers[0].securityContext.procMount: Forbidden: not supported by skiff: it needs hostUsers: false`,
+			`spec.hostUsers: Forbidden: not supported by skiff: the Docker Engine has no user namespaces for single Pods`,
+		}},
 		{"spec: {readinessGates: [{conditionType: a/b}]}", nil},
 		{"spec: {readinessGates: [{conditionType: a b}]}", []string{`spec.readinessGates[0].conditionType: Invalid value: "a b": name part must consist of alphanumeric…`}},
 		{"spec: {schedulingGates: [{name: a/b}], imagePullSecrets: [{name: s}]}", nil},
@@ -99,7 +107,27 @@ func podTests() []refusal {
 		}},
 		refuse("runtimeClassName", "gvisor"),
 		refuse("overhead", "{cpu: 1}"),
-		refuse("resources", "{limits: {cpu: 1}}"),
+		{"spec: {resources: {limits: {cpu: 1, memory: 64Mi}, requests: {cpu: 100m}}, initContainers: [{name: i, image: nginx}]}", nil},
+		{"spec: {resources: {limits: {ephemeral-storage: 1Gi}, requests: {nvidia.com/gpu: 1}}}", []string{
+			`spec.resources.limits: Unsupported value: "ephemeral-storage": supported values: "cpu", "hugepages-", "memory"`,
+			`spec.resources.requests: Unsupported value: "nvidia.com/gpu": supported values: "cpu", "hugepages-", "memory"`,
+		}},
+		{"spec: {resources: {limits: {cpu: 1, memory: 1Mi}, requests: {cpu: 2}, claims: [{name: gpu}]}}", []string{
+			`spec.resources.limits[memory]: Invalid value: "1Mi": must be at least 6Mi, the Docker Engine's minimum`,
+			`spec.resources.requests: Invalid value: "2": must be less than or equal to cpu limit of 1`,
+			`spec.resources.claims: Forbidden: not supported by skiff yet`,
+		}},
+		{"spec: {resources: {limits: {cpu: 1}, requests: {cpu: 100m}}, containers: [{name: c, image: nginx, resources: {limits: {cpu: 2}, requests: {cpu: 200m}}}]}", []string{
+			`spec.resources.requests[cpu]: Invalid value: "100m": must be greater than or equal to aggregate container requests of 200m`,
+			`spec.containers[0].resources.limits[cpu]: Invalid value: "2": must be less than or equal to pod limits of 1`,
+		}},
+		{"spec: {resources: {limits: {cpu: 1}}, containers: [" + limited("a", "500m") + ", " + limited("b", "500m") + "]}", nil},
+		{"spec: {resources: {limits: {cpu: 1}}, containers: [" + limited("a", "500m") + ", " + limited("b", "501m") + "]}", []string{
+			`spec.resources.requests: Invalid value: "1001m": must be less than or equal to cpu limit of 1`, sideBySide,
+		}},
+		{"spec: {resources: {limits: {cpu: 1}}, containers: [" + limited("a", "500m") + ", {name: b, image: nginx}]}", []string{sideBySide}},
+		{"spec: {resources: {limits: {cpu: 1}}, initContainers: [{name: s, image: nginx, restartPolicy: Always}]}", []string{sideBySide}},
+		{"spec: {resources: {requests: {cpu: 1}}, containers: [{name: a, image: nginx}, {name: b, image: nginx}]}", nil},
 		refuse("resourceClaims", "[{name: gpu, resourceClaimName: gpu}]"),
 		refuse("hostnameOverride", "db"),
 		{"spec: {os: {name: windows}}", []string{`spec.os.name: Forbidden: not supported by skiff yet`}},

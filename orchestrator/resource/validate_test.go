@@ -224,7 +224,7 @@ func containerTests(c string) []refusal {
 			c + ".securityContext.procMount: Invalid value: \"Unmasked\": `hostUsers` must be false to use `Unmasked`",
 			c + ".securityContext: Invalid value: {\"capabilities\":{\"add\":[\"CAP_SYS_ADMIN\"]},\"privileged\":true,\"runAsUser\":-1,\"allowPrivilegeEscalation\":false,\"procMount\":\"Unmasked\",\"seccompProfile\":{\"type\":\"Localhost\",\"localhostProfile\":\"a.json\"}}: cannot set `allowPrivilegeEscalation` to false and `privileged` to true",
 			c + ".securityContext: Invalid value: {\"capabilities\":{\"add\":[\"CAP_SYS_ADMIN\"]},\"privileged\":true,\"runAsUser\":-1,\"allowPrivilegeEscalation\":false,\"procMount\":\"Unmasked\",\"seccompProfile\":{\"type\":\"Localhost\",\"localhostProfile\":\"a.json\"}}: cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN",
-			c + `.securityContext.procMount: Forbidden: not supported by skiff yet`,
+			c + `.securityContext.procMount: Forbidden: not supported by skiff: it needs hostUsers: false`,
 		}},
 		{container("volumeDevices: [{name: v, devicePath: /dev/x}]"), []string{c + `.volumeDevices: Forbidden: not supported by skiff yet`}},
 		{container("restartPolicy: Never"), nil},
