@@ -279,6 +279,9 @@ func (s *state) recall(u *unit, cs *corev1.ContainerStatus) {
 			u.cur.Sandbox = s.sandbox.cur.ID
 		}
 	}
+	if u.cur != nil && u.cur.ID == cs.ContainerID {
+		u.cur.User = cs.User
+	}
 	if u.ended() && u.cur.Reason == "" {
 		u.recallEnd(cs)
 	}

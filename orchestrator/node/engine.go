@@ -84,6 +84,9 @@ type Paths interface {
 
 // Access reaches into containers and hears of them.
 type Access interface {
+	// Identity says, in a Pod's name, as whom an image's program runs for a user
+	// as in container.Security.
+	Identity(ctx context.Context, pod container.Pod, image, user string) (container.Identity, error)
 	// Events tells what happens to the instance's containers from the moment it
 	// returns. A zero Event says that some may have been missed. The channel is
 	// closed when ctx ends.

@@ -51,9 +51,12 @@ func (p *pod) start(u *unit) task {
 			p.events.warn(pod, c.Name, reasonFailed, "Error: %v", err)
 			return func() { u.wait = &waiting{reason: reason, message: err.Error()} }, err
 		}
+		user := p.user(ctx, spec, from.image)
 		made, err := p.launch(ctx, spec)
+		known := user()
 		switch {
 		case err == nil:
+			made.User = known
 			p.events.normal(pod, c.Name, reasonCreated, "Created container: %s", c.Name)
 			if made.Reason == reasonStartError {
 				p.events.warn(pod, c.Name, reasonFailed, "Error: %s", made.Message)
@@ -268,7 +271,7 @@ func (p *pod) inspected(u *unit, id string, st container.Status, message string,
 		}
 		p.announceBackOff(u)
 	case u.ended(): // somebody has started it again
-		u.cur = newAttempt(st)
+		u.cur = &attempt{Status: st, User: u.cur.User}
 		u.down, u.probed, u.excused, u.wait = false, false, false, nil
 		spec := p.s.spec(u.name)
 		u.started = spec == nil || spec.StartupProbe == nil

@@ -99,6 +99,7 @@ func containerStatus(s *state, u *unit, now time.Time) corev1.ContainerStatus {
 		started = u.running() && u.hooked && u.started
 		cs.AllocatedResources = s.spec(u.name).Resources.Requests
 		cs.Resources = s.spec(u.name).Resources.DeepCopy()
+		cs.User = u.cur.User
 		cs.VolumeMounts = mountStatuses(s.spec(u.name).VolumeMounts)
 	}
 	cs.Started = &started

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/docker/docker/client"
+	"golang.org/x/sync/singleflight"
 
 	"skiff/runtime/container"
 )
@@ -53,6 +54,9 @@ type Engine struct {
 	program   string
 	programMu sync.Mutex // guards image
 	image     programImage
+
+	accounts sync.Map           // of images, by their IDs
+	readers  singleflight.Group // of accounts
 
 	walks chan struct{} // who gives a volume to a group holds one
 }

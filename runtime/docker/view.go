@@ -26,9 +26,24 @@ const (
 	filePath   = "/path"   // where a path of any type is shown: nothing is there
 )
 
-// view has use work on a viewer of what host mounts, made in a Pod's name: if
-// skiff dies meanwhile, it goes with the Pod.
+// view has use work on a viewer of what host mounts.
 func (e *Engine) view(ctx context.Context, pod container.Pod, host *dockercontainer.HostConfig, use func(id string) error) error {
+	return e.viewer(ctx, pod, host, e.withPause, use)
+}
+
+// imageSource makes a container of an image that it knows.
+type imageSource func(ctx context.Context, create func(ref string) (id string, err error)) (id string, err error)
+
+// viewImage has use work on a viewer of what is in an image.
+func (e *Engine) viewImage(ctx context.Context, pod container.Pod, image string, use func(id string) error) error {
+	return e.viewer(ctx, pod, &dockercontainer.HostConfig{}, func(_ context.Context, create func(string) (string, error)) (string, error) {
+		return create(image)
+	}, use)
+}
+
+// viewer makes one from an image, in a Pod's name: if skiff dies meanwhile, it
+// goes with the Pod.
+func (e *Engine) viewer(ctx context.Context, pod container.Pod, host *dockercontainer.HostConfig, from imageSource, use func(id string) error) error {
 	leave, err := e.gate.enter(ctx, creating)
 	if err != nil {
 		return err
@@ -38,8 +53,9 @@ func (e *Engine) view(ctx context.Context, pod container.Pod, host *dockercontai
 	defer cancel()
 	spec := container.Spec{Pod: pod, Name: viewerName}
 	host.NetworkMode = "none"
-	id, err := e.withPause(ctx, func(ref string) (string, error) {
-		config := &dockercontainer.Config{Image: ref, Labels: e.specLabels(spec)}
+	id, err := from(ctx, func(ref string) (string, error) {
+		// The engine makes no container without a program, which not every image has.
+		config := &dockercontainer.Config{Image: ref, Labels: e.specLabels(spec), Entrypoint: []string{viewPath}}
 		made, err := e.api.ContainerCreate(ctx, config, host, nil, nil, name(spec)+"_"+rand.Text())
 		return made.ID, err
 	})
@@ -47,7 +63,7 @@ func (e *Engine) view(ctx context.Context, pod container.Pod, host *dockercontai
 		return err
 	}
 	err = use(id)
-	removal := e.api.ContainerRemove(ctx, id, dockercontainer.RemoveOptions{Force: true})
+	removal := e.api.ContainerRemove(ctx, id, dockercontainer.RemoveOptions{Force: true, RemoveVolumes: true})
 	if cerrdefs.IsNotFound(removal) || cerrdefs.IsConflict(removal) {
 		removal = nil // somebody who found it without its Pod was faster
 	}
