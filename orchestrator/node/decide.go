@@ -193,10 +193,10 @@ func (p *plan) run(u *unit) {
 	spec := p.s.spec(u.name)
 	p.mend(u)
 	switch {
-	case u.kill != nil || p.orphaned():
+	case u.kill != nil || p.orphaned() || p.s.estranged(u):
 		p.stop(opPostStart, u.name)
 		p.stop(opProbe, u.name)
-		if !p.s.admitted {
+		if !p.s.admitted || u.role == ephemeral { // which serves nobody
 			p.want(opStop, u.name)
 		}
 	case !u.hooked:

@@ -1,0 +1,77 @@
+package node
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"skiff/runtime/container"
+	"skiff/runtime/fake"
+)
+
+// debug adds an ephemeral container to a Pod.
+func (w *world) debug(pod, name string) {
+	w.t.Helper()
+	p := w.pod(pod)
+	p.Spec.EphemeralContainers = append(p.Spec.EphemeralContainers, corev1.EphemeralContainer{
+		EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: name, Image: "debug", ImagePullPolicy: corev1.PullIfNotPresent},
+	})
+	if err := w.client.Tracker().Update(pods, p, p.Namespace); err != nil {
+		w.t.Fatal(err)
+	}
+	w.until(time.Minute, name+" runs", func() bool { return w.named(name) != nil && w.named(name).State == container.Running })
+}
+
+// TestEphemeralContainersShareTheNetwork: that of the container which owns it,
+// and end with that; once the Pod has a sandbox they outlive its containers.
+func TestEphemeralContainersShareTheNetwork(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		w.engine.AddImage("debug", fake.Run)
+		w.create(newPodObject("a", "web:1"))
+		w.untilReady("a")
+		state := func(name string) corev1.ContainerState {
+			for _, cs := range w.pod("a").Status.EphemeralContainerStatuses {
+				if cs.Name == name {
+					return cs.State
+				}
+			}
+			return corev1.ContainerState{}
+		}
+		w.debug("a", "one")
+		if got, want := w.named("one").Sandbox, w.named("web").ID; got != want {
+			t.Errorf("it is in the network of %q, want %q", got, want)
+		}
+		crash := func() {
+			attempts := w.journal.count("create web")
+			w.engine.Exit(w.named("web").ID, 1)
+			w.until(10*time.Minute, "the next attempt", func() bool { return w.journal.count("create web") > attempts && ready(w.pod("a")) })
+		}
+		crash()
+		w.until(time.Minute, "the first one has ended", func() bool { return state("one").Terminated != nil })
+		w.untilEvent("Killing: Pod sandbox changed, it will be killed and re-created.")
+		w.debug("a", "two")
+		if got, want := w.named("two").Sandbox, w.named("web").ID; got != want {
+			t.Errorf("it is in the network of %q, want %q", got, want)
+		}
+
+		crash() // with the second one in its network, which is no reason not to have a sandbox
+		w.until(time.Minute, "the second one has ended", func() bool { return state("two").Terminated != nil })
+		sandbox := w.named("POD")
+		if sandbox == nil {
+			t.Fatal("no sandbox during the back-off")
+		}
+		w.debug("a", "three")
+		crash()
+		synctest.Wait()
+		if got := w.named("three"); got.Sandbox != sandbox.ID || got.State != container.Running {
+			t.Errorf("after a restart in the sandbox %s: %+v", sandbox.ID, got)
+		}
+		if state("three").Running == nil {
+			t.Errorf("its state is %+v", state("three"))
+		}
+		w.remove("a", 0)
+		w.untilGone("a")
+	})
+}
