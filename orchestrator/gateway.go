@@ -17,6 +17,7 @@ import (
 	"skiff/runtime/container"
 	"skiff/runtime/docker"
 	"skiff/runtime/fsgroup"
+	"skiff/runtime/loopback"
 )
 
 // GatewayCommand is the argument by which skiff's program is a gateway.
@@ -30,6 +31,8 @@ func RunInside(ctx context.Context, args []string, log io.Writer) (inside bool, 
 		return true, runGateway(ctx, log)
 	case len(args) > 0 && args[0] == fsgroup.Command:
 		return true, fsgroup.Run(ctx, args[1:])
+	case len(args) > 0 && args[0] == loopback.Command:
+		return true, loopback.Run(ctx, args[1:], os.Stdin, os.Stdout)
 	}
 	return false, nil
 }

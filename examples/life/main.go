@@ -1,7 +1,9 @@
 // Command life is what the Pods of this folder run. It has a handful of small
 // programs, as an image without a shell still needs them:
 //
-//	life serve             answers on :8080 with the host's name, until SIGTERM
+//	life serve             answers on $HOST:$PORT, :8080 if unset, with the host's
+//	                       name, until SIGTERM
+//	life ask URL           prints what a server answers
 //	life work FILE TEXT    appends a line to a file, as an init container does
 //	life fail TEXT         leaves a termination message and exits with 3
 //	life complain          writes lines to standard error and exits with 3
@@ -15,6 +17,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -42,6 +45,8 @@ func run(name string, args []string) error {
 	switch name {
 	case "serve":
 		return serve()
+	case "ask":
+		return ask(args[0])
 	case "work":
 		return work(args[0], args[1])
 	case "fail":
@@ -87,8 +92,19 @@ func serve() error {
 	if port == "" {
 		port = "8080"
 	}
-	fmt.Println("life serves on :" + port)
-	return http.ListenAndServe(":"+port, nil)
+	address := net.JoinHostPort(os.Getenv("HOST"), port)
+	fmt.Println("life serves on " + address)
+	return http.ListenAndServe(address, nil)
+}
+
+func ask(url string) error {
+	answer, err := http.Get(url)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	_, err = io.Copy(os.Stdout, answer.Body)
+	return err
 }
 
 func work(file, text string) error {

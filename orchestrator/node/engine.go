@@ -103,6 +103,9 @@ type Access interface {
 	Logs(ctx context.Context, id string, opts container.LogOptions) (io.ReadCloser, error)
 	// DialContext connects to a Pod's address.
 	DialContext(ctx context.Context, network, address string) (net.Conn, error)
+	// DialLoopback connects to a port of the loopback address that a running
+	// container of the Pod has.
+	DialLoopback(ctx context.Context, pod container.Pod, id string, port int) (net.Conn, error)
 }
 
 // Traffic is what the worker needs of whatever sends requests to Pods.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"syscall"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -64,7 +65,22 @@ func (w *Worker) DialPod(ctx context.Context, pod *corev1.Pod, port int32) (net.
 	if err != nil {
 		return nil, err
 	}
-	return w.Engine.DialContext(ctx, "tcp", net.JoinHostPort(target.Status.PodIP, strconv.Itoa(int(port))))
+	conn, err := w.Engine.DialContext(ctx, "tcp", net.JoinHostPort(target.Status.PodIP, strconv.Itoa(int(port))))
+	if id := anyRunning(target); id != "" && errors.Is(err, syscall.ECONNREFUSED) {
+		// In Kubernetes it is the Pod's own loopback address that is connected to.
+		return w.Engine.DialLoopback(ctx, identity(target), id, int(port))
+	}
+	return conn, err
+}
+
+// anyRunning is one of the Pod's containers: they share their network.
+func anyRunning(pod *corev1.Pod) (id string) {
+	for _, cs := range slices.Concat(pod.Status.ContainerStatuses, pod.Status.InitContainerStatuses) {
+		if cs.State.Running != nil {
+			return cs.ContainerID
+		}
+	}
+	return ""
 }
 
 func (w *Worker) awaitReachable(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, error) {

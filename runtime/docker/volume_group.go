@@ -3,7 +3,6 @@ package docker
 import (
 	"archive/tar"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -92,14 +91,19 @@ func (e *Engine) walk(ctx context.Context, pod container.Pod, mounts []mount.Mou
 	defer func() { <-e.walks }()
 	ctx, cancel := context.WithTimeout(ctx, walkTimeout)
 	defer cancel()
-	id, err := e.createWalker(ctx, pod, mounts, group)
+	config := &dockercontainer.Config{User: "0:0", Cmd: []string{fsgroup.Command, strconv.Itoa(group), viewPath}}
+	id, err := e.createTool(ctx, pod, viewerName, config, &dockercontainer.HostConfig{
+		NetworkMode: "none", Mounts: mounts, LogConfig: logConfig(),
+		CapAdd:    []string{"CHOWN", "FOWNER", "FSETID", "DAC_READ_SEARCH"},
+		Resources: dockercontainer.Resources{Memory: walkMemory, MemorySwap: walkMemory, CPUShares: 2},
+	})
 	if err != nil {
 		return failure("give volume to group", err)
 	}
 	// Nobody else removes it while its Pod is there.
 	defer func() { err = errors.Join(err, e.Remove(context.WithoutCancel(ctx), id)) }()
 	exited, failed := e.api.ContainerWait(ctx, id, dockercontainer.WaitConditionNextExit)
-	if err := e.startWalker(ctx, id); err != nil {
+	if err := e.startTool(ctx, id); err != nil {
 		return failure("give volume to group", err)
 	}
 	select {
@@ -111,42 +115,6 @@ func (e *Engine) walk(ctx context.Context, pod container.Pod, mounts []mount.Mou
 	case err := <-failed:
 		return failure("give volume to group", err)
 	}
-}
-
-func (e *Engine) createWalker(ctx context.Context, pod container.Pod, mounts []mount.Mount, group int) (string, error) {
-	leave, err := e.gate.enter(ctx, creating)
-	if err != nil {
-		return "", err
-	}
-	defer leave()
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	spec := container.Spec{Pod: pod, Name: viewerName}
-	host := &dockercontainer.HostConfig{
-		NetworkMode: "none", Mounts: mounts, LogConfig: logConfig(),
-		ReadonlyRootfs: true,
-		CapDrop:        []string{"ALL"},
-		CapAdd:         []string{"CHOWN", "FOWNER", "FSETID", "DAC_READ_SEARCH"},
-		SecurityOpt:    []string{"no-new-privileges"},
-		Resources:      dockercontainer.Resources{Memory: walkMemory, MemorySwap: walkMemory, CPUShares: 2},
-	}
-	return e.withProgram(ctx, func(ref string) (string, error) {
-		config := &dockercontainer.Config{
-			Image: ref, Labels: e.specLabels(spec), User: "0:0",
-			Cmd: []string{fsgroup.Command, strconv.Itoa(group), viewPath},
-		}
-		made, err := e.api.ContainerCreate(ctx, config, host, nil, nil, name(spec)+"_"+rand.Text())
-		return made.ID, err
-	})
-}
-
-func (e *Engine) startWalker(ctx context.Context, id string) error {
-	leave, err := e.gate.enter(ctx, starting)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	return e.api.ContainerStart(ctx, id, dockercontainer.StartOptions{})
 }
 
 // complaint is what the program said when it gave up.

@@ -85,6 +85,14 @@ func (e *Engine) DialContext(ctx context.Context, network, address string) (net.
 	return nil, refused
 }
 
+// DialLoopback is refused: what there is listens everywhere.
+func (e *Engine) DialLoopback(ctx context.Context, _ container.Pod, _ string, port int) (net.Conn, error) {
+	if err := e.begin(ctx, "DialLoopback"); err != nil {
+		return nil, err
+	}
+	return nil, refusal("tcp", "127.0.0.1", port)
+}
+
 // listening are the running containers at an address: the one that owns it and
 // those which joined that one.
 func (e *Engine) listening(host string) []func(context.Context, int) (net.Conn, error) {
