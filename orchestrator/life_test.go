@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -18,6 +20,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/scheme"
 	clientforward "k8s.io/client-go/tools/portforward"
 	"k8s.io/client-go/tools/remotecommand"
@@ -99,10 +102,12 @@ func TestLifeOfPods(t *testing.T) {
 	t.Parallel()
 	images(t)
 	instance := skifftest.New(t)
-	for name, check := range map[string]func(life){
-		"init": lifeInit, "names": lifeNames, "host": lifeHost, "last words": lifeLastWords, "deadline": lifeDeadline,
-		"hanging probe": lifeHangingProbe,
-	} {
+	checks := map[string]func(life){
+		"init": lifeInit, "names": lifeNames, "host": lifeHost, "last-words": lifeLastWords, "deadline": lifeDeadline,
+		"restart": lifeRestart, "private": lifePrivate, "hanging probe": lifeHangingProbe,
+	}
+	allOf(t, "../examples/life", slices.Collect(maps.Keys(checks))...)
+	for name, check := range checks {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			check(life{t, instance})
@@ -250,6 +255,24 @@ func lifeDeadline(l life) {
 	if pod.Status.Reason != "DeadlineExceeded" || pod.Status.ContainerStatuses[0].State.Terminated == nil {
 		l.Errorf("status is %+v", pod.Status)
 	}
+}
+
+// lifeRestart: a container asks by its exit code to be started again, and a Pod
+// gets ready once somebody opens its gate.
+func lifeRestart(l life) {
+	l.Apply(l.T, "../examples/life/restart.yaml")
+	l.WaitPod(l.T, "rules", func(p *corev1.Pod) bool {
+		return len(p.Status.ContainerStatuses) == 1 && p.Status.ContainerStatuses[0].RestartCount > 0
+	})
+	gated := l.WaitPod(l.T, "gated", running)
+	if podReady(gated) {
+		l.Error("the Pod is ready although its gate is shut")
+	}
+	opened := []byte(`{"status": {"conditions": [{"type": "example.com/open", "status": "True"}]}}`)
+	if _, err := l.Client.CoreV1().Pods("default").Patch(l.Context(), "gated", types.StrategicMergePatchType, opened, metav1.PatchOptions{}, "status"); err != nil {
+		l.Fatal(err)
+	}
+	l.WaitPod(l.T, "gated", podReady)
 }
 
 // A port that is forwarded to a Pod survives the Pod: its successor answers.

@@ -1,16 +1,18 @@
 package orchestrator_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -54,6 +56,15 @@ func running(p *corev1.Pod) bool {
 	return len(p.Status.ContainerStatuses) > 0 && !slices.ContainsFunc(p.Status.ContainerStatuses, func(c corev1.ContainerStatus) bool { return !c.Ready })
 }
 
+// runningOrPowerless: an engine that does not have all privileges itself cannot
+// give them, and then says so for a Pod that asks for all.
+func runningOrPowerless(p *corev1.Pod) bool {
+	return running(p) || slices.ContainsFunc(p.Status.ContainerStatuses, func(c corev1.ContainerStatus) bool {
+		end := cmp.Or(c.State.Terminated, c.LastTerminationState.Terminated)
+		return end != nil && end.Reason == "StartError" && strings.Contains(end.Message, "unable to apply caps: operation not permitted")
+	})
+}
+
 func waitsFor(reason string) func(*corev1.Pod) bool {
 	return func(p *corev1.Pod) bool {
 		return len(p.Status.ContainerStatuses) > 0 && p.Status.ContainerStatuses[0].State.Waiting != nil &&
@@ -75,23 +86,64 @@ func TestExamplesOfPods(t *testing.T) {
 	t.Parallel()
 	images(t)
 	i := skifftest.New(t)
-	warnings := map[string][]string{}
-	for _, name := range []string{"resources", "security", "environment", "scheduling", "volumes", "claim"} {
-		warnings[name] = i.Apply(t, "../examples/pods/"+name+".yaml")
+	examples := []struct {
+		name   string
+		look   func(*testing.T, *skifftest.Instance)
+		warned []string // how the API's warnings begin
+		change []string // of its text
+	}{
+		{name: "resources", look: exampleResources},
+		{name: "security", look: exampleSecurity},
+		{name: "environment", look: exampleEnvironment},
+		{name: "volumes", look: exampleVolumes},
+		{name: "claim", look: exampleClaim, warned: []string{`spec.template.spec.volumes[0]: claim "notes" is written by the old and the new Pods`}},
+		{name: "scheduling", look: exampleScheduling, warned: []string{
+			"spec.template.spec.affinity.podAntiAffinity has no effect: there is one node",
+			"spec.template.spec.topologySpreadConstraints has no effect: there is one node",
+		}},
+		{name: "group", look: exampleGroup},
+		{name: "budget", look: exampleBudget},
+		{name: "ports", look: examplePorts, change: []string{examplePort, strconv.Itoa(freePort(t))}},
 	}
-	t.Run("resources", func(t *testing.T) { exampleResources(t, i) })
-	t.Run("security", func(t *testing.T) { exampleSecurity(t, i) })
-	t.Run("environment", func(t *testing.T) { exampleEnvironment(t, i) })
-	t.Run("volumes", func(t *testing.T) { exampleVolumes(t, i, warnings["claim"]) })
-	t.Run("scheduling", func(t *testing.T) { exampleScheduling(t, i, warnings["scheduling"]) })
-	for _, name := range []string{"security", "environment", "volumes"} {
-		if len(warnings[name]) > 0 {
-			t.Errorf("%s: warnings %q", name, warnings[name])
+	var names []string
+	for _, e := range examples {
+		names = append(names, e.name)
+		warnings := i.Apply(t, changed(t, "../examples/pods/"+e.name+".yaml", e.change...))
+		if !slices.EqualFunc(warnings, e.warned, strings.HasPrefix) {
+			t.Errorf("%s: warnings %q, want %q", e.name, warnings, e.warned)
 		}
 	}
-	want := []string(nil)
-	if diff := cmp.Diff(want, warnings["resources"]); diff != "" {
-		t.Errorf("warnings (-want +got):\n%s", diff)
+	allOf(t, "../examples/pods", names...)
+	for _, e := range examples {
+		t.Run(e.name, func(t *testing.T) { e.look(t, i) })
+	}
+}
+
+// changed is a copy of a manifest with some of its text changed.
+func changed(t *testing.T, file string, change ...string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file = filepath.Join(t.TempDir(), filepath.Base(file))
+	if err := os.WriteFile(file, []byte(strings.NewReplacer(change...).Replace(string(text))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// allOf fails the test unless these are all manifests of a folder, or more.
+func allOf(t *testing.T, dir string, names ...string) {
+	t.Helper()
+	files, err := filepath.Glob(dir + "/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d manifests in %s, %v", len(files), dir, err)
+	}
+	for _, file := range files {
+		if !slices.Contains(names, strings.TrimSuffix(filepath.Base(file), ".yaml")) {
+			t.Errorf("no test runs %s", file)
+		}
 	}
 }
 
@@ -108,6 +160,10 @@ func exampleResources(t *testing.T, i *skifftest.Instance) {
 	if p.Status.QOSClass != corev1.PodQOSBurstable || st.Resources == nil || st.Resources.Limits.Cpu().String() != "500m" || st.AllocatedResources.Memory().String() != "32Mi" {
 		t.Errorf("status is %s, %+v, %+v", p.Status.QOSClass, st.Resources, st.AllocatedResources)
 	}
+	p = i.WaitPod(t, "whole", running)
+	if v := lookInto(t, i, "whole", ""); v.Memory != "67108864" || v.CPU != "50000 100000" || p.Status.QOSClass != corev1.PodQOSBurstable {
+		t.Errorf("of the Pod as a whole: limits are %s and %s, class %s", v.Memory, v.CPU, p.Status.QOSClass)
+	}
 	p = i.WaitPod(t, "greedy", failed)
 	if end := p.Status.ContainerStatuses[0].State.Terminated; end == nil || end.Reason != "OOMKilled" || end.ExitCode != 137 {
 		t.Errorf("it ended so: %+v", end)
@@ -118,9 +174,10 @@ func exampleResources(t *testing.T, i *skifftest.Instance) {
 }
 
 func exampleSecurity(t *testing.T, i *skifftest.Instance) {
-	const none, netAdmin, chown = "0000000000000000", 1 << 12, 1 << 0
+	const none, netAdmin, sysAdmin, chown = "0000000000000000", 1 << 12, 1 << 21, 1 << 0
 	i.WaitPod(t, "restricted", running)
 	v := lookInto(t, i, "restricted", "")
+	sameUser(t, i, "restricted", v)
 	slices.Sort(v.Groups)
 	if v.UID != 10001 || v.GID != 10002 || !slices.Equal(slices.Compact(v.Groups), []int{10002, 10003, 10004}) && !slices.Equal(v.Groups, []int{10003, 10004}) {
 		t.Errorf("it runs as %d:%d %v", v.UID, v.GID, v.Groups)
@@ -134,6 +191,7 @@ func exampleSecurity(t *testing.T, i *skifftest.Instance) {
 
 	i.WaitPod(t, "powers", running)
 	v = lookInto(t, i, "powers", "one")
+	sameUser(t, i, "powers", v)
 	if v.UID != 0 || v.Capabilities != "0000000000000400" || v.NoNewPrivileges || v.Seccomp != "0" || v.ReadOnlyRoot {
 		t.Errorf("one: %+v", v)
 	}
@@ -143,10 +201,38 @@ func exampleSecurity(t *testing.T, i *skifftest.Instance) {
 		t.Errorf("more: %+v", v)
 	}
 
+	if p := i.WaitPod(t, "privileged", runningOrPowerless); running(p) {
+		v = lookInto(t, i, "privileged", "")
+		if bits, err := strconv.ParseUint(v.Capabilities, 16, 64); err != nil || bits&sysAdmin == 0 || v.Capabilities != v.Bounding || v.Seccomp != "0" || v.NoNewPrivileges {
+			t.Errorf("with all privileges: %+v", v)
+		}
+	}
+
 	p := i.WaitPod(t, "refused", waitsFor("CreateContainerConfigError"))
 	want := fmt.Sprintf("container has runAsNonRoot and image will run as root (pod: \"refused_default(%s)\", container: inside)", p.UID)
 	if got := p.Status.ContainerStatuses[0].State.Waiting.Message; got != want {
 		t.Errorf("message is %q, want %q", got, want)
+	}
+}
+
+// sameUser compares what the status says of the Pod's first container with what
+// that sees itself.
+func sameUser(t *testing.T, i *skifftest.Instance, pod string, v view) {
+	t.Helper()
+	st := i.WaitPod(t, pod, running).Status.ContainerStatuses[0]
+	if st.User == nil || st.User.Linux == nil {
+		t.Errorf("%s: no user in %+v", pod, st)
+		return
+	}
+	user := st.User.Linux
+	seen, told := []int64{user.GID}, append([]int64{int64(v.GID)}, user.SupplementalGroups...)
+	for _, group := range v.Groups {
+		seen = append(seen, int64(group))
+	}
+	slices.Sort(seen)
+	slices.Sort(told)
+	if user.UID != int64(v.UID) || user.GID != int64(v.GID) || !slices.Equal(slices.Compact(seen), slices.Compact(told)) {
+		t.Errorf("%s: the status tells %+v, the container sees %d:%d %v", pod, user, v.UID, v.GID, v.Groups)
 	}
 }
 
@@ -174,14 +260,7 @@ func exampleEnvironment(t *testing.T, i *skifftest.Instance) {
 	}
 }
 
-func exampleScheduling(t *testing.T, i *skifftest.Instance, warnings []string) {
-	want := []string{
-		"spec.template.spec.affinity.podAntiAffinity has no effect: there is one node",
-		"spec.template.spec.topologySpreadConstraints has no effect: there is one node",
-	}
-	if diff := cmp.Diff(want, warnings); diff != "" {
-		t.Errorf("warnings (-want +got):\n%s", diff)
-	}
+func exampleScheduling(t *testing.T, i *skifftest.Instance) {
 	i.WaitRollout(t, "spread")
 	p := i.WaitPod(t, "nowhere", unscheduled)
 	const message = "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector. no new claims to deallocate, " +
