@@ -2,10 +2,13 @@ package main
 
 import (
 	"encoding/json"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"skiff/orchestrator/check"
 )
@@ -23,15 +26,16 @@ func checked(t *testing.T, args ...string) (out, errOut string, code int) {
 // be different.
 func TestCheckExamples(t *testing.T) {
 	t.Parallel()
-	manifests, err := filepath.Glob("../../examples/*/*.y*ml")
-	if err != nil {
-		t.Fatal(err)
-	}
 	// One example at a time: two of them describe the seed document's database.
 	byExample := map[string][]string{}
-	for _, file := range manifests {
-		dir := filepath.Dir(file)
-		byExample[dir] = append(byExample[dir], file)
+	err := filepath.WalkDir("../../examples", func(file string, d fs.DirEntry, err error) error {
+		if ext := filepath.Ext(file); err == nil && !d.IsDir() && (ext == ".yaml" || ext == ".yml") {
+			byExample[filepath.Dir(file)] = append(byExample[filepath.Dir(file)], file)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	var findings []check.Finding
 	for dir, files := range byExample {
@@ -60,6 +64,53 @@ func TestCheckExamples(t *testing.T) {
 		if !files[file] {
 			t.Errorf("nothing is said about %s", file)
 		}
+	}
+}
+
+// TestCheckRefusals: what no call of the engine offers is refused by its path and
+// line, with the reason.
+func TestCheckRefusals(t *testing.T) {
+	t.Parallel()
+	const text = `apiVersion: v1
+kind: Pod
+metadata: {name: refused}
+spec:
+  hostUsers: false
+  resources:
+    limits:
+      memory: 64Mi
+  containers:
+  - name: a
+    image: example.com/a:1
+    securityContext:
+      procMount: Unmasked
+    restartPolicy: Never
+    restartPolicyRules:
+    - action: RestartAllContainers
+      exitCodes: {operator: In, values: [42]}
+  - name: b
+    image: example.com/b:1
+`
+	file := filepath.Join(t.TempDir(), "pod.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, _, code := checked(t, file)
+	var refused []string
+	for line := range strings.Lines(out) {
+		if strings.Contains(line, ": refused: ") {
+			refused = append(refused, strings.TrimPrefix(strings.TrimSpace(line), file+":"))
+		}
+	}
+	want := []string{
+		"5: refused: spec.hostUsers: Forbidden: not supported by skiff: the Docker Engine has no user namespaces for single Pods",
+		"8: refused: spec.resources.limits[memory]: Forbidden: not supported by skiff for containers that run side by side, " +
+			"unless each has a limit and together they stay within this one: the Docker Engine limits single containers",
+		"13: refused: spec.containers[0].securityContext.procMount: Forbidden: not supported by skiff: it needs hostUsers: false",
+		"16: refused: spec.containers[0].restartPolicyRules[0].action: Forbidden: not supported by skiff yet: it restarts single containers",
+	}
+	if diff := cmp.Diff(want, refused); diff != "" || code != 1 {
+		t.Errorf("code %d (-want +got):\n%s", code, diff)
 	}
 }
 

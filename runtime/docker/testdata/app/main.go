@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"skiff/runtime/fsgroup"
+	"skiff/runtime/loopback"
 )
 
 func main() {
@@ -82,6 +83,11 @@ func main() {
 		}
 	case fsgroup.Command:
 		if err := fsgroup.Run(context.Background(), os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	case loopback.Command:
+		if err := loopback.Run(context.Background(), os.Args[2:], os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
