@@ -91,10 +91,14 @@ func (x *exchange) copyBody(claim *pool.Claim, res *http.Response, k *link, flus
 		}
 	}
 	if strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream") {
-		events := k.stream()
+		events := k.parted(&eventTracker{})
 		claim.Stream(pool.Events, nil)
 		claim.Answered(res.StatusCode)
-		return events.copy(claim, x.w, res.Body)
+		_, err := events.copy(claim, x.w, res.Body)
+		return err
+	}
+	if x.isCall() && isGRPC(res.Header) {
+		return x.copyCall(claim, res, k)
 	}
 	buffer := buffers.Get().(*[]byte)
 	defer buffers.Put(buffer)
@@ -156,7 +160,9 @@ func judge(err error, clientGone bool) verdict {
 	switch {
 	case errors.Is(err, errShutdown):
 		return verdict{http.StatusServiceUnavailable, pool.Shutdown, errShutdown.Error()}
-	case errors.Is(err, pool.ErrRequestCut), errors.Is(err, pool.ErrStreamCut):
+	case errors.Is(err, pool.ErrStreamCut):
+		return verdict{http.StatusServiceUnavailable, pool.Cut, "the application is being stopped; another try goes elsewhere"}
+	case errors.Is(err, pool.ErrRequestCut):
 		return verdict{http.StatusServiceUnavailable, pool.Cut, "the application took longer than its grace period allows; it is being stopped"}
 	case clientGone, errors.As(err, &gone):
 		return verdict{why: pool.ClientGone}

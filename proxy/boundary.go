@@ -1,5 +1,7 @@
 package proxy
 
+import "encoding/binary"
+
 // A tracker follows a byte stream to know where it may be ended, or something
 // put in, without harm.
 type tracker interface {
@@ -48,6 +50,38 @@ func (t *eventTracker) take(c byte) {
 		t.inLine = true
 		t.comment = c == ':'
 	}
+}
+
+// messageTracker finds the ends of gRPC's messages, each of which begins with a
+// flag and its length in four bytes:
+// https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md.
+type messageTracker struct {
+	head    [5]byte
+	got     int    // bytes of the head so far
+	payload uint32 // bytes of the message to come
+}
+
+func (t *messageTracker) boundary() bool { return t.got == 0 && t.payload == 0 }
+
+func (t *messageTracker) advance(p []byte) int {
+	first := -1
+	for at := 0; at < len(p); {
+		if t.payload > 0 {
+			n := min(t.payload, uint32(len(p)-at))
+			t.payload -= n
+			at += int(n)
+		} else {
+			n := copy(t.head[t.got:], p[at:])
+			at += n
+			if t.got += n; t.got == len(t.head) {
+				t.got, t.payload = 0, binary.BigEndian.Uint32(t.head[1:])
+			}
+		}
+		if first < 0 && t.boundary() {
+			first = at
+		}
+	}
+	return first
 }
 
 // frameTracker finds the ends of WebSocket frames (RFC 6455, 5.2). A control

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"regexp"
+	"slices"
 	"testing"
 )
 
@@ -135,5 +136,26 @@ func FuzzFrameTrackerGarbage(f *testing.F) {
 	f.Add([]byte("\x81\xff\xff\xff\xff\xff\xff\xff\xff\xff"), uint8(2))
 	f.Fuzz(func(t *testing.T, stream []byte, pieces uint8) {
 		sameInPieces(t, func() tracker { return &frameTracker{} }, stream, pieces)
+	})
+}
+
+func FuzzMessageTracker(f *testing.F) {
+	f.Add(uint32(0), uint32(1), uint32(300), uint8(1))
+	f.Add(uint32(65536), uint32(0), uint32(5), uint8(15))
+	f.Fuzz(func(t *testing.T, a, b, c uint32, pieces uint8) {
+		var stream []byte
+		var want []int
+		for _, size := range []uint32{a % 70_000, b % 70_000, c % 70_000} {
+			stream = binary.BigEndian.AppendUint32(append(stream, 1), size)
+			stream = append(stream, bytes.Repeat([]byte{0}, int(size))...)
+			want = append(want, len(stream))
+		}
+		got := sameInPieces(t, func() tracker { return &messageTracker{} }, stream, pieces)
+		if !slices.Equal(got, want) {
+			t.Fatalf("boundaries %v, want %v", got, want)
+		}
+		if rest := sameInPieces(t, func() tracker { return &messageTracker{} }, stream[:len(stream)-1], pieces); !slices.Equal(rest, want[:2]) {
+			t.Fatalf("boundaries without the last byte %v, want %v", rest, want[:2])
+		}
 	})
 }

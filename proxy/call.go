@@ -1,12 +1,16 @@
 package proxy
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
+	"time"
 
 	"golang.org/x/net/http2"
+
+	"skiff/proxy/pool"
 )
 
 // What a gRPC client is told, of the codes that gRPC has.
@@ -14,6 +18,37 @@ const (
 	callDeadlineExceeded = 4
 	callUnavailable      = 14
 )
+
+// streamsAfter is how long a call may go on after the first message of its
+// answer until it is taken for one that does not end by itself. A call that is
+// answered once ends with that message.
+const streamsAfter = time.Second
+
+// isCall says whether the request is a call of gRPC.
+func (x *exchange) isCall() bool { return x.r.ProtoMajor == 2 && isGRPC(x.r.Header) }
+
+// copyCall passes the messages of an answer on. A call that goes on is a stream
+// like others: a drain ends it between two messages, in words that have the
+// client try again, and does not wait for it as for a request.
+func (x *exchange) copyCall(claim *pool.Claim, res *http.Response, k *link) error {
+	messages, turned := k.parted(&messageTracker{}), make(chan struct{})
+	var turn *time.Timer
+	messages.first = func() {
+		turn = time.AfterFunc(streamsAfter, func() {
+			claim.Stream(pool.Calls, nil)
+			close(turned)
+		})
+	}
+	ended, err := messages.copy(claim, x.w, res.Body)
+	if turn != nil && !turn.Stop() {
+		<-turned
+		claim.Answered(res.StatusCode)
+	}
+	if ended {
+		return context.Cause(claim.Context())
+	}
+	return err
+}
 
 // failCall tells a gRPC client what went wrong in gRPC's own words. Of an answer
 // that is no gRPC its library makes what it can, and an application that gives

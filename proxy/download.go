@@ -162,7 +162,7 @@ func (t *trip) passEvents(d *download, how framing) error {
 	if _, err := t.Write(t.out.out); err != nil {
 		return toClient(err)
 	}
-	events := &eventStream{cancel: func(error) { d.conn.Close() }}
+	events := &stream{tracker: &eventTracker{}, cancel: func(error) { d.conn.Close() }}
 	t.mu.Lock()
 	t.events = events
 	t.mu.Unlock()

@@ -16,6 +16,8 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"skiff/proxy/pool"
 )
 
 type text = wrapperspb.StringValue
@@ -142,6 +144,48 @@ func TestGRPCDeadline(t *testing.T) {
 		})
 	}
 	all.Wait()
+}
+
+// A call that goes on is a stream: it ends with the drain, in words that have
+// the client try again, and its Pod does not wait for it until its grace period
+// is over. One that has not been answered is a request, which has that time.
+func TestDrainEndsGRPCStreams(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, HTTP, Options{})
+	address, server := newGRPCBackend(t, "a")
+	f.pool.Add("a", address)
+	client := grpcClient(t, f)
+	open := func() grpc.ClientStream {
+		stream, err := client.NewStream(t.Context(), &echoService.Streams[0], "/test.Echo/Chat")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return stream
+	}
+	talk := func(stream grpc.ClientStream) error {
+		return errors.Join(stream.SendMsg(wrapperspb.String("hello")), stream.RecvMsg(new(text)))
+	}
+	long, silent := open(), open()
+	if err := talk(long); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "both calls are in flight", func() bool { return f.pool.InFlight("a") == 2 })
+	drained := make(chan error, 1)
+	go func() { drained <- f.pool.Drain(t.Context(), "a", 10*time.Millisecond) }()
+	if err := long.RecvMsg(new(text)); status.Code(err) != codes.Unavailable {
+		t.Errorf("the stream ended with %v", err)
+	}
+	if n := f.pool.InFlight("a"); n != 1 {
+		t.Errorf("%d calls are in flight, want the one that is not answered", n)
+	}
+	silent.CloseSend()
+	server.GracefulStop()
+	if err := <-drained; err != nil {
+		t.Error(err)
+	}
+	if tally := f.pool.Counts().Revisions[""]; tally.Drained[pool.Calls] != 1 || tally.Failed() != 0 {
+		t.Errorf("counted %+v", tally)
+	}
 }
 
 // Calls are balanced one by one, and moving them costs none, not even one of

@@ -85,7 +85,7 @@ func (l *listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	v := x.verdict(err)
-	if r.ProtoMajor == 2 && isGRPC(r.Header) && v.why != pool.ClientGone {
+	if x.isCall() && v.why != pool.ClientGone {
 		x.failCall(err, v)
 		return
 	}
@@ -148,7 +148,7 @@ func (x *exchange) http2() bool {
 	if upgradeOf(x.r.Header) != "" {
 		return false
 	}
-	return x.h2c || x.r.ProtoMajor == 2 && isGRPC(x.r.Header)
+	return x.h2c || x.isCall()
 }
 
 // mayRetry: after a failure to connect nothing has been sent, so any request

@@ -29,7 +29,7 @@ type trip struct {
 	back    *backConn  // the connection that a cut closes
 	cause   error      // why the trip was cut
 	goodbye bool       // a cut has set the deadline for writing to the client
-	events  *eventStream
+	events  *stream
 }
 
 // outbound is what a trip needs besides the request.

@@ -30,7 +30,7 @@ var (
 	holdTime  = service("hold_seconds_total", "How long requests have waited for a Pod to become ready, all together.")
 	waiting   = service("requests_waiting", "Requests that wait for a Pod to become ready now.")
 	inFlight  = service("requests_in_flight", "Requests and streams that a Pod has now.")
-	open      = service("open_connections", "TCP connections, WebSockets, event streams and UDP sessions that are open now.")
+	open      = service("open_connections", "TCP connections, WebSockets, event streams, streaming gRPC calls and UDP sessions that are open now.")
 	drained   = service("streams_drained_total", "Streams that ended without harm because their Pod left.", "stream")
 	cut       = service("streams_cut_total", "Streams that were ended in the midst of something, by their Pod or because it left.", "stream")
 

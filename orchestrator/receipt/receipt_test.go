@@ -38,12 +38,12 @@ func TestCount(t *testing.T) {
 	}
 	end := switchboard.Counts{
 		"default/web": counts(map[string]pool.Tally{
-			"web-1":      {Answered: [6]uint64{2: 150}, Took: took(9*time.Millisecond, 150), Drained: [5]uint64{pool.WebSocket: 3}},
+			"web-1":      {Answered: [6]uint64{2: 150}, Took: took(9*time.Millisecond, 150), Drained: [6]uint64{pool.WebSocket: 3}},
 			"web-2":      {Answered: [6]uint64{2: 40, 5: 2}, Failures: [7]uint64{pool.Broken: 1, pool.ClientGone: 4}, Retried: 2, Took: took(40*time.Millisecond, 42), Held: took(time.Second, 3)},
 			pool.Earlier: {Answered: [6]uint64{2: 7}},
 			"":           {Failures: [7]uint64{pool.Unavailable: 6, pool.Refused: 1}},
 		}),
-		"default/web-too": counts(map[string]pool.Tally{"web-2": {Answered: [6]uint64{0: 10}, Cut: [5]uint64{pool.TCP: 1}}}),
+		"default/web-too": counts(map[string]pool.Tally{"web-2": {Answered: [6]uint64{0: 10}, Cut: [6]uint64{pool.TCP: 1}}}),
 		"default/other":   counts(map[string]pool.Tally{"other-1": {Answered: [6]uint64{2: 1000}}, "": {Failures: [7]uint64{pool.Unavailable: 60}}}),
 		"apart/web":       counts(map[string]pool.Tally{"web-2": {Answered: [6]uint64{2: 1000}}}),
 	}

@@ -38,13 +38,16 @@ const (
 	Upgraded         // to another protocol
 	TCP
 	UDP
+	Calls // of gRPC, that go on after the first message of their answer
 	streams
 )
 
-func (s Stream) String() string { return [streams]string{"ws", "sse", "upgraded", "tcp", "udp"}[s] }
+func (s Stream) String() string {
+	return [streams]string{"ws", "sse", "upgraded", "tcp", "udp", "grpc"}[s]
+}
 
 // Streams are all kinds there are.
-func Streams() []Stream { return []Stream{WebSocket, Events, Upgraded, TCP, UDP} }
+func Streams() []Stream { return []Stream{WebSocket, Events, Upgraded, TCP, UDP, Calls} }
 
 // classes are those of HTTP's status codes, by their first digit. 0 is for what
 // is no HTTP: TCP connections and UDP sessions.

@@ -15,18 +15,20 @@ import (
 // cleanly: to finish what it is in the middle of, and to hear the client out.
 const goodbyePatience = time.Second
 
-// eventStream passes server-sent events on, and can end between two of them.
-type eventStream struct {
+// stream passes an answer on that is made of parts, server-sent events or the
+// messages of a gRPC call, and can end between two of them.
+type stream struct {
 	cancel context.CancelCauseFunc // of the request to the back end
+	first  func()                  // called when the first part has gone by; may be nil
 
 	mu      sync.Mutex // held while bytes are tracked and written
-	tracker eventTracker
+	tracker tracker
 	ending  bool
 }
 
-// end lets the stream stop at the next boundary. Between two events that is
-// now; within one, the rest of it is waited for.
-func (s *eventStream) end(cause error) {
+// end lets the stream stop at the next boundary. Between two parts that is now;
+// within one, the rest of it is waited for.
+func (s *stream) end(cause error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ending = true
@@ -34,12 +36,13 @@ func (s *eventStream) end(cause error) {
 		s.cancel(cause)
 		return
 	}
-	// The cancel comes earlier, and this is moot, when the event ends.
+	// The cancel comes earlier, and this is moot, when the part ends.
 	time.AfterFunc(goodbyePatience, func() { s.cancel(cause) })
 }
 
-// copy returns nil at the end of the stream and when it was ended cleanly.
-func (s *eventStream) copy(claim *pool.Claim, w http.ResponseWriter, body io.Reader) error {
+// copy returns at the end of the stream, and says whether it was ended, cleanly,
+// before that.
+func (s *stream) copy(claim *pool.Claim, w http.ResponseWriter, body io.Reader) (ended bool, err error) {
 	flush := http.NewResponseController(w).Flush
 	buffer := buffers.Get().(*[]byte)
 	defer buffers.Put(buffer)
@@ -53,26 +56,26 @@ func (s *eventStream) copy(claim *pool.Claim, w http.ResponseWriter, body io.Rea
 		n, err := body.Read(*buffer)
 		ended, werr := s.pass(write, (*buffer)[:n])
 		if werr != nil {
-			return &clientError{werr}
+			return false, &clientError{werr}
 		}
 		if ended {
 			claim.Clean()
-			return nil
+			return true, nil
 		}
 		if err == io.EOF {
-			return nil
+			return false, nil
 		}
 		if err != nil {
 			if claim.Context().Err() == nil {
 				claim.Broke()
 			}
-			return err
+			return false, err
 		}
 	}
 }
 
 // pass has write send a chunk at once, or as much of it as may still go.
-func (s *eventStream) pass(write func([]byte) error, chunk []byte) (ended bool, err error) {
+func (s *stream) pass(write func([]byte) error, chunk []byte) (ended bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ending && s.tracker.boundary() {
@@ -81,39 +84,44 @@ func (s *eventStream) pass(write func([]byte) error, chunk []byte) (ended bool, 
 	if len(chunk) == 0 {
 		return false, nil
 	}
-	if first := s.tracker.advance(chunk); s.ending && first > 0 {
+	first := s.tracker.advance(chunk)
+	if first > 0 && s.first != nil {
+		s.first()
+		s.first = nil
+	}
+	if s.ending && first > 0 {
 		chunk, ended = chunk[:first], true
 	}
 	return ended, write(chunk)
 }
 
 // link is the connection between a claim and the request that was made for it:
-// when the claim is cut, so is the request, but an event stream ends cleanly.
+// when the claim is cut, so is the request, but a stream ends cleanly.
 type link struct {
 	cancel context.CancelCauseFunc
 
 	mu     sync.Mutex
-	events *eventStream
+	stream *stream
 }
 
 func (k *link) onCut(claim *pool.Claim) func() {
 	return func() {
 		cause := context.Cause(claim.Context())
 		k.mu.Lock()
-		events := k.events
+		s := k.stream
 		k.mu.Unlock()
-		if events != nil && (errors.Is(cause, pool.ErrStreamCut) || errors.Is(cause, pool.ErrRequestCut)) {
-			events.end(cause)
+		if s != nil && (errors.Is(cause, pool.ErrStreamCut) || errors.Is(cause, pool.ErrRequestCut)) {
+			s.end(cause)
 			return
 		}
 		k.cancel(cause)
 	}
 }
 
-// stream turns the request into an event stream.
-func (k *link) stream() *eventStream {
+// parted has the answer pass as a stream, whose parts a tracker knows.
+func (k *link) parted(by tracker) *stream {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.events = &eventStream{cancel: k.cancel}
-	return k.events
+	k.stream = &stream{cancel: k.cancel, tracker: by}
+	return k.stream
 }
