@@ -97,10 +97,11 @@ func TestSurvivesTheEngine(t *testing.T) {
 }
 
 // prune has the engine throw away all that it takes to be unused: stopped
-// containers, networks, images. What runs, runs on; what is needed next is there.
+// containers, networks, images, volumes. What runs, runs on; what is needed next
+// is there.
 func (i *instance) prune(t *testing.T, address string) {
-	before, running := i.webPods(t, 3), i.running(t)
-	for _, how := range [][]string{{"--force"}, {"--all", "--force"}} {
+	before, running, volumes := i.webPods(t, 3), i.running(t), i.volumes(t)
+	for _, how := range [][]string{{"--force"}, {"--all", "--volumes", "--force"}} {
 		t.Logf("docker system prune %v: %s", how, i.docker(t, append([]string{"system", "prune"}, how...)...))
 		for uid, p := range i.webPods(t, 3) {
 			if was := before[uid]; containerID(was) != containerID(p) || was.Status.PodIP != p.Status.PodIP {
@@ -109,6 +110,9 @@ func (i *instance) prune(t *testing.T, address string) {
 		}
 		if now := i.running(t); !maps.Equal(now, running) {
 			t.Errorf("running: %v, want %v", now, running)
+		}
+		if now := i.volumes(t); !slices.Equal(now, volumes) {
+			t.Errorf("volumes of Pods %v, want %v", now, volumes)
 		}
 		if end := <-i.request(t, address); !strings.HasPrefix(end, "200 ") {
 			t.Errorf("a request: %s", end)
