@@ -48,6 +48,7 @@ import (
 // parts are all that runs in an instance besides the store.
 type parts struct {
 	*estate
+	goesOn bool // the proxy has something open already
 	pki    *apiserver.PKI
 	server *apiserver.Server
 	ready  atomic.Bool
@@ -71,7 +72,7 @@ type parts struct {
 
 // assemble makes the parts and puts them together. None of them runs yet.
 func (o *Orchestrator) assemble(ctx context.Context, st *store.Store, e *estate) (_ *parts, err error) {
-	p := &parts{estate: e}
+	p := &parts{estate: e, goesOn: e.elder != nil || e.engine != nil}
 	if p.engine == nil { // else this process has run the instance before
 		if p.engine, err = o.dockerEngine(ctx, st); err != nil {
 			return nil, err
@@ -174,7 +175,7 @@ func (o *Orchestrator) openDoors(p *parts, client kubernetes.Interface) (err err
 	}
 	p.doors, err = ingress.New(ingress.Options{
 		Client: client, Factory: p.factory, Board: p.board, Nowhere: p.proxy.NewPool(),
-		Ports: *o.options.Ingress, Dir: o.paths.PKI, Instance: o.options.Name,
+		Ports: *o.options.Ingress, GoesOn: p.goesOn, Dir: o.paths.PKI, Instance: o.options.Name,
 		Recorder: p.events.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "skiff-ingress"}), Log: p.log,
 		Named: p.director.Named,
 	})

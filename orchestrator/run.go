@@ -91,7 +91,7 @@ func (o *Orchestrator) work(ctx context.Context, p *parts, stop func()) error {
 		p.receipts.Run,
 	}
 	if p.doors != nil {
-		running = append(running, p.doors.Run)
+		running = append(running, p.runDoors)
 	}
 	for _, run := range running {
 		group.Go(func() error { return run(ctx) })
@@ -135,10 +135,8 @@ func (o *Orchestrator) becomeReady(ctx context.Context, p *parts) error {
 	if err := apiserver.WriteKubeconfig(o.paths.Kubeconfig, p.pki.Kubeconfig(contextName(o.options.Name), "https://"+address)); err != nil {
 		return err
 	}
-	select {
-	case <-p.director.Begun():
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := p.serves(ctx); err != nil {
+		return err
 	}
 	p.ready.Store(true)
 	if err := p.inherit(ctx, o.paths); err != nil {
@@ -152,6 +150,34 @@ func (o *Orchestrator) becomeReady(ctx context.Context, p *parts) error {
 	o.begun.Do(func() { close(o.ready) })
 	o.options.Log.Info("ready", "api", address)
 	return nil
+}
+
+// serves returns when everything is forwarded that was before: only then does
+// a process that hands over leave.
+func (p *parts) serves(ctx context.Context) error {
+	begun := []<-chan struct{}{p.director.Begun()}
+	if p.doors != nil {
+		begun = append(begun, p.doors.Begun())
+	}
+	for _, b := range begun {
+		select {
+		case <-b:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// runDoors waits for the Services: those that are not forwarded would lose their
+// names for a moment.
+func (p *parts) runDoors(ctx context.Context) error {
+	select {
+	case <-p.director.Begun():
+		return p.doors.Run(ctx)
+	case <-ctx.Done():
+		return nil
+	}
 }
 
 // stopPods stops the containers, those first that others reach by the gateway.

@@ -30,7 +30,17 @@ var upgraded = regexp.MustCompile(`^upgraded skiff \S+ → \S+ in [0-9.]+ s, (\d
 // upgrade has another process take over and gives the numbers of both.
 func (i *instance) upgrade(t *testing.T) (before, after int) {
 	t.Helper()
-	out := must(t, i.skiff, "upgrade")
+	var r result
+	eventually(t, func() error { // one that has just gone on may not be ready to be asked again
+		if r = try(t, i.skiff, "upgrade"); strings.Contains(r.err, "about to start") {
+			return errors.New(r.err)
+		}
+		return nil
+	})
+	if r.code != 0 {
+		t.Fatalf("upgrade: %v", r)
+	}
+	out := r.out
 	said := upgraded.FindStringSubmatch(out)
 	if said == nil {
 		t.Fatalf("upgrade says %q", out)
@@ -88,6 +98,37 @@ func (i *instance) expose(t *testing.T, name, portName string) (host, inside str
 		t.Fatal(err)
 	}
 	return fmt.Sprintf("127.0.0.1:%d", svc.Spec.Ports[0].NodePort), net.JoinHostPort(svc.Spec.ClusterIP, "80")
+}
+
+// door gives the address at which an Ingress leads every request to the example.
+func (i *instance) door(t *testing.T) string {
+	t.Helper()
+	must(t, i.skiff, "create", "-f", i.write(t, "door.yaml", `
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: door}
+spec: {defaultBackend: {service: {name: web, port: {number: 80}}}}`))
+	address := i.doorAt(t)
+	i.answers(t, address)
+	return address
+}
+
+// doorAt is where the Ingress door is served.
+func (i *instance) doorAt(t *testing.T) (address string) {
+	t.Helper()
+	eventually(t, func() error {
+		in, err := i.api(t).Client.NetworkingV1().Ingresses("default").Get(t.Context(), "door", metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		at := in.Status.LoadBalancer.Ingress
+		if len(at) == 0 {
+			return errors.New("the Ingress has no address")
+		}
+		address = fmt.Sprintf("%s:%d", at[0].IP, at[0].Ports[0].Port)
+		return nil
+	})
+	return address
 }
 
 // users use the instance in every way until they are stopped.
@@ -148,7 +189,7 @@ func (u *users) stop(t *testing.T) {
 }
 
 // startUsers begins with everything that an upgrade must not hurt.
-func (i *instance) startUsers(t *testing.T, web, tcp, inside string) *users {
+func (i *instance) startUsers(t *testing.T, web, tcp, inside, door string) *users {
 	u, ctx := newUsers(t)
 	u.load(ctx, "kept", load.Options{Address: web, Rate: 60, Conns: 16})
 	u.load(ctx, "fresh", load.Options{Address: web, Rate: 60, Fresh: 1})
@@ -156,6 +197,7 @@ func (i *instance) startUsers(t *testing.T, web, tcp, inside string) *users {
 	u.load(ctx, "slow", load.Options{Address: web, Path: "/slow?d=2s", Body: "slow", Rate: 2, Conns: 8})
 	u.load(ctx, "TCP", load.Options{Address: tcp, Rate: 40, Fresh: 1})
 	u.load(ctx, "inside", load.Options{Address: inside, Rate: 40, Fresh: 0.5, Conns: 4})
+	u.load(ctx, "Ingress", load.Options{Address: door, Rate: 40, Fresh: 0.5, Conns: 4})
 	client := i.api(t).Client
 	u.run(ctx, "API", func(ctx context.Context) error {
 		for n := 0; ctx.Err() == nil; n++ {
@@ -261,13 +303,14 @@ func TestUpgrade(t *testing.T) {
 	t.Parallel()
 	i := newInstance(t)
 	program := i.ownGatewayProgram(t)
-	i.up(t)
+	must(t, i.skiff, "up", "-d", "--listen", "127.0.0.1:0", "--ingress", "0,0") // where the next one does not look for it
 	web := i.deployWeb(t)
 	tcp, _ := i.expose(t, "raw", "tcp")
 	i.answers(t, tcp)
 	_, inside := i.expose(t, "inner", "http")
 	i.answers(t, inside)
-	u := i.startUsers(t, web, tcp, inside)
+	door := i.door(t)
+	u := i.startUsers(t, web, tcp, inside, door)
 	watched := make(chan result, 1)
 	go func() { watched <- finish(t, i.skiff(t.Context(), "get", "pods", "--watch")) }()
 
@@ -277,6 +320,7 @@ func TestUpgrade(t *testing.T) {
 	if err := first("one"); err != nil {
 		t.Fatal(err)
 	}
+	i.keepsOn(t, door, "dies")
 	one, two := i.upgrade(t)
 	second := chat(t, web)
 	if err := errors.Join(first("two"), second("two"), ask(), askInside()); err != nil {
@@ -313,7 +357,7 @@ func TestUpgrade(t *testing.T) {
 			t.Errorf("a WebSocket whose Pod has gone ended with %v", err)
 		}
 	}
-	i.keepsOn(t, three)
+	i.keepsOn(t, door, "absent", "ends", "silent", "astray", "hesitates")
 	u.stop(t)
 	waitEnded(t, one)
 	waitEnded(t, two)
@@ -334,9 +378,9 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
-// keepsOn has upgrades fail in every way, after each of which the one that runs
-// goes on.
-func (i *instance) keepsOn(t *testing.T, process int) {
+// keepsOn has upgrades fail in some ways, after each of which the one that runs
+// goes on, and serves the Ingress door where it was.
+func (i *instance) keepsOn(t *testing.T, door string, ways ...string) {
 	t.Helper()
 	script := func(name, text string) string {
 		path := filepath.Join(i.work, name)
@@ -345,15 +389,21 @@ func (i *instance) keepsOn(t *testing.T, process int) {
 		}
 		return path
 	}
+	process, err := i.paths().Running()
+	if err != nil {
+		t.Fatal(err)
+	}
 	long := patience.String()
-	for name, bad := range map[string]struct{ text, timeout, says string }{
+	all := map[string]struct{ text, timeout, says string }{
 		"absent":    {"", long, "no such file"},
 		"ends":      {"echo I cannot >&2; exit 3", long, "I cannot"},
 		"silent":    {"exec sleep 60", "1s", "did not become ready in time"},
 		"astray":    {"export DOCKER_HOST=tcp://127.0.0.1:1; exec " + os.Args[0] + ` "$@"`, long, "127.0.0.1:1"},
 		"dies":      {"export SKIFF_TEST_TAKE_AND_END=now; exec " + os.Args[0] + ` "$@"`, long, "skiff ended while it started"},
 		"hesitates": {"export SKIFF_TEST_TAKE_AND_END=later; exec " + os.Args[0] + ` "$@"`, "3s", "did not become ready in time"},
-	} {
+	}
+	for _, name := range ways {
+		bad := all[name]
 		binary := filepath.Join(i.work, name)
 		if bad.text != "" {
 			binary = script(name, bad.text)
@@ -367,6 +417,9 @@ func (i *instance) keepsOn(t *testing.T, process int) {
 			t.Fatalf("%s: the daemon has ended", name)
 		}
 		must(t, i.skiff, "get", "pods")
+		if now := i.doorAt(t); now != door {
+			t.Errorf("%s: the Ingress was served at %s and is at %s", name, door, now)
+		}
 	}
 }
 

@@ -51,7 +51,7 @@ func certificatesOf(all []*networkingv1.Ingress, secret func(namespace, name str
 			}
 			pair, err := certificateIn(in.Namespace, t.SecretName, secret)
 			if err != nil {
-				tell(in, "CertificateUnusable", "secret %q: %v; a certificate of skiff's own authority takes its place", t.SecretName, err)
+				tell(in, "CertificateUnusable", "%v; a certificate of skiff's own authority takes its place", err)
 				continue
 			}
 			for _, host := range hosts {
@@ -71,12 +71,12 @@ func certificateIn(namespace, name string, secret func(namespace, name string) (
 	}
 	for _, key := range []string{corev1.TLSCertKey, corev1.TLSPrivateKeyKey} {
 		if len(s.Data[key]) == 0 {
-			return nil, fmt.Errorf("it has no %s", key)
+			return nil, fmt.Errorf("secret %q has no %s", name, key)
 		}
 	}
 	pair, err := tls.X509KeyPair(s.Data[corev1.TLSCertKey], s.Data[corev1.TLSPrivateKeyKey])
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("secret %q: %w", name, err)
 	}
 	return &pair, nil
 }

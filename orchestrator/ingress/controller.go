@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -55,6 +56,7 @@ type Options struct {
 	Board    Board
 	Nowhere  *pool.Pool // is told of requests that lead nowhere
 	Ports    Ports
+	GoesOn   bool   // the doors are open, be it by another process: they stay where they are
 	Dir      string // where the certificate authority is kept
 	Instance string // its name
 	Recorder record.EventRecorder
@@ -73,6 +75,8 @@ type Controller struct {
 	secrets   corelisters.SecretLister
 
 	authority    *authority
+	begin        sync.Once
+	begun        chan struct{}
 	routes       atomic.Pointer[routes]
 	certificates atomic.Pointer[certificates]
 
@@ -94,6 +98,7 @@ func New(o Options) (*Controller, error) {
 		services:  o.Factory.Services().Lister(),
 		secrets:   o.Factory.Secrets().Lister(),
 		authority: authority,
+		begun:     make(chan struct{}),
 		told:      map[types.UID]map[problem]bool{},
 	}
 	c.Log = o.Log.With("controller", "ingress")
@@ -121,10 +126,14 @@ func (c *Controller) Bootstrap(ctx context.Context) error {
 	return nil
 }
 
+// Begun is closed once Run has opened what doors there are to be.
+func (c *Controller) Begun() <-chan struct{} { return c.begun }
+
 // all is the only key: what one Ingress says depends on the others.
 type all struct{}
 
-// Run works until ctx ends.
+// Run works until ctx ends. What the Board does not have by then has no name and
+// no route.
 func (c *Controller) Run(ctx context.Context) error {
 	queue := work.NewQueue[all](c.Log, nil)
 	look := func() { queue.Add(all{}) }
@@ -134,6 +143,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	queue.Follow(c.Factory.Secrets().Informer(), work.OnAny(func(*corev1.Secret) { look() }))
 	c.Board.Follow(look)
 	defer c.Board.Follow(nil)
+	look()
 	return queue.Run(ctx, 1, func(ctx context.Context, _ all) error { return c.sync(ctx) })
 }
 
@@ -160,6 +170,9 @@ func (c *Controller) sync(ctx context.Context) error {
 	c.routes.Store(now)
 
 	secure := slices.ContainsFunc(mine, func(in *networkingv1.Ingress) bool { return len(in.Spec.TLS) > 0 })
+	if c.GoesOn {
+		c.http.before, c.https.before = c.published(HTTPPortAnnotation), c.published(HTTPSPortAnnotation)
+	}
 	err = errors.Join(
 		c.http.set(ctx, c.Board, c, c.Nowhere, !now.table.Empty()),
 		c.https.set(ctx, c.Board, c, c.Nowhere, secure),
@@ -167,6 +180,7 @@ func (c *Controller) sync(ctx context.Context) error {
 	if c.Named != nil {
 		c.Named(c.http.urls(names))
 	}
+	c.begin.Do(func() { close(c.begun) })
 	for in, more := range set.conflicts(hidden) {
 		problems[in] = append(problems[in], more...)
 	}

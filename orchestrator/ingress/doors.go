@@ -18,6 +18,7 @@ import (
 type door struct {
 	name   string // its scheme
 	wanted int    // 0: any that is free
+	before int    // 0, or where it is open already
 	tls    *tls.Config
 
 	port      int // 0: it is closed
@@ -45,15 +46,8 @@ func (d *door) set(ctx context.Context, board Board, router proxy.Router, nowher
 	if !open || d.port != 0 {
 		return nil
 	}
-	candidates := []int{d.wanted}
-	if d.wanted > 0 {
-		if d.wanted < privileged {
-			candidates = append(candidates, d.wanted+unbound)
-		}
-		candidates = append(candidates, 0)
-	}
 	var first error
-	for _, port := range candidates {
+	for _, port := range d.candidates() {
 		err := d.listen(ctx, board, router, nowhere, port)
 		if err == nil {
 			d.instead = ""
@@ -67,6 +61,21 @@ func (d *door) set(ctx context.Context, board Board, router proxy.Router, nowher
 		}
 	}
 	return fmt.Errorf("open a port for %s: %w", d.name, first)
+}
+
+// candidates are the ports to try one after the other.
+func (d *door) candidates() []int {
+	var ports []int
+	if d.before > 0 {
+		ports = append(ports, d.before)
+	}
+	if d.wanted > 0 {
+		ports = append(ports, d.wanted)
+		if d.wanted < privileged {
+			ports = append(ports, d.wanted+unbound)
+		}
+	}
+	return append(ports, 0)
 }
 
 func (d *door) close(board Board) {

@@ -191,6 +191,19 @@ func TestPortNotAllowed(t *testing.T) {
 	w.told("OtherPort", fmt.Sprintf(`http is served on port %d instead of %d: the system does not let this user listen there; "sudo sysctl`, forbidden+unbound, forbidden))
 }
 
+// A door that is open already stays where it is, be that not where it should be.
+func TestOpenDoor(t *testing.T) {
+	t.Parallel()
+	d := door{wanted: 80, before: 8123}
+	if got := d.candidates(); !slices.Equal(got, []int{8123, 80, 8080, 0}) {
+		t.Errorf("candidates %v", got)
+	}
+	d = door{wanted: 8080}
+	if got := d.candidates(); !slices.Equal(got, []int{8080, 0}) {
+		t.Errorf("candidates of a door that is opened afresh: %v", got)
+	}
+}
+
 // A certificate comes from the Secret for the name, else from the authority.
 func TestCertificates(t *testing.T) {
 	t.Parallel()
@@ -241,9 +254,9 @@ func TestCertificates(t *testing.T) {
 	if _, err := w.shown("bank.com", trust); !errors.As(err, &unknown) || unknown.Reason != x509.CANotAuthorizedForThisName {
 		t.Errorf("the authority signs for a host of the world: %v", err)
 	}
-	w.told("CertificateUnusable", `secret "half": it has no tls.key; a certificate of skiff's own authority takes its place`)
+	w.told("CertificateUnusable", `secret "half" has no tls.key; a certificate of skiff's own authority takes its place`)
 	w.told("CertificateUnusable", `secret "broken": tls: found a certificate rather than a key in the PEM for the private key; a certificate of skiff's own authority takes its place`)
-	w.told("CertificateUnusable", `secret "none": secret "none" not found; a certificate of skiff's own authority takes its place`)
+	w.told("CertificateUnusable", `secret "none" not found; a certificate of skiff's own authority takes its place`)
 	w.told("HostNotLocal", `not for "bank.com"`)
 
 	conn, err := tls.Dial("tcp", "127.0.0.1:"+w.port(HTTPSPortAnnotation), &tls.Config{RootCAs: trust, ServerName: "shop.test"})

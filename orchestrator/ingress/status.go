@@ -85,6 +85,16 @@ const (
 	HTTPSPortAnnotation = "skiff.dev/https-port"
 )
 
+// published is what an annotation of the class says, or 0.
+func (c *Controller) published(annotation string) int {
+	class, err := c.classes.Get(resource.IngressClassName)
+	if err != nil {
+		return 0
+	}
+	port, _ := strconv.Atoi(class.Annotations[annotation])
+	return port
+}
+
 func (c *Controller) publish(ctx context.Context) error {
 	class, err := c.classes.Get(resource.IngressClassName)
 	if apierrors.IsNotFound(err) {
