@@ -3,7 +3,6 @@ package docker
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"strconv"
@@ -69,7 +68,7 @@ func (e *Engine) connect(ctx context.Context, forwarder string) (*tunnel, error)
 		const longest = 1024
 		text, _ := io.ReadAll(io.LimitReader(c.from, longest))
 		stream.Close()
-		return nil, fmt.Errorf("%s%s", first, strings.TrimSpace(string(text)))
+		return nil, errors.New(strings.TrimPrefix(strings.TrimSpace(string(first)+string(text)), "error: "))
 	}
 	return c, nil
 }

@@ -5,7 +5,6 @@ package loopback
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -46,16 +45,16 @@ func Run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 	return err
 }
 
-// dial tries both loopback addresses, as Kubernetes does.
+// dial tries both loopback addresses, as Kubernetes does. Not every Pod has the
+// second one: what is wrong with the first is what is told.
 func dial(ctx context.Context, port string) (*net.TCPConn, error) {
 	var d net.Dialer
-	var errs []error
-	for _, host := range []string{"127.0.0.1", "::1"} {
-		conn, err := d.DialContext(ctx, "tcp", net.JoinHostPort(host, port))
-		if err == nil {
-			return conn.(*net.TCPConn), nil
+	conn, err := d.DialContext(ctx, "tcp", net.JoinHostPort("127.0.0.1", port))
+	if err != nil {
+		var second error
+		if conn, second = d.DialContext(ctx, "tcp", net.JoinHostPort("::1", port)); second != nil {
+			return nil, err
 		}
-		errs = append(errs, err)
 	}
-	return nil, errors.Join(errs...)
+	return conn.(*net.TCPConn), nil
 }
