@@ -104,7 +104,7 @@ func TestLifeOfPods(t *testing.T) {
 	instance := skifftest.New(t)
 	checks := map[string]func(life){
 		"init": lifeInit, "names": lifeNames, "host": lifeHost, "last-words": lifeLastWords, "deadline": lifeDeadline,
-		"restart": lifeRestart, "private": lifePrivate, "hanging probe": lifeHangingProbe,
+		"probes": lifeProbes, "hooks": lifeHooks, "replicaset": lifeReplicaSet, "restart": lifeRestart, "private": lifePrivate, "hanging probe": lifeHangingProbe,
 	}
 	allOf(t, "../examples/life", slices.Collect(maps.Keys(checks))...)
 	for name, check := range checks {
@@ -135,6 +135,7 @@ func lifeInit(l life) {
 	if _, _, code := l.exec("init", "app", nil, "life", "exit", "7"); code != 7 {
 		l.Errorf("exit code is %d", code)
 	}
+	l.resolves("init", true)
 	if got := l.forwarded(pod, 8080); got != "init\n" {
 		l.Errorf("through the forwarded port: %q", got)
 	}
@@ -207,6 +208,15 @@ func lifeNames(l life) {
 	l.says("names", "app", "1 /pause\n", "life", "ps")
 }
 
+// resolves fails the test unless the Pod asks who it should for names.
+func (l life) resolves(pod string, inCluster bool) {
+	l.Helper()
+	out, _, _ := l.exec(pod, "app", nil, "life", "cat", "/etc/resolv.conf")
+	if strings.Contains(out, "search default.svc.cluster.local svc.cluster.local cluster.local\n") != inCluster || out == "" {
+		l.Errorf("resolv.conf of %s is %q", pod, out)
+	}
+}
+
 func lifeHost(l life) {
 	// The machine's ports are everybody's: the manifest's own may be taken.
 	port := freePort(l.T)
@@ -214,6 +224,16 @@ func lifeHost(l life) {
 	if pod.Status.PodIP != pod.Status.HostIP || pod.Status.HostIP == "" {
 		l.Errorf("podIP is %q, hostIP %q", pod.Status.PodIP, pod.Status.HostIP)
 	}
+	l.resolves("host", false)                               // ClusterFirst is Default on the machine's network
+	shared, err := os.CreateTemp("/dev/shm", "skiff-test-") // which is the IPC namespace's
+	if err != nil {
+		l.Fatal(err)
+	}
+	defer os.Remove(shared.Name())
+	if err := errors.Join(shared.Close(), os.WriteFile(shared.Name(), []byte("shared"), 0o644)); err != nil {
+		l.Fatal(err)
+	}
+	l.says("host", "app", "shared", "life", "cat", shared.Name())
 	// The test is a process of the machine, too.
 	l.says("host", "app", fmt.Sprintf("\n%d ", os.Getpid()), "life", "ps")
 	answer, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/", port))

@@ -258,6 +258,12 @@ func exampleEnvironment(t *testing.T, i *skifftest.Instance) {
 	if got["KUBERNETES_SERVICE_HOST"] == "" {
 		t.Error("the API's address is not told")
 	}
+	i.WaitPod(t, "no-links", running)
+	got = lookInto(t, i, "no-links", "").Environment
+	if got["SHOP_DB_SERVICE_HOST"] != "" || got["KUBERNETES_SERVICE_HOST"] == "" {
+		t.Errorf("without the variables of Services: %v", got)
+	}
+	onStage(t, i).shows(t, i.WaitPod(t, "no-links", running), "hostname -rw-r--r-- 0:0 no-links\n") // in its working directory
 }
 
 func exampleScheduling(t *testing.T, i *skifftest.Instance) {

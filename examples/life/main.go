@@ -2,7 +2,9 @@
 // programs, as an image without a shell still needs them:
 //
 //	life serve             answers on $HOST:$PORT, :8080 if unset, with the host's
-//	                       name, until SIGTERM
+//	                       name, until SIGTERM; says which other paths were
+//	                       asked for
+//	life health            answers gRPC health checks on $PORT
 //	life ask URL           prints what a server answers
 //	life work FILE TEXT    appends a line to a file, as an init container does
 //	life fail TEXT         leaves a termination message and exits with 3
@@ -45,6 +47,8 @@ func run(name string, args []string) error {
 	switch name {
 	case "serve":
 		return serve()
+	case "health":
+		return healthCheck()
 	case "ask":
 		return ask(args[0])
 	case "work":
@@ -87,7 +91,12 @@ func serve() error {
 		fmt.Println("bye")
 		os.Exit(0)
 	}()
-	http.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, name) })
+	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/" {
+			fmt.Println("asked for", r.URL.Path)
+		}
+		fmt.Fprintln(w, name)
+	})
 	port := os.Getenv("PORT")
 	if port == "" {
 		port = "8080"
