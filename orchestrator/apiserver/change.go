@@ -56,7 +56,6 @@ func (k *kind) inherit(obj, old object) error {
 	obj.SetDeletionTimestamp(old.GetDeletionTimestamp())
 	obj.SetDeletionGracePeriodSeconds(old.GetDeletionGracePeriodSeconds())
 	obj.SetGeneration(old.GetGeneration())
-	obj.SetManagedFields(nil)
 	obj.SetSelfLink("")
 	return nil
 }
@@ -65,6 +64,9 @@ func (k *kind) inherit(obj, old object) error {
 func (s *Server) replace(r *request, mode changeMode, dryRun bool, obj object, old current) (object, error) {
 	k := r.kind
 	k.prepareChange(mode, obj, old.object)
+	if err := r.record(mode, obj, old.object); err != nil {
+		return nil, err
+	}
 	if err := invalid(k, r.name, k.checkChange(mode, obj, old.object)); err != nil {
 		return nil, err
 	}

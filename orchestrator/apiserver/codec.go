@@ -62,7 +62,6 @@ func encodeStored(k *kind, obj object) ([]byte, error) {
 		return nil, err
 	}
 	stored.SetResourceVersion("")
-	stored.SetManagedFields(nil)
 	stored.GetObjectKind().SetGroupVersionKind(k.storedGVK())
 	var buffer bytes.Buffer
 	if err := storage.Encode(stored, &buffer); err != nil {

@@ -40,6 +40,7 @@ func (s *Server) create(r *request) error {
 	if obj.GetResourceVersion() != "" {
 		return apierrors.NewBadRequest("resourceVersion should not be set on objects to be created")
 	}
+	obj.SetManagedFields(nil)
 	created, err := s.insert(r, obj, options.dryRun)
 	if err != nil {
 		return err
@@ -114,7 +115,6 @@ func (k *kind) prepareCreate(obj object, now time.Time) {
 	obj.SetCreationTimestamp(metav1.NewTime(now))
 	obj.SetDeletionTimestamp(nil)
 	obj.SetDeletionGracePeriodSeconds(nil)
-	obj.SetManagedFields(nil)
 	obj.SetSelfLink("")
 	obj.SetGeneration(0)
 	if k.SpecChanged != nil {

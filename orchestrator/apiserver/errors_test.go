@@ -66,7 +66,6 @@ func TestErrors(t *testing.T) {
 		{"unknown dry run", "POST", configMaps + "?dryRun=Some", `{"metadata":{"name":"x"}}`, nil, 422, metav1.StatusReasonInvalid, `dryRun: Unsupported value: ["Some"]: supported values: "All"`},
 		{"invalid object", "POST", deployments, `{"metadata":{"name":"x"},"spec":{"replicas":-1}}`, nil, 422, metav1.StatusReasonInvalid, `Deployment.apps "x" is invalid: spec.replicas: Invalid value: -1: must be greater than or equal to 0`},
 		{"unknown body type", "POST", configMaps, `<xml/>`, []string{"Content-Type", "text/xml"}, 415, metav1.StatusReasonUnsupportedMediaType, "the body of the request was in an unknown format"},
-		{"server-side apply", "PATCH", configMaps + "/taken", `{}`, []string{"Content-Type", "application/apply-patch+yaml"}, 415, metav1.StatusReasonUnsupportedMediaType, "application/strategic-merge-patch+json"},
 		{"no patch type", "PATCH", configMaps + "/taken", `{}`, nil, 415, metav1.StatusReasonUnsupportedMediaType, ""},
 		{"unknown answer type", "GET", configMaps, "", []string{"Accept", "text/html"}, 406, metav1.StatusReasonNotAcceptable, "only the following media types are accepted"},
 		{"method on a collection", "PUT", configMaps, `{}`, nil, 405, metav1.StatusReasonMethodNotAllowed, `put is not supported on resources of kind "configmaps"`},

@@ -27,6 +27,7 @@ type kind struct {
 	*resource.Definition
 	subresources map[string]*subresource
 	allocation   sync.Mutex
+	managers     fieldManagers
 }
 
 func newKind(d *resource.Definition) *kind {

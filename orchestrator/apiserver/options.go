@@ -17,6 +17,7 @@ import (
 type writeOptions struct {
 	dryRun          bool
 	fieldValidation string
+	force           bool // of an apply
 }
 
 func (r *request) createOptions() (writeOptions, error) {
@@ -25,7 +26,7 @@ func (r *request) createOptions() (writeOptions, error) {
 		return writeOptions{}, badQuery(err)
 	}
 	err := invalidOptions("CreateOptions", metavalidation.ValidateCreateOptions(&o))
-	return writeOptions{len(o.DryRun) > 0, o.FieldValidation}, err
+	return writeOptions{dryRun: len(o.DryRun) > 0, fieldValidation: o.FieldValidation}, err
 }
 
 func (r *request) updateOptions() (writeOptions, error) {
@@ -34,7 +35,7 @@ func (r *request) updateOptions() (writeOptions, error) {
 		return writeOptions{}, badQuery(err)
 	}
 	err := invalidOptions("UpdateOptions", metavalidation.ValidateUpdateOptions(&o))
-	return writeOptions{len(o.DryRun) > 0, o.FieldValidation}, err
+	return writeOptions{dryRun: len(o.DryRun) > 0, fieldValidation: o.FieldValidation}, err
 }
 
 func (r *request) patchOptions(patchType types.PatchType) (writeOptions, error) {
@@ -43,7 +44,7 @@ func (r *request) patchOptions(patchType types.PatchType) (writeOptions, error) 
 		return writeOptions{}, badQuery(err)
 	}
 	err := invalidOptions("PatchOptions", metavalidation.ValidatePatchOptions(&o, patchType))
-	return writeOptions{len(o.DryRun) > 0, o.FieldValidation}, err
+	return writeOptions{len(o.DryRun) > 0, o.FieldValidation, o.Force != nil && *o.Force}, err
 }
 
 // deleteOptions come in the body or, without one, in the query.

@@ -22,7 +22,7 @@ import (
 const maxPatchOperations = 10000
 
 var patchTypes = []string{
-	string(types.JSONPatchType), string(types.MergePatchType), string(types.StrategicMergePatchType),
+	string(types.JSONPatchType), string(types.MergePatchType), string(types.StrategicMergePatchType), string(types.ApplyYAMLPatchType),
 }
 
 func init() {
@@ -49,6 +49,9 @@ func (s *Server) patchAs(r *request, mode changeMode) error {
 	if err != nil {
 		return err
 	}
+	if p.patchType == types.ApplyYAMLPatchType {
+		return s.apply(r, mode, p)
+	}
 	changed, err := s.change(r, mode, p.options.dryRun, func(old object) (object, error) {
 		obj := r.kind.New()
 		if err := p.apply(r, r.kind.GVK, old, obj); err != nil {
@@ -66,7 +69,7 @@ func (r *request) readPatch() (*patch, error) {
 	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	p := &patch{patchType: types.PatchType(mediaType)}
 	switch p.patchType {
-	case types.JSONPatchType, types.MergePatchType, types.StrategicMergePatchType:
+	case types.JSONPatchType, types.MergePatchType, types.StrategicMergePatchType, types.ApplyYAMLPatchType:
 	default:
 		return nil, unsupportedMediaType(patchTypes)
 	}

@@ -22,6 +22,7 @@ type request struct {
 	namespace   string
 	name        string
 	subresource string
+	applies     bool // what is written is merged with what others have set
 	out         output
 
 	warnings     map[string]bool

@@ -6,6 +6,7 @@ import (
 
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
@@ -50,6 +51,9 @@ func (s *Server) patchScale(r *request) error {
 	p, err := r.readPatch()
 	if err != nil {
 		return err
+	}
+	if p.patchType == types.ApplyYAMLPatchType {
+		return unsupportedMediaType(patchTypes[:3])
 	}
 	return s.rescale(r, p.options.dryRun, func(old *autoscalingv1.Scale) (*autoscalingv1.Scale, error) {
 		scale := &autoscalingv1.Scale{}
