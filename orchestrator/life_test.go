@@ -212,7 +212,7 @@ func lifeNames(l life) {
 func (l life) resolves(pod string, inCluster bool) {
 	l.Helper()
 	out, _, _ := l.exec(pod, "app", nil, "life", "cat", "/etc/resolv.conf")
-	if strings.Contains(out, "search default.svc.cluster.local svc.cluster.local cluster.local\n") != inCluster || out == "" {
+	if strings.Contains(out, "search default.svc.cluster.local svc.cluster.local cluster.local") != inCluster || out == "" {
 		l.Errorf("resolv.conf of %s is %q", pod, out)
 	}
 }

@@ -161,8 +161,8 @@ func exampleResources(t *testing.T, i *skifftest.Instance) {
 		t.Errorf("status is %s, %+v, %+v", p.Status.QOSClass, st.Resources, st.AllocatedResources)
 	}
 	p = i.WaitPod(t, "whole", running)
-	if v := lookInto(t, i, "whole", ""); v.Memory != "67108864" || v.CPU != "50000 100000" || p.Status.QOSClass != corev1.PodQOSBurstable {
-		t.Errorf("of the Pod as a whole: limits are %s and %s, class %s", v.Memory, v.CPU, p.Status.QOSClass)
+	if v := lookInto(t, i, "whole", ""); v.Memory != "67108864" || v.Environment["MEMORY"] != v.Memory || v.CPU != "50000 100000" || p.Status.QOSClass != corev1.PodQOSBurstable {
+		t.Errorf("of the Pod as a whole: limits are %s, %s and %s, class %s", v.Memory, v.Environment["MEMORY"], v.CPU, p.Status.QOSClass)
 	}
 	p = i.WaitPod(t, "greedy", failed)
 	if end := p.Status.ContainerStatuses[0].State.Terminated; end == nil || end.Reason != "OOMKilled" || end.ExitCode != 137 {

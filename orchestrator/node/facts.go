@@ -54,6 +54,9 @@ func (f facts) resource(pod *corev1.Pod, c *corev1.Container, ref *corev1.Resour
 	}
 	bounded := c.DeepCopy()
 	bounded.Resources.Limits = maps.Clone(f.allocatable)
+	if whole := pod.Spec.Resources; whole != nil {
+		maps.Copy(bounded.Resources.Limits, whole.Limits)
+	}
 	maps.Copy(bounded.Resources.Limits, c.Resources.Limits)
 	return resourcehelper.ExtractContainerResourceValue(ref, bounded)
 }
