@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -27,6 +28,7 @@ func TestFields(t *testing.T) {
 	t.Run("group", func(t *testing.T) { t.Parallel(); testGroupOfFiles(t, s) })
 	t.Run("seccomp", func(t *testing.T) { t.Parallel(); testSeccomp(t, s) })
 	t.Run("gate", func(t *testing.T) { t.Parallel(); testGate(t, s) })
+	t.Run("recreate", func(t *testing.T) { t.Parallel(); testRecreate(t, s) })
 }
 
 // What one Pod left in a claim is given to the group of the next one.
@@ -112,5 +114,23 @@ func testGate(t *testing.T, s stage) {
 	err := pods.EvictV1(t.Context(), &policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Name: "gated"}})
 	if !apierrors.IsTooManyRequests(err) {
 		t.Errorf("evicted past its budget: %v", err)
+	}
+}
+
+// testRecreate upgrades the database of examples/mongo, whose servers must not
+// run side by side. It is ready once it takes connections.
+func testRecreate(t *testing.T, s stage) {
+	dir := t.TempDir()
+	s.Apply(t, changed(t, "../examples/mongo/mongo.yaml", "/tmp/skiff-example-mongo", dir, "    nodePort: 30018\n", ""))
+	s.WaitRollout(t, "mongo")
+	old := s.WaitPods(t, "app=mongo", func(pods []corev1.Pod) bool { return len(pods) == 1 })[0]
+	s.Update(t, "mongo", func(d *appsv1.Deployment) { d.Spec.Template.Spec.Containers[0].Image = "mongo:3.5" })
+	s.WaitRollout(t, "mongo")
+	pod := s.WaitPods(t, "app=mongo", func(pods []corev1.Pod) bool { return len(pods) == 1 })[0]
+	if pod.UID == old.UID || pod.Status.ContainerStatuses[0].Image != "mongo:3.5" || !podReady(&pod) {
+		t.Errorf("after the upgrade there is %s: %+v", pod.Name, pod.Status)
+	}
+	if files, err := os.ReadDir(dir); err != nil || len(files) == 0 {
+		t.Errorf("in the folder of the host there is %v, %v", files, err)
 	}
 }

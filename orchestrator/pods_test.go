@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -79,73 +77,6 @@ func unscheduled(p *corev1.Pod) bool {
 }
 
 func failed(p *corev1.Pod) bool { return p.Status.Phase == corev1.PodFailed }
-
-// TestExamplesOfPods runs the manifests of examples/pods and looks from inside
-// the containers and at their status.
-func TestExamplesOfPods(t *testing.T) {
-	t.Parallel()
-	images(t)
-	i := skifftest.New(t)
-	examples := []struct {
-		name   string
-		look   func(*testing.T, *skifftest.Instance)
-		warned []string // how the API's warnings begin
-		change []string // of its text
-	}{
-		{name: "resources", look: exampleResources},
-		{name: "security", look: exampleSecurity},
-		{name: "environment", look: exampleEnvironment},
-		{name: "volumes", look: exampleVolumes},
-		{name: "claim", look: exampleClaim, warned: []string{`spec.template.spec.volumes[0]: claim "notes" is written by the old and the new Pods`}},
-		{name: "scheduling", look: exampleScheduling, warned: []string{
-			"spec.template.spec.affinity.podAntiAffinity has no effect: there is one node",
-			"spec.template.spec.topologySpreadConstraints has no effect: there is one node",
-		}},
-		{name: "group", look: exampleGroup},
-		{name: "budget", look: exampleBudget},
-		{name: "ports", look: examplePorts, change: []string{examplePort, strconv.Itoa(freePort(t))}},
-	}
-	var names []string
-	for _, e := range examples {
-		names = append(names, e.name)
-		warnings := i.Apply(t, changed(t, "../examples/pods/"+e.name+".yaml", e.change...))
-		if !slices.EqualFunc(warnings, e.warned, strings.HasPrefix) {
-			t.Errorf("%s: warnings %q, want %q", e.name, warnings, e.warned)
-		}
-	}
-	allOf(t, "../examples/pods", names...)
-	for _, e := range examples {
-		t.Run(e.name, func(t *testing.T) { e.look(t, i) })
-	}
-}
-
-// changed is a copy of a manifest with some of its text changed.
-func changed(t *testing.T, file string, change ...string) string {
-	t.Helper()
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	file = filepath.Join(t.TempDir(), filepath.Base(file))
-	if err := os.WriteFile(file, []byte(strings.NewReplacer(change...).Replace(string(text))), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return file
-}
-
-// allOf fails the test unless these are all manifests of a folder, or more.
-func allOf(t *testing.T, dir string, names ...string) {
-	t.Helper()
-	files, err := filepath.Glob(dir + "/*.yaml")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("%d manifests in %s, %v", len(files), dir, err)
-	}
-	for _, file := range files {
-		if !slices.Contains(names, strings.TrimSuffix(filepath.Base(file), ".yaml")) {
-			t.Errorf("no test runs %s", file)
-		}
-	}
-}
 
 func exampleResources(t *testing.T, i *skifftest.Instance) {
 	p := i.WaitPod(t, "resources", running)
