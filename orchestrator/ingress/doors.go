@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"syscall"
 
+	"skiff/orchestrator/traffic"
 	"skiff/proxy"
 	"skiff/proxy/pool"
 	"skiff/proxy/switchboard"
@@ -28,10 +29,10 @@ type door struct {
 
 var loopback = []string{"127.0.0.1", "::1"}
 
+// privileged ports are below; a user's own are these many above.
 const (
-	httpPort   = 80   // which URLs need not name
-	privileged = 1024 // ports are below
-	unbound    = 8000 // so many above are a user's own
+	privileged = 1024
+	unbound    = 8000
 )
 
 // set opens or closes a door. One that has lost an address to a Service opens
@@ -131,12 +132,8 @@ func (d *door) urls(hosts map[string]string) map[string]string {
 	if d.port == 0 {
 		return urls
 	}
-	at := fmt.Sprint(":", d.port)
-	if d.port == httpPort {
-		at = ""
-	}
 	for of, host := range hosts {
-		urls[of] = d.name + "://" + host + at
+		urls[of] = traffic.URL(d.name, host, int32(d.port))
 	}
 	return urls
 }

@@ -118,7 +118,7 @@ func (d *Director) reachOf(s *service) reach {
 	var byNode []string
 	for _, p := range s.object.Spec.Ports {
 		url := func(number int32) string {
-			return fmt.Sprintf("%s://localhost:%d", scheme(p, s.protocols[PortName(p)]), number)
+			return URL(scheme(p, s.protocols[PortName(p)]), "localhost", number)
 		}
 		for _, number := range hostNumbers(s.object, p) {
 			own := number != p.NodePort
@@ -140,6 +140,15 @@ func (d *Director) reachOf(s *service) reach {
 		r.urls = append(r.urls, url)
 	}
 	return r
+}
+
+// URL is that of a port of a host. The port that its scheme stands for is not named.
+func URL(scheme, host string, number int32) string {
+	url := scheme + "://" + host
+	if scheme == "http" && number == 80 || scheme == "https" && number == 443 {
+		return url
+	}
+	return fmt.Sprintf("%s:%d", url, number)
 }
 
 // scheme begins the URL of a port.

@@ -213,3 +213,22 @@ func TestScheme(t *testing.T) {
 		}
 	}
 }
+
+func TestURL(t *testing.T) {
+	t.Parallel()
+	for want, of := range map[string]struct {
+		scheme string
+		number int32
+	}{
+		"http://a":      {"http", 80},
+		"http://a:443":  {"http", 443},
+		"https://a":     {"https", 443},
+		"https://a:80":  {"https", 80},
+		"tcp://a:80":    {"tcp", 80},
+		"http://a:8080": {"http", 8080},
+	} {
+		if got := URL(of.scheme, "a", of.number); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
