@@ -140,6 +140,9 @@ func (x *exchange) fail(v verdict) {
 	if v.code == http.StatusServiceUnavailable {
 		h.Set("Retry-After", "1")
 	}
+	if x.location != "" {
+		h.Set("Location", x.location)
+	}
 	x.w.WriteHeader(v.code)
 	fmt.Fprintf(x.w, "%d %s: %s\n", v.code, strings.ToLower(http.StatusText(v.code)), v.text)
 }

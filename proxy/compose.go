@@ -166,6 +166,7 @@ func appendStatus(out []byte, minor, status int) []byte {
 type problem struct {
 	status   int
 	text     string
+	location string
 	close    bool // the connection ends with it
 	headOnly bool // it answers a HEAD
 }
@@ -177,6 +178,9 @@ func appendProblem(out []byte, p problem) []byte {
 	out = append(out, "\r\nContent-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n"...)
 	if p.status == http.StatusServiceUnavailable {
 		out = append(out, "Retry-After: 1\r\n"...)
+	}
+	if p.location != "" {
+		out = append(append(append(out, "Location: "...), p.location...), "\r\n"...)
 	}
 	if p.close {
 		out = append(out, "Connection: close\r\n"...)

@@ -31,6 +31,10 @@ func (b byHost) Route(host, path string) (Destination, error) {
 		return Destination{Pool: b.a.pool}, nil
 	case "h2.test":
 		return Destination{Pool: b.a.pool, H2C: true}, nil
+	case "safe.test", "safe.test:80", "[::1]:80":
+		return Destination{Pool: b.a.pool, HTTPS: 443}, nil
+	case "far.test":
+		return Destination{Pool: b.a.pool, HTTPS: 8443}, nil
 	}
 	return Destination{}, &http1.Refusal{Status: http.StatusNotFound, Reason: "nothing at " + path}
 }
@@ -130,6 +134,46 @@ func TestDoors(t *testing.T) {
 		t.Errorf("plain HTTP at the TLS door: %q", got)
 	}
 	seen(t, "requests of the Service", 7, func() uint64 { return f.pool.Snapshot().Requests() })
+}
+
+// A host that wants TLS sends to where that is spoken, whatever is asked for and
+// in whichever way, and the connection goes on.
+func TestSentToTLS(t *testing.T) {
+	t.Parallel()
+	plain, secure, f, trust := newDoors(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Host) }))
+	conn, err := net.Dial("tcp", plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	r := bufio.NewReader(conn)
+	for _, ask := range []struct{ request, want string }{
+		{"GET /x?y=z HTTP/1.1\r\nHost: safe.test\r\n\r\n", "https://safe.test/x?y=z"},
+		{"GET //evil.test/%0d%0a HTTP/1.1\r\nHost: safe.test:80\r\n\r\n", "https://safe.test//evil.test/%0d%0a"},
+		{"HEAD / HTTP/1.1\r\nHost: far.test\r\n\r\n", "https://far.test:8443/"},
+		{"GET / HTTP/1.1\r\nHost: [::1]:80\r\n\r\n", "https://[::1]/"},
+		{"GET /x?y=z HTTP/1.1\r\nHost: far.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", "https://far.test:8443/x?y=z"},
+		{"GET http://far.test/x?y=z HTTP/1.1\r\nHost: far.test\r\n\r\n", "https://far.test:8443/x?y=z"},
+	} {
+		io.WriteString(conn, ask.request)
+		method, _, _ := strings.Cut(ask.request, " ")
+		res, err := http.ReadResponse(r, &http.Request{Method: method})
+		if err != nil {
+			t.Fatalf("ask %q: %v", ask.request, err)
+		}
+		io.Copy(io.Discard, res.Body)
+		if got := res.Header.Get("Location"); got != ask.want || res.StatusCode != http.StatusPermanentRedirect || res.Header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%q: %s to %q, want %q", ask.request, res.Status, got, ask.want)
+		}
+	}
+	over := dialTLS(t, secure, trust)
+	io.WriteString(over, "GET / HTTP/1.1\r\nHost: safe.test\r\nConnection: close\r\n\r\n")
+	if got, err := io.ReadAll(over); err != nil || !strings.HasSuffix(string(got), "\r\n\r\nsafe.test") {
+		t.Errorf("over TLS: %q, %v", got, err)
+	}
+	if n := f.pool.Snapshot().Requests(); n != 1 {
+		t.Errorf("%d requests went on", n)
+	}
 }
 
 // What two servers could read in two ways is refused over TLS as it is without.

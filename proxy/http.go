@@ -36,6 +36,7 @@ type exchange struct {
 	begun    atomic.Bool // something went to the client, if only a 1xx
 	answered bool        // the head of the final answer did
 	status   int         // what it said
+	location string      // where else the client is to ask
 }
 
 // ServeHTTP is the story of one HTTP request.
@@ -52,8 +53,9 @@ func (l *listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.fail(verdict{http.StatusBadRequest, pool.Refused, "malformed host"})
 		return
 	}
-	to, nowhere := what.destination(r.Host, r.URL.EscapedPath())
+	to, nowhere := what.destination(r.Host, r.URL.RequestURI())
 	if nowhere != nil {
+		x.location = nowhere.location
 		x.fail(verdict{nowhere.Status, pool.Refused, nowhere.Reason})
 		return
 	}

@@ -79,6 +79,7 @@ type Controller struct {
 	begun        chan struct{}
 	routes       atomic.Pointer[routes]
 	certificates atomic.Pointer[certificates]
+	secure       atomic.Int32 // the port of HTTPS, or 0
 
 	// The only worker's.
 	http, https door
@@ -177,6 +178,7 @@ func (c *Controller) sync(ctx context.Context) error {
 		c.http.set(ctx, c.Board, c, c.Nowhere, !now.table.Empty()),
 		c.https.set(ctx, c.Board, c, c.Nowhere, secure),
 	)
+	c.secure.Store(int32(c.https.port))
 	if c.Named != nil {
 		c.Named(c.http.urls(names))
 	}

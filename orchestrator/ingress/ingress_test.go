@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -269,6 +271,52 @@ func TestCertificates(t *testing.T) {
 	}
 	if ports := w.get("shop").Status.LoadBalancer.Ingress[0].Ports; len(ports) != 2 {
 		t.Errorf("status has ports %+v", ports)
+	}
+}
+
+// Who asks a host without TLS that wants it is sent to where that is spoken.
+func TestRedirect(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, Ports{})
+	w.service("default", "web", proxy.HTTP)
+	w.ingress(`
+metadata: {name: safe, uid: safe, annotations: {nginx.ingress.kubernetes.io/ssl-redirect: "true"}}
+spec:
+  defaultBackend: {service: {name: web, port: {number: 80}}}
+  rules:
+  - {host: safe.test, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}}
+  - {host: a.wild.test}
+  - {host: b.a.wild.test}
+  - {host: plain.test}
+  tls: [{hosts: [safe.test, "*.wild.test"]}]`)
+	w.ingress(`
+metadata: {name: both, uid: both, annotations: {nginx.ingress.kubernetes.io/ssl-redirect: "false"}}
+spec:
+  rules: [{host: both.test, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}}]
+  tls: [{}]`)
+	const wants = "308 308 permanent redirect: this host wants TLS: ask for https://"
+	w.says("safe.test", "/x", wants)
+	w.says("a.wild.test", "/", wants)
+	for _, host := range []string{"b.a.wild.test", "plain.test", "both.test", "any.test", "web.localhost"} {
+		w.says(host, "/", "200 default/web /")
+	}
+	res, err := (&http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}).Do(&http.Request{
+		Host: "safe.test", URL: &url.URL{Scheme: "http", Host: "127.0.0.1:" + w.port(HTTPPortAnnotation), Path: "/x", RawQuery: "y=z"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if got, want := res.Header.Get("Location"), "https://safe.test:"+w.port(HTTPSPortAnnotation)+"/x?y=z"; got != want {
+		t.Errorf("sent to %q, want %q", got, want)
+	}
+	conn, err := tls.Dial("tcp", "127.0.0.1:"+w.port(HTTPSPortAnnotation), &tls.Config{InsecureSkipVerify: true, ServerName: "safe.test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if got := exchange(conn, "safe.test", "/x"); got != "200 default/web /x" {
+		t.Errorf("there: %s", got)
 	}
 }
 

@@ -47,6 +47,9 @@ func (c *Controller) Route(host, path string) (proxy.Destination, error) {
 	case to.reason != "":
 		return proxy.Destination{}, &http1.Refusal{Status: http.StatusServiceUnavailable, Reason: to.reason}
 	}
+	if to.secure {
+		to.to.HTTPS = int(c.secure.Load())
+	}
 	return to.to, nil
 }
 

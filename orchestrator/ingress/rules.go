@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/utils/ptr"
 
+	"skiff/orchestrator/resource"
 	"skiff/orchestrator/traffic"
 	"skiff/proxy"
 	"skiff/proxy/route"
@@ -18,6 +20,7 @@ import (
 type target struct {
 	to     proxy.Destination
 	reason string
+	secure bool // who asks without TLS is to come back with it
 }
 
 type rule = route.Rule[target]
@@ -55,15 +58,27 @@ func (s *ruleSet) ingresses(all []*networkingv1.Ingress) {
 			for i := range r.HTTP.Paths {
 				p := &r.HTTP.Paths[i]
 				exact := ptr.Deref(p.PathType, "") == networkingv1.PathTypeExact
-				s.add(in, rule{Host: r.Host, Path: cmp.Or(p.Path, "/"), Exact: exact, To: s.resolve(in.Namespace, &p.Backend)})
+				s.add(in, rule{Host: r.Host, Path: cmp.Or(p.Path, "/"), Exact: exact, To: s.target(in, r.Host, &p.Backend)})
 			}
 		}
 	}
 	for _, host := range append(hosts, "") {
 		if in := cmp.Or(defaults[host], defaults[""]); in != nil {
-			s.add(nil, rule{Host: host, Path: "/", To: s.resolve(in.Namespace, in.Spec.DefaultBackend)})
+			s.add(nil, rule{Host: host, Path: "/", To: s.target(in, host, in.Spec.DefaultBackend)})
 		}
 	}
+}
+
+func (s *ruleSet) target(in *networkingv1.Ingress, host string, b *networkingv1.IngressBackend) target {
+	to := s.resolve(in.Namespace, b)
+	to.secure = resource.RedirectsToTLS(in) && slices.ContainsFunc(in.Spec.TLS, func(t networkingv1.IngressTLS) bool { return secures(t, host) })
+	return to
+}
+
+// secures says whether TLS is for a host of the Ingress.
+func secures(t networkingv1.IngressTLS, host string) bool {
+	_, domain, _ := strings.Cut(host, ".")
+	return len(t.Hosts) == 0 || slices.Contains(t.Hosts, host) || slices.Contains(t.Hosts, "*."+domain)
 }
 
 // services adds the names that Services have for a browser: web.localhost for

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -140,10 +141,27 @@ func ingressWarnings(in, old *networkingv1.Ingress) []string {
 	return warnings
 }
 
+// redirectAnnotations are those of ingress-nginx that send who comes without TLS
+// to HTTPS. It does so by default as well; skiff, whose certificates need to be
+// trusted first, where one of them says so.
+var redirectAnnotations = []string{"nginx.ingress.kubernetes.io/ssl-redirect", "nginx.ingress.kubernetes.io/force-ssl-redirect"}
+
+// RedirectsToTLS says whether who asks without TLS for a host that has it is
+// told to come back with it.
+func RedirectsToTLS(in *networkingv1.Ingress) bool {
+	return slices.ContainsFunc(redirectAnnotations, func(key string) bool {
+		wanted, err := strconv.ParseBool(in.Annotations[key])
+		return err == nil && wanted
+	})
+}
+
 // warnControllerAnnotations names the settings of other Ingress controllers.
 func warnControllerAnnotations(annotations map[string]string) []string {
 	var warnings []string
 	for key := range annotations {
+		if slices.Contains(redirectAnnotations, key) {
+			continue
+		}
 		prefix, _, _ := strings.Cut(key, "/")
 		if strings.HasSuffix(prefix, "ingress.kubernetes.io") || strings.HasSuffix(prefix, "traefik.io") || strings.HasSuffix(prefix, "haproxy.org") {
 			warnings = append(warnings, fmt.Sprintf("metadata.annotations[%s]: has no effect in skiff, it is for another Ingress controller", key))

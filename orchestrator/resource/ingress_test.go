@@ -172,6 +172,7 @@ metadata:
   annotations:
     kubernetes.io/ingress.class: skiff
     nginx.ingress.kubernetes.io/rewrite-target: /
+    nginx.ingress.kubernetes.io/ssl-redirect: "true"
     example.com/mine: a
 spec: {rules: [{http: {paths: [{path: /, pathType: Prefix, backend: {resource: {kind: Bucket, name: a}}}]}}]}`)
 	want := []string{
