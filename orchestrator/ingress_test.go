@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/net/http2"
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -109,17 +108,14 @@ func TestIngress(t *testing.T) {
 // http2 sends requests, several at a time, on one connection for as long as that
 // takes any. None of them is tried again.
 func (c *clients) http2(ctx context.Context, address string, config *tls.Config) error {
-	config = config.Clone()
-	config.NextProtos = []string{http2.NextProtoTLS}
-	raw, err := tls.Dial("tcp", address, config)
+	protocols := new(http.Protocols)
+	protocols.SetHTTP2(true)
+	transport := &http.Transport{TLSClientConfig: config.Clone(), Protocols: protocols}
+	conn, err := transport.NewClientConn(ctx, "https", address)
 	if err != nil {
 		return err
 	}
-	defer raw.Close()
-	conn, err := new(http2.Transport).NewClientConn(raw)
-	if err != nil {
-		return err
-	}
+	defer conn.Close()
 	group, ctx := errgroup.WithContext(ctx)
 	for n := range 4 {
 		group.Go(func() error {
@@ -129,7 +125,7 @@ func (c *clients) http2(ctx context.Context, address string, config *tls.Config)
 			if n == 0 {
 				path = "/slow?d=1s"
 			}
-			for conn.CanTakeNewRequest() {
+			for conn.Err() == nil {
 				select {
 				case <-tick.C:
 				case <-ctx.Done():

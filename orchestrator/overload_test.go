@@ -17,7 +17,7 @@ import (
 const (
 	overloadClients   = 32
 	overloadWatches   = 4 // of each client
-	overloadAnswers   = 500
+	overloadAnswers   = 300
 	overloadForwarded = 100
 )
 
