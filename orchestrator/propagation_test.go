@@ -3,7 +3,6 @@ package orchestrator_test
 import (
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -13,17 +12,16 @@ import (
 // testPropagation looks at what is mounted below a folder of the host after the
 // Pod has started, in each of the three ways in which it can be shared.
 func testPropagation(t *testing.T, s stage) {
-	if os.Geteuid() != 0 || runtime.GOOS != "linux" {
-		t.Skip("only root mounts, and only where the engine does")
-	}
 	dir := t.TempDir()
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", dir).CombinedOutput(); err != nil {
+		t.Skipf("only somebody who may mount sees what is mounted: %v: %s", err, out)
+	}
 	do := func(command ...string) {
 		t.Helper()
 		if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
 			t.Errorf("%q: %v: %s", command, err, out)
 		}
 	}
-	do("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", dir)
 	t.Cleanup(func() { do("umount", "--lazy", "--recursive", dir) })
 	do("mount", "--make-shared", dir)
 	if err := os.Mkdir(dir+"/late", 0o755); err != nil {
