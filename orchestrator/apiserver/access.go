@@ -12,7 +12,7 @@ import (
 )
 
 // account is a service account on whose behalf a request comes. Its token is in
-// every Pod of the account, so it may look at its own namespace and do nothing.
+// every Pod of the account, so it may look at its own namespace, ask what it may, and do nothing.
 type account struct{ namespace, name string }
 
 // Outside serves clients that must say who they are: the instance's user by the
@@ -68,13 +68,18 @@ func (s *Server) authenticate(req *http.Request) (*account, error) {
 	return &account{namespace: b.Namespace, name: b.ServiceAccount.Name}, nil
 }
 
+var readVerbs = []string{"get", "list", "watch"}
+
 // readable are the subresources that only tell something. The others act, some
 // of them by a GET.
 var readable = []string{"", "status", "scale", "log"}
 
 // may says whether an account may do what a request asks for.
 func (a *account) may(verb string, r *request) bool {
-	if !slices.Contains([]string{"get", "list", "watch"}, verb) || !slices.Contains(readable, r.subresource) {
+	if r.kind.Review {
+		return verb == "create"
+	}
+	if !slices.Contains(readVerbs, verb) || !slices.Contains(readable, r.subresource) {
 		return false
 	}
 	switch r.kind.GVK {

@@ -26,6 +26,9 @@ const (
 )
 
 func (s *Server) create(r *request) error {
+	if r.kind.Review {
+		return s.review(r)
+	}
 	options, err := r.createOptions()
 	if err != nil {
 		return err

@@ -15,6 +15,12 @@ import (
 
 const certificateLife = 10 * 365 * 24 * time.Hour
 
+// Who the instance's user is. Upstream's servers let that group do everything, too.
+const (
+	adminName  = "skiff-admin"
+	adminGroup = "system:masters"
+)
+
 // PKI is an instance's own authority with the two certificates it needs: the
 // API's and its user's. Whoever cannot read the user's key cannot use the API.
 type PKI struct {
@@ -94,7 +100,7 @@ func serverTemplate(at []net.IP, now time.Time) *x509.Certificate {
 
 func clientTemplate(now time.Time) *x509.Certificate {
 	return &x509.Certificate{
-		Subject:     pkix.Name{CommonName: "skiff-admin", Organization: []string{"system:masters"}},
+		Subject:     pkix.Name{CommonName: adminName, Organization: []string{adminGroup}},
 		NotBefore:   now.Add(-keypair.Backdate),
 		NotAfter:    now.Add(certificateLife),
 		KeyUsage:    x509.KeyUsageDigitalSignature,

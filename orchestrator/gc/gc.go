@@ -65,7 +65,7 @@ func New(o Options) (*Controller, error) {
 		events:   corev1.SchemeGroupVersion.WithResource("events"),
 	}
 	for _, d := range o.Resources {
-		if d.StoredAs != nil || d.GVR() == c.events {
+		if d.StoredAs != nil || d.Review || d.GVR() == c.events {
 			continue
 		}
 		k := &kind{GroupVersionResource: d.GVR(), namespaced: d.Namespaced, informer: c.watched.ForResource(d.GVR()).Informer()}

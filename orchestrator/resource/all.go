@@ -1,6 +1,11 @@
 package resource
 
-import "skiff/orchestrator/service/allocation"
+import (
+	authenticationv1 "k8s.io/api/authentication/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
+
+	"skiff/orchestrator/service/allocation"
+)
 
 // NodeName is the name of the one node of an instance.
 const NodeName = "skiff"
@@ -33,5 +38,8 @@ func All(opts Options) []*Definition {
 		podDisruptionBudget(),
 		ingress(),
 		ingressClass(),
+		review(authorizationv1.SchemeGroupVersion.WithKind("SelfSubjectAccessReview")),
+		review(authorizationv1.SchemeGroupVersion.WithKind("SelfSubjectRulesReview")),
+		review(authenticationv1.SchemeGroupVersion.WithKind("SelfSubjectReview")),
 	}
 }

@@ -25,6 +25,9 @@ type Definition struct {
 	Namespaced bool
 	Verbs      []string // nil: all of create delete deletecollection get list patch update watch
 
+	// Review: what is created is a question, which is answered and not kept.
+	Review bool
+
 	// StoredAs is the definition whose objects this one shows in another
 	// version; nil where it keeps its own. ToStored and FromStored convert.
 	StoredAs   *Definition
