@@ -37,6 +37,7 @@ func TestSurvivesTheEnginesUser(t *testing.T) {
 		{"renamed", "the same", []string{"rename ID skiff-test-" + i.Options.Name}},
 		{"paused", "the same", []string{"pause ID", "unready", "unpause ID"}},
 		{"disconnected", "the same", []string{"network disconnect -f " + network + " OWNER"}},
+		{"its network's owner restarted", "another", []string{"restart -t 1 OWNER"}},
 		{"pruned", "the same", []string{"container prune -f --filter label=skiff.instance=" + i.Options.Name}},
 	} {
 		before := oneReady(t, i)

@@ -195,7 +195,8 @@ func (p *pod) happened(e container.Event) {
 	case "die", "destroy":
 		switch {
 		case current:
-			u.suspect, u.down, u.excused = true, true, p.s.outage
+			u.suspect, u.down, u.excused = true, true, p.s.outage || u.stranded
+			p.s.strand(e.ContainerID)
 		case p.s.busy(opStart, u.name):
 			u.early = e.ContainerID
 		}

@@ -193,7 +193,7 @@ func (p *plan) run(u *unit) {
 	spec := p.s.spec(u.name)
 	p.mend(u)
 	switch {
-	case u.kill != nil || p.orphaned() || p.s.estranged(u):
+	case u.kill != nil || u.stranded || p.orphaned() || p.s.estranged(u):
 		p.stop(opPostStart, u.name)
 		p.stop(opProbe, u.name)
 		if !p.s.admitted || u.role == ephemeral { // which serves nobody

@@ -75,3 +75,27 @@ func TestEphemeralContainersShareTheNetwork(t *testing.T) {
 		w.untilGone("a")
 	})
 }
+
+// TestSandboxRestartedByHand: "docker restart" gives a sandbox another network;
+// what is in the old one is not reached any more, and begins anew.
+func TestSandboxRestartedByHand(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		w.engine.AddImage("debug", fake.Run)
+		w.create(newPodObject("a", "web:1", func(p *corev1.Pod) {
+			p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: "two", Image: "web:1", ImagePullPolicy: corev1.PullIfNotPresent})
+		}))
+		w.untilReady("a")
+		w.debug("a", "debug")
+		sandbox, before := w.named("POD").ID, w.named("web").ID
+		w.engine.Exit(sandbox, 137)
+		if err := w.engine.Engine.Start(t.Context(), sandbox); err != nil {
+			t.Fatal(err)
+		}
+		w.until(time.Minute, "both containers run anew", func() bool {
+			return w.named("web").Attempt == 1 && w.named("two").Attempt == 1 && ready(w.pod("a"))
+		})
+		if w.named("POD").ID != sandbox || w.named("web").ID == before || w.named("debug").State != container.Exited {
+			t.Errorf("there are %+v", w.containers())
+		}
+	})
+}

@@ -38,6 +38,14 @@ func (s *state) share(u *unit, spec *container.Spec) {
 	}
 }
 
+// strand takes note that a container has ended whose network others have joined:
+// also if it runs again by now, that is another network.
+func (s *state) strand(owner string) {
+	for _, u := range s.members() {
+		u.stranded = u.stranded || u.running() && u.cur.Sandbox == owner && !s.pod.Spec.HostNetwork
+	}
+}
+
 // name gives the owner of the Pod's network its address and its names.
 func (s *state) name(spec *container.Spec) {
 	for _, alias := range s.pod.Spec.HostAliases {

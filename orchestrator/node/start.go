@@ -197,7 +197,7 @@ func (p *pod) started(u *unit, a *attempt) {
 	}
 	u.next = a.Attempt + 1
 	u.image, u.wait, u.kill = nil, nil, nil
-	u.announced, u.probed, u.suspect, u.down, u.gone, u.excused = false, false, false, false, false, false
+	u.announced, u.probed, u.suspect, u.down, u.gone, u.excused, u.stranded = false, false, false, false, false, false, false
 	spec := p.s.spec(u.name)
 	u.hooked = !hasPostStart(spec)
 	u.started = spec == nil || spec.StartupProbe == nil
@@ -272,7 +272,7 @@ func (p *pod) inspected(u *unit, id string, st container.Status, message string,
 		p.announceBackOff(u)
 	case u.ended(): // somebody has started it again
 		u.cur = &attempt{Status: st, User: u.cur.User}
-		u.down, u.probed, u.excused, u.wait = false, false, false, nil
+		u.down, u.probed, u.excused, u.stranded, u.wait = false, false, false, false, nil
 		spec := p.s.spec(u.name)
 		u.started = spec == nil || spec.StartupProbe == nil
 		u.ready = spec == nil || spec.ReadinessProbe == nil

@@ -32,7 +32,8 @@ type unit struct {
 	suspect   bool // something happened to the container: inspect it
 	down      bool // it is said to have ended
 	gone      bool // it was removed behind our back
-	excused   bool // its end is the engine's doing, and no crash
+	excused   bool // its end is the engine's or skiff's doing, and no crash
+	stranded  bool // whoever owned the network that it joined has ended
 }
 
 // role is what a container is there for.
@@ -71,7 +72,7 @@ func (u *unit) ended() bool { return u.cur != nil && u.cur.State == container.Ex
 
 // serves says whether a container does what its Pod is there for.
 func (u *unit) serves() bool {
-	return u.running() && !u.down && !u.cur.Paused && !u.cur.Detached && u.kill == nil && u.hooked && u.started && u.ready
+	return u.running() && !u.down && !u.cur.Paused && !u.cur.Detached && !u.stranded && u.kill == nil && u.hooked && u.started && u.ready
 }
 
 // unitsOf lists the containers of a Pod's spec by what they are there for.
