@@ -97,9 +97,11 @@ func (o *Orchestrator) bequeath(ctx context.Context, e *estate) bool {
 	why := e.send()
 	if why == nil {
 		e.obeyed = make(chan struct{})
+		var obeying context.Context
+		obeying, e.rest = context.WithCancel(context.WithoutCancel(ctx))
 		go func() {
 			defer close(e.obeyed)
-			e.refused = handover.Obey(context.WithoutCancel(ctx), e.heir, e.front(), func() {
+			e.refused = handover.Obey(obeying, e.heir, e.front(), func() {
 				e.give()
 				close(ready)
 			})
@@ -118,6 +120,7 @@ func (o *Orchestrator) bequeath(ctx context.Context, e *estate) bool {
 		}
 		_ = e.heir.Close()
 		<-e.obeyed
+		e.rest()
 	}
 	if e.given { // at the last moment
 		return true

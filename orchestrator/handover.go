@@ -43,6 +43,7 @@ type estate struct {
 	heirs     chan handover.Conn
 	asked     atomic.Bool
 	heir      handover.Conn // the one that has asked
+	rest      func()        // ends the obeying
 	obeyed    chan struct{} // closed when nothing more is heard of it
 	refused   error         // why, once obeyed is closed
 	given     bool          // it is the owner now
@@ -122,10 +123,11 @@ func (e *estate) release(paths Paths) error {
 		errs = append(errs, e.engine.Close())
 	}
 	if e.heir.UnixConn != nil {
-		_ = e.heir.Close() // which says that nothing is left here
 		if e.obeyed != nil {
+			e.rest()
 			<-e.obeyed
 		}
+		_ = e.heir.Close() // which says that nothing is left here
 	}
 	return errors.Join(errs...)
 }

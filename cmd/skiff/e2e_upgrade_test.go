@@ -431,4 +431,9 @@ func TestUpgradeOfNothing(t *testing.T) {
 	if r := try(t, i.skiff, "upgrade"); r.code != 1 || !strings.Contains(r.err, "not running") {
 		t.Errorf("upgrade of nothing: %v", r)
 	}
+	i.up(t)
+	for range 3 { // with no connection that would keep the old process
+		must(t, i.skiff, "upgrade")
+		must(t, i.skiff, "get", "pods")
+	}
 }

@@ -116,6 +116,7 @@ func (l *Link) serve(ctx context.Context, conn net.Conn) error {
 	var writing sync.WaitGroup
 	defer writing.Wait()
 	defer close(over)
+	defer conn.Close() // first: what is left to be written is of no use
 	writing.Go(func() {
 		if out.Run(conn, over) != nil {
 			conn.Close()

@@ -62,9 +62,8 @@ func (e *Elder) Run(ctx context.Context) error {
 	over := make(chan struct{})
 	var running sync.WaitGroup
 	running.Go(func() {
-		if e.out.Run(e.conn, over) != nil {
-			e.conn.Close()
-		}
+		// Where nobody reads any more there may still be something to be read.
+		_ = e.out.Run(e.conn, over)
 	})
 	running.Go(func() {
 		defer close(over)
@@ -157,7 +156,9 @@ func (f *followed) Drain(id string, streams time.Duration) (wait func(context.Co
 
 // Obey is the elder's part: it does to a front what its heir says. leave is
 // called when the heir is ready, and has to see to it that nothing is accepted
-// here any more. Obey returns when the heir is gone or the connection is closed.
+// here any more. Obey returns when the heir is gone, and when ctx ends, with all
+// told that has been done: a process must not end before its heir knows that it
+// has left.
 func Obey(ctx context.Context, conn Conn, front Front, leave func()) error {
 	out := jsonl.NewOutbox[report]()
 	over := make(chan struct{})
@@ -169,12 +170,16 @@ func Obey(ctx context.Context, conn Conn, front Front, leave func()) error {
 			conn.Close()
 		}
 	})
+	defer context.AfterFunc(ctx, func() {
+		// Of what is told last, the heir reads when it is there.
+		_ = errors.Join(conn.SetReadDeadline(time.Now()), conn.SetWriteDeadline(time.Now().Add(farewell)))
+	})()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	in := jsonl.NewReader[message](conn, maxChange)
 	for {
 		m, err := in.Next()
-		if errors.Is(err, io.EOF) {
+		if errors.Is(err, io.EOF) || ctx.Err() != nil {
 			return nil
 		}
 		if err != nil {

@@ -271,6 +271,41 @@ func TestElderEnds(t *testing.T) {
 	}
 }
 
+// TestElderEndsAtOnce: one that has nothing left to serve when it has left ends
+// at that moment, and its heir knows all the same that it has left.
+func TestElderEndsAtOnce(t *testing.T) {
+	t.Parallel()
+	for range 100 {
+		heir, own := pair(t)
+		elder := NewElder(heir)
+		stop := run(t, elder)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() {
+			err := Obey(ctx, own, &board{}, cancel)
+			ended <- errors.Join(err, own.Close())
+		}()
+		front, over, told := elder.Followed(nothing{}), make(chan struct{}), make(chan struct{})
+		go func() { // who does not know yet
+			defer close(told)
+			for {
+				front.Expect("web", pool.Expectation{})
+				select {
+				case <-over:
+					return
+				default:
+				}
+			}
+		}()
+		err := errors.Join(elder.Leave(t.Context()), <-ended)
+		close(over)
+		<-told
+		if err = errors.Join(err, stop()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // nothing forwards to no back end.
 type nothing struct{}
 

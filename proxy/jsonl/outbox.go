@@ -29,14 +29,15 @@ func (o *Outbox[T]) Put(value T) {
 	}
 }
 
-// Run writes until w fails or over is closed.
+// Run writes until w fails, or over is closed and all is written that was put
+// before.
 func (o *Outbox[T]) Run(w io.Writer, over <-chan struct{}) error {
 	buffered := bufio.NewWriter(w)
 	encoder := json.NewEncoder(buffered)
-	for {
+	for last := false; !last; {
 		select {
 		case <-over:
-			return nil
+			last = true
 		case <-o.some:
 		}
 		o.mu.Lock()
@@ -52,4 +53,5 @@ func (o *Outbox[T]) Run(w io.Writer, over <-chan struct{}) error {
 			return err
 		}
 	}
+	return nil
 }
