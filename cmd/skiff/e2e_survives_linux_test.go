@@ -96,48 +96,6 @@ func TestSurvivesTheEngine(t *testing.T) {
 	i.owned(t)
 }
 
-// prune has the engine throw away all that it takes to be unused: stopped
-// containers, networks, images, volumes. What runs, runs on; what is needed next
-// is there.
-func (i *instance) prune(t *testing.T, address string) {
-	before, running, volumes := i.webPods(t, 3), i.running(t), i.volumes(t)
-	for _, how := range [][]string{{"--force"}, {"--all", "--volumes", "--force"}} {
-		t.Logf("docker system prune %v: %s", how, i.docker(t, append([]string{"system", "prune"}, how...)...))
-		for uid, p := range i.webPods(t, 3) {
-			if was := before[uid]; containerID(was) != containerID(p) || was.Status.PodIP != p.Status.PodIP {
-				t.Errorf("Pod %s was container %s at %s, and is %s at %s", p.Name, containerID(was), was.Status.PodIP, containerID(p), p.Status.PodIP)
-			}
-		}
-		if now := i.running(t); !maps.Equal(now, running) {
-			t.Errorf("running: %v, want %v", now, running)
-		}
-		if now := i.volumes(t); !slices.Equal(now, volumes) {
-			t.Errorf("volumes of Pods %v, want %v", now, volumes)
-		}
-		if end := <-i.request(t, address); !strings.HasPrefix(end, "200 ") {
-			t.Errorf("a request: %s", end)
-		}
-	}
-	if phase := must(t, i.skiff, "get", "pod", "once", "-o", "jsonpath={.status.phase} {.status.containerStatuses[0].restartCount}"); phase != "Succeeded 0" {
-		t.Errorf("the Pod whose container is thrown away: %s, want Succeeded 0", phase)
-	}
-	must(t, i.skiff, "create", "-f", i.write(t, "after.yaml", afterManifest))
-	i.webPods(t, 4)
-	must(t, i.skiff, "delete", "-f", "after.yaml")
-	i.webPods(t, 3)
-}
-
-// afterManifest is a Pod with a sandbox, whose image was unused.
-const afterManifest = `
-apiVersion: v1
-kind: Pod
-metadata: {name: after, labels: {app: web}}
-spec:
-  shareProcessNamespace: true
-  containers:
-  - {name: web, image: "skiff-example/web:1"}
-`
-
 // deployOnMachine applies the example and gives the address that it answers on,
 // within the machine.
 func (i *instance) deployOnMachine(t *testing.T) (address string) {

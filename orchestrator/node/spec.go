@@ -36,7 +36,7 @@ func sandboxSpec(s *state) container.Spec {
 		Name:      container.SandboxName,
 		Attempt:   s.sandbox.next,
 		Resources: sandboxLimits(),
-		Mounts:    inMemory(s.pod),
+		Mounts:    s.keeps(),
 	}
 	s.share(s.sandbox, &spec)
 	return spec

@@ -121,7 +121,7 @@ func newState(pod *corev1.Pod) *state {
 	}
 	s.inits, s.units = unitsOf(&pod.Spec)
 	s.meetEphemerals()
-	if share := pod.Spec.ShareProcessNamespace; len(s.inits)+len(s.units) > 1 || len(inMemory(pod)) > 0 || share != nil && *share {
+	if share := pod.Spec.ShareProcessNamespace; len(s.inits)+len(s.units) > 1 || inMemory(pod) || share != nil && *share {
 		s.sandbox = &unit{name: container.SandboxName}
 	}
 	if pod.Status.Phase == corev1.PodFailed && pod.Status.Reason != "" {

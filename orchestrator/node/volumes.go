@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -123,13 +124,21 @@ func fsGroup(pod *corev1.Pod) *int64 {
 	return pod.Spec.SecurityContext.FSGroup
 }
 
-// inMemory lists the Pod's volumes that are lost when nothing mounts them: the
-// sandbox holds them while containers come and go.
-func inMemory(pod *corev1.Pod) []container.Mount {
+// inMemory says whether the Pod has a volume that is lost when nothing mounts it.
+func inMemory(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool {
+		return v.EmptyDir != nil && v.EmptyDir.Medium == corev1.StorageMediumMemory
+	})
+}
+
+// keeps are the volumes that the sandbox has while containers come and go: one
+// in memory would be lost, and `docker system prune --volumes` takes any that no
+// container has.
+func (s *state) keeps() []container.Mount {
 	var out []container.Mount
-	for _, v := range pod.Spec.Volumes {
-		if v.EmptyDir != nil && v.EmptyDir.Medium == corev1.StorageMediumMemory {
-			out = append(out, container.Mount{Volume: emptyDir(pod, v, 0).Name, Target: "/volumes/" + v.Name})
+	for _, v := range s.pod.Spec.Volumes {
+		if m := s.volumes[v.Name]; m.Volume != "" {
+			out = append(out, container.Mount{Volume: m.Volume, Target: "/volumes/" + v.Name})
 		}
 	}
 	return out
