@@ -1,6 +1,6 @@
 module skiff/examples/mongo
 
-go 1.26
+go 1.26.0
 
 require go.mongodb.org/mongo-driver/v2 v2.10.0
 
@@ -12,4 +12,7 @@ require (
 	golang.org/x/crypto v0.54.0 // indirect
 	golang.org/x/sync v0.22.0 // indirect
 	golang.org/x/text v0.41.0 // indirect
+	skiff/examples/writer v0.0.0
 )
+
+replace skiff/examples/writer => ../writer

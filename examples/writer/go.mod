@@ -1,0 +1,3 @@
+module skiff/examples/writer
+
+go 1.26.0
