@@ -28,8 +28,10 @@ func (s *source) next() (*[]byte, error) {
 		n, err := s.readLent(s)
 		switch {
 		case n > 0:
-			*s.chunk = (*s.chunk)[:n]
-			return s.chunk, nil
+			chunk := s.chunk
+			s.chunk = nil // it is the caller's now
+			*chunk = (*chunk)[:n]
+			return chunk, nil
 		case s.chunk != nil:
 			s.giveBack()
 		}
