@@ -33,6 +33,7 @@ and no longer is, is removed, and what others have set stays.`,
 			"skiff apply -f web.yaml --wait      and say how the updates went"),
 		flags: func(f *flags) {
 			fileFlags(f)
+			serverSideFlags(f)
 			f.Bool("wait", "", false, "wait until the rollouts of what was applied are done")
 			f.Duration("timeout", 0, "with --wait: wait this `LONG` at most (default: as long as it takes)")
 			recordFlag(f)
@@ -44,6 +45,9 @@ and no longer is, is removed, and what others have set stays.`,
 }
 
 func (p *program) runApply(c *call) error {
+	if !c.Bool("server-side") && (c.Bool("force-conflicts") || c.IsSet("field-manager")) {
+		return errOnlyServerSide
+	}
 	infos, r, err := p.manifests(c)
 	if err != nil {
 		return err
@@ -54,10 +58,12 @@ func (p *program) runApply(c *call) error {
 	}
 	var errs []error
 	var rolled []applied
+	conflicts := false
 	for _, info := range infos {
 		p.warnings.During(r.document(info))
-		done, err := p.applyOne(c.ctx, info, recorder)
+		done, err := p.applyOne(c, info, recorder)
 		if err != nil {
+			conflicts = conflicts || apierrors.IsConflict(err)
 			errs = append(errs, r.explain(info, err))
 			continue
 		}
@@ -67,6 +73,9 @@ func (p *program) runApply(c *call) error {
 		if _, err := polymorphichelpers.StatusViewerFn(info.Mapping); err == nil {
 			rolled = append(rolled, done)
 		}
+	}
+	if conflicts && c.Bool("server-side") {
+		printf(p.ErrOut, conflictAdvice)
 	}
 	if err := utilerrors.NewAggregate(errs); err != nil || !c.Bool("wait") {
 		return err
@@ -101,13 +110,16 @@ func (p *program) awaitApplied(c *call, r *request, all []applied) error {
 }
 
 // applyOne leaves the object as the server has it in info, and says what was done.
-func (p *program) applyOne(ctx context.Context, info *resource.Info, recorder genericclioptions.Recorder) (done applied, err error) {
+func (p *program) applyOne(c *call, info *resource.Info, recorder genericclioptions.Recorder) (done applied, err error) {
 	done.info = info
 	if info.Name == "" {
 		return done, errors.New("metadata.generateName cannot be used with apply: an object to change needs its name")
 	}
 	if err := recorder.Record(info.Object); err != nil {
 		return done, err
+	}
+	if c.Bool("server-side") {
+		return p.applyByServer(c, info)
 	}
 	modified, err := util.GetModifiedConfiguration(info.Object, true, unstructured.UnstructuredJSONScheme)
 	if err != nil {
@@ -129,7 +141,7 @@ func (p *program) applyOne(ctx context.Context, info *resource.Info, recorder ge
 	}
 	p.warnNotApplied(info)
 	before := podTemplate(info.Object)
-	done.word, err = p.patchToward(ctx, info, modified, helper)
+	done.word, err = p.patchToward(c.ctx, info, modified, helper)
 	done.rolls = !reflect.DeepEqual(before, podTemplate(info.Object))
 	return done, err
 }

@@ -1,6 +1,8 @@
 package main_test
 
 import (
+	"context"
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -104,7 +106,32 @@ func (k *typist) changes() {
 	k.types("apply -f web.yaml --dry-run=server", "deployment.apps/web configured (server dry run)\nservice/web unchanged (server dry run)\n")
 	k.types("apply -f web.yaml", "deployment.apps/web configured\nservice/web unchanged\n")
 	k.finds("rollout status deployment/web", "deployment \"web\" successfully rolled out")
+	k.appliesByServer()
 	k.types("replace -f web.yaml --dry-run=server", "deployment.apps/web replaced (server dry run)\nservice/web replaced (server dry run)\n")
+}
+
+// appliesByServer has both programs apply the same manifest, and somebody
+// change it in between.
+func (k *typist) appliesByServer() {
+	const done = "deployment.apps/web serverside-applied\nservice/web serverside-applied\n"
+	k.types("apply --server-side -f web.yaml", done)
+	if out := must(k.T, k.i.skiff, "apply", "--server-side", "-f", "web.yaml"); out != done {
+		k.Errorf("skiff apply --server-side: %q", out)
+	}
+	k.types("scale deployment web --replicas=4", "deployment.apps/web scaled\n")
+	conflict := `conflict with "kubectl" with subresource "scale" using apps/v1: .spec.replicas`
+	for _, program := range []func(context.Context, ...string) *exec.Cmd{k.i.kubectl, k.i.skiff} {
+		r := try(k.T, program, "apply", "--server-side", "-f", "web.yaml")
+		if r.code != 1 || !strings.Contains(r.err, conflict) || !strings.Contains(r.err, "--force-conflicts") || !strings.Contains(r.out, "service/web serverside-applied") {
+			k.Errorf("a conflict: %v", r)
+		}
+	}
+	if out := must(k.T, k.i.skiff, "apply", "--server-side", "--force-conflicts", "-f", "web.yaml"); out != done {
+		k.Errorf("skiff apply --server-side --force-conflicts: %q", out)
+	}
+	k.finds("rollout status deployment/web", "deployment \"web\" successfully rolled out") // its status no longer changes
+	k.types("auth can-i create pods", "yes\n")
+	k.finds("auth whoami", "Username skiff-admin")
 }
 
 func (k *typist) creates() {
