@@ -15,7 +15,7 @@ RACE     := CGO_ENABLED=1 go
 TIMEOUT  ?= 45m
 
 # The examples that are modules of their own.
-MODULES := examples/writer examples/mongo examples/go-demo-2/api examples/redis/client
+MODULES := examples/writer examples/mongo examples/go-demo-2/api examples/redis/client examples/postgres/client
 
 .PHONY: build test lint cross bench bench-proxy fuzz soak demo docker images packages kubectl clean
 

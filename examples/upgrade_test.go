@@ -34,6 +34,7 @@ func TestUpgradeUnderTheOfficialClients(t *testing.T) {
 	t.Parallel()
 	databases := []*database{
 		{name: "redis", address: "-address=127.0.0.1:%d", versions: []string{"104857600", "209715200", "104857600"}},
+		{name: "postgres", address: "-url=postgres://postgres@127.0.0.1:%d/postgres", versions: []string{"release 1", "release 2", "release 1"}},
 	}
 	i := skifftest.New(t)
 	for _, d := range databases {
@@ -74,6 +75,7 @@ func (d *database) start(t *testing.T, i *skifftest.Instance) {
 		t.Fatal(err)
 	}
 	d.client = exec.CommandContext(t.Context(), binary, fmt.Sprintf(d.address, service.Spec.Ports[0].NodePort))
+	d.client.Env = append(d.client.Environ(), "PGPASSWORD=an example's, change it")
 	d.client.Stdout = &d.out
 	problems, err := d.client.StderrPipe()
 	if err != nil {
