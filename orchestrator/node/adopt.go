@@ -3,12 +3,8 @@ package node
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -99,125 +95,6 @@ func pause(ctx context.Context, d time.Duration) bool {
 		return true
 	case <-ctx.Done():
 		return false
-	}
-}
-
-// removeLeftovers removes the volumes of Pods that do not exist.
-func (w *Worker) removeLeftovers(pods map[types.UID]*corev1.Pod) {
-	entries, err := os.ReadDir(filepath.Join(w.DataDir, "pods"))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		w.Log.Warn("volumes left behind are not removed", "error", err)
-	}
-	for _, e := range entries {
-		uid := types.UID(e.Name())
-		if pods[uid] != nil {
-			continue
-		}
-		w.tasks.Go(func() {
-			if err := os.RemoveAll(w.podDir(uid)); err != nil {
-				w.Log.Warn("volumes left behind are not removed", "error", err)
-			}
-		})
-	}
-}
-
-// removeOrphans removes the containers whose Pod does not exist.
-func (w *Worker) removeOrphans(ctx context.Context, list []container.Status) {
-	for _, st := range list {
-		if w.pods[types.UID(st.Pod.UID)] == nil {
-			w.removeOrphan(ctx, st.ID)
-		}
-	}
-}
-
-func (w *Worker) removeOrphan(ctx context.Context, id string) {
-	w.tasks.Go(func() {
-		for failures := 1; ; failures++ {
-			err := w.Engine.Remove(ctx, id)
-			if err == nil {
-				return
-			}
-			w.Log.Warn("a container without a Pod is not removed; trying again", "container", id, "error", err)
-			if !pause(ctx, retryDelay(failures)) {
-				return
-			}
-		}
-	})
-}
-
-// event passes on what happened to a container. Where events were missed,
-// everything is looked at again.
-func (w *Worker) event(ctx context.Context, e container.Event) {
-	if e.Action == container.EngineLost || e.Action == container.EngineBack {
-		w.engineEvent(ctx, e.Action)
-		return
-	}
-	if e.ContainerID == "" {
-		for _, p := range w.pods {
-			p.send(p.recheck)
-		}
-		w.lookForOrphans(ctx)
-		return
-	}
-	p := w.pods[types.UID(e.Pod.UID)]
-	switch {
-	case p != nil:
-		p.send(func() { p.happened(e) })
-	case e.Action == "create" || e.Action == "start":
-		// A creation that was cut short has come through after all.
-		w.removeOrphan(ctx, e.ContainerID)
-	}
-}
-
-// lookForOrphans has the loop remove what the engine has of no Pod.
-func (w *Worker) lookForOrphans(ctx context.Context) {
-	w.lookForOrphanVolumes(ctx)
-	w.tasks.Go(func() {
-		list, err := w.list(ctx)
-		if err != nil {
-			return
-		}
-		select {
-		case w.listed <- list:
-		case <-ctx.Done():
-		}
-	})
-}
-
-// happened takes note of an event of one of the Pod's containers.
-func (p *pod) happened(e container.Event) {
-	u := p.s.unit(e.Name)
-	if u == nil {
-		return
-	}
-	current := u.cur != nil && u.cur.ID == e.ContainerID
-	switch e.Action {
-	case "die", "destroy":
-		switch {
-		case current:
-			u.suspect, u.down, u.excused = true, true, p.s.outage || u.stranded
-			p.s.strand(e.ContainerID)
-		case p.s.busy(opStart, u.name):
-			u.early = e.ContainerID
-		}
-	case "disconnect", "pause", "unpause":
-		u.suspect = u.suspect || current
-	case "start":
-		switch {
-		case current && u.ended(): // by somebody else
-			u.suspect = true
-		case u.last != nil && u.last.ID == e.ContainerID: // its place is taken
-			p.s.old, u.last = append(p.s.old, u.last.ID), nil
-		}
-	}
-}
-
-// recheck has every container inspected that is thought to be running.
-func (p *pod) recheck() {
-	for _, u := range p.s.all() {
-		if u.running() {
-			u.suspect = true
-		}
 	}
 }
 

@@ -1,0 +1,72 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"skiff/runtime/container"
+)
+
+// removeLeftovers removes the volumes of Pods that do not exist.
+func (w *Worker) removeLeftovers(pods map[types.UID]*corev1.Pod) {
+	entries, err := os.ReadDir(filepath.Join(w.DataDir, "pods"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		w.Log.Warn("volumes left behind are not removed", "error", err)
+	}
+	for _, e := range entries {
+		uid := types.UID(e.Name())
+		if pods[uid] != nil {
+			continue
+		}
+		w.tasks.Go(func() {
+			if err := os.RemoveAll(w.podDir(uid)); err != nil {
+				w.Log.Warn("volumes left behind are not removed", "error", err)
+			}
+		})
+	}
+}
+
+// removeOrphans removes the containers whose Pod does not exist.
+func (w *Worker) removeOrphans(ctx context.Context, list []container.Status) {
+	for _, st := range list {
+		if w.pods[types.UID(st.Pod.UID)] == nil {
+			w.removeOrphan(ctx, st.ID)
+		}
+	}
+}
+
+func (w *Worker) removeOrphan(ctx context.Context, id string) {
+	w.tasks.Go(func() {
+		for failures := 1; ; failures++ {
+			err := w.Engine.Remove(ctx, id)
+			if err == nil {
+				return
+			}
+			w.Log.Warn("a container without a Pod is not removed; trying again", "container", id, "error", err)
+			if !pause(ctx, retryDelay(failures)) {
+				return
+			}
+		}
+	})
+}
+
+// lookForOrphans has the loop remove what the engine has of no Pod.
+func (w *Worker) lookForOrphans(ctx context.Context) {
+	w.lookForOrphanVolumes(ctx)
+	w.tasks.Go(func() {
+		list, err := w.list(ctx)
+		if err != nil {
+			return
+		}
+		select {
+		case w.listed <- list:
+		case <-ctx.Done():
+		}
+	})
+}
