@@ -41,6 +41,9 @@ func TestUpgradeUnderTheOfficialClients(t *testing.T) {
 		i.Apply(t, filepath.Join(d.name, d.name+".yaml"))
 	}
 	for _, d := range databases {
+		d.build(t)
+	}
+	for _, d := range databases {
 		i.WaitRollout(t, d.name)
 		d.start(t, i)
 	}
@@ -59,22 +62,32 @@ func TestUpgradeUnderTheOfficialClients(t *testing.T) {
 	}
 	for _, d := range databases {
 		d.meets(t, d.versions[2])
-		d.stop(t)
+		if err := d.client.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, d := range databases {
+		d.end(t)
 	}
 }
 
-func (d *database) start(t *testing.T, i *skifftest.Instance) {
+func (d *database) build(t *testing.T) {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "client")
 	build := exec.CommandContext(t.Context(), "go", "-C", filepath.Join(d.name, "client"), "build", "-o", binary, ".")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build the client of %s: %v\n%s", d.name, err, out)
 	}
+	d.client = exec.CommandContext(t.Context(), binary)
+}
+
+func (d *database) start(t *testing.T, i *skifftest.Instance) {
+	t.Helper()
 	service, err := i.Client.CoreV1().Services(skifftest.Namespace).Get(t.Context(), d.name, metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.client = exec.CommandContext(t.Context(), binary, fmt.Sprintf(d.address, service.Spec.Ports[0].NodePort))
+	d.client.Args = append(d.client.Args, fmt.Sprintf(d.address, service.Spec.Ports[0].NodePort))
 	d.client.Env = append(d.client.Environ(), "PGPASSWORD=an example's, change it")
 	d.client.Stdout = &d.out
 	problems, err := d.client.StderrPipe()
@@ -95,11 +108,9 @@ func (d *database) meets(t *testing.T, version string) {
 	}
 }
 
-func (d *database) stop(t *testing.T) {
+// end waits until the client, which was told to stop, has read all back.
+func (d *database) end(t *testing.T) {
 	t.Helper()
-	if err := d.client.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
 	for d.says.Scan() {
 		t.Errorf("the client of %s says %s", d.name, d.says.Text())
 	}
