@@ -15,11 +15,11 @@ import (
 func main() {
 	address := flag.String("address", "127.0.0.1:6379", "the database")
 	writer.Main(writer.Options{Writers: 8, Interval: 20 * time.Millisecond}, func(context.Context) (writer.Database, error) {
-		return database{redis.NewClient(&redis.Options{Addr: *address, DialTimeout: patience})}, nil
+		return database{redis.NewClient(&redis.Options{Addr: *address, ReadTimeout: patience})}, nil
 	})
 }
 
-// patience is for the server's first answer on a connection: as long as the
+// patience is for an answer, of which a connection's first waits as long as the
 // proxy holds it. The driver's own 5 s are short for a busy machine.
 const patience = 30 * time.Second
 
