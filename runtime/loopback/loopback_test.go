@@ -50,3 +50,32 @@ func TestRunRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestRunReset: what goes wrong once the connection stands is no part of what the
+// server says, and standard error would be: the engine sends both on one stream.
+func TestRunReset(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	go func() {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		// With something unread, and nothing waited for, the close is a reset.
+		_, _ = io.ReadFull(conn, make([]byte, 1))
+		_ = conn.(*net.TCPConn).SetLinger(0)
+		conn.Close()
+	}()
+	in, client := io.Pipe()
+	defer client.Close()
+	go func() { _, _ = io.WriteString(client, "question") }()
+	port := strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
+	var out bytes.Buffer
+	if err := Run(t.Context(), []string{port}, in, &out); err != nil || out.String() != "\x00" {
+		t.Errorf("%v, output %q", err, out.String())
+	}
+}
