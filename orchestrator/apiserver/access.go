@@ -91,6 +91,13 @@ func (a *account) may(verb string, r *request) bool {
 	return r.kind.Namespaced && r.namespace == a.namespace
 }
 
+// maySee says whether an account may see what is served at a path beside the
+// resources. Metrics tell of every namespace.
+func (a *account) maySee(path string) bool {
+	first, _, _ := strings.Cut(strings.Trim(path, "/"), "/")
+	return first != "metrics"
+}
+
 // authorize refuses what the request's account may not do.
 func (r *request) authorize(verb string) error {
 	a := r.account

@@ -18,13 +18,12 @@ type Metrics interface {
 	WriteMetrics(ctx context.Context, w io.Writer) error
 }
 
-// serveMetrics answers /metrics. It tells of every namespace, so no service
-// account may see it.
+// serveMetrics answers /metrics.
 func (s *Server) serveMetrics(r *request) error {
 	if err := readOnly(r); err != nil {
 		return err
 	}
-	if a := r.account; a != nil {
+	if a := r.account; a != nil && !a.maySee(r.URL.Path) {
 		//lint:ignore ST1005 the words are Kubernetes'
 		return apierrors.NewForbidden(schema.GroupResource{}, "", fmt.Errorf("User %q cannot get path %q", accountName(a.namespace, a.name), r.URL.Path))
 	}

@@ -6,6 +6,8 @@ import (
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 // review answers what a client asks about itself: who it is and what it may do.
@@ -20,7 +22,11 @@ func (s *Server) review(r *request) error {
 	}
 	switch asked := obj.(type) {
 	case *authorizationv1.SelfSubjectAccessReview:
-		asked.Status.Allowed = s.allowed(r.account, asked.Spec)
+		if (asked.Spec.ResourceAttributes == nil) == (asked.Spec.NonResourceAttributes == nil) {
+			return apierrors.NewInvalid(r.kind.GVK.GroupKind(), "", field.ErrorList{field.Invalid(field.NewPath("spec"), asked.Spec,
+				"exactly one of nonResourceAttributes or resourceAttributes must be specified")})
+		}
+		asked.Status = authorizationv1.SubjectAccessReviewStatus{Allowed: s.allowed(r.account, asked.Spec)}
 	case *authorizationv1.SelfSubjectRulesReview:
 		asked.Status = r.account.rules(asked.Spec.Namespace)
 	case *authenticationv1.SelfSubjectReview:
@@ -31,15 +37,15 @@ func (s *Server) review(r *request) error {
 	return s.answer(r, http.StatusCreated, obj)
 }
 
-// allowed says what authorize would.
+// allowed says what authorize would, and of a path what is served.
 func (s *Server) allowed(a *account, spec authorizationv1.SelfSubjectAccessReviewSpec) bool {
 	if a == nil {
 		return true
 	}
-	asked := spec.ResourceAttributes
-	if asked == nil {
-		return false
+	if path := spec.NonResourceAttributes; path != nil {
+		return path.Verb == "get" && a.maySee(path.Path)
 	}
+	asked := spec.ResourceAttributes
 	for _, k := range s.order {
 		if k.GVK.Group == asked.Group && k.Plural == asked.Resource {
 			return a.may(asked.Verb, &request{kind: k, namespace: asked.Namespace, name: asked.Name, subresource: asked.Subresource})

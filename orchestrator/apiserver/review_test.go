@@ -10,6 +10,7 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"skiff/orchestrator/resource"
@@ -71,6 +72,25 @@ func TestReviews(t *testing.T) {
 		if ask(authorization+"selfsubjectaccessreviews", question, &accounts); accounts.Status.Allowed != test.account {
 			t.Errorf("%+v: the account is told %t", test, accounts.Status.Allowed)
 		}
+	}
+
+	for path, account := range map[string]bool{"/version": true, "/metrics": false, "/metrics/more": false} {
+		question := &authorizationv1.SelfSubjectAccessReview{
+			Spec: authorizationv1.SelfSubjectAccessReviewSpec{NonResourceAttributes: &authorizationv1.NonResourceAttributes{Verb: "get", Path: path}},
+			// What is asked is not what is answered.
+			Status: authorizationv1.SubjectAccessReviewStatus{Denied: true, Reason: "because"},
+		}
+		users, err := client.AuthorizationV1().SelfSubjectAccessReviews().Create(t.Context(), question, metav1.CreateOptions{})
+		if err != nil || users.Status != (authorizationv1.SubjectAccessReviewStatus{Allowed: true}) {
+			t.Errorf("%s: the user: %+v, %v", path, users, err)
+		}
+		var accounts authorizationv1.SelfSubjectAccessReview
+		if ask(authorization+"selfsubjectaccessreviews", question, &accounts); accounts.Status != (authorizationv1.SubjectAccessReviewStatus{Allowed: account}) {
+			t.Errorf("%s: the account is told %+v", path, accounts.Status)
+		}
+	}
+	if _, err := client.AuthorizationV1().SelfSubjectAccessReviews().Create(t.Context(), &authorizationv1.SelfSubjectAccessReview{}, metav1.CreateOptions{}); !apierrors.IsInvalid(err) {
+		t.Errorf("who asks for nothing is told %v", err)
 	}
 
 	rules := &authorizationv1.SelfSubjectRulesReview{Spec: authorizationv1.SelfSubjectRulesReviewSpec{Namespace: "default"}}
