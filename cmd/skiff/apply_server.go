@@ -13,10 +13,15 @@ import (
 	"k8s.io/cli-runtime/pkg/resource"
 )
 
+// defaultManager is the name under which kubectl's users are known: they and those
+// of skiff do not stand in each other's way, and for it the server takes over what
+// an apply without it has set.
+const defaultManager = "kubectl"
+
 func serverSideFlags(f *flags) {
 	f.Bool("server-side", "", false, "have the server merge the manifest with what others have set, and tell of conflicts")
 	f.Bool("force-conflicts", "", false, "with --server-side: take over fields that others have set to something else")
-	f.String("field-manager", "", "skiff", "with --server-side: on whose behalf, by `NAME`, the fields are set")
+	f.String("field-manager", "", defaultManager, "with --server-side: on whose behalf, by `NAME`, the fields are set")
 }
 
 // applyByServer leaves the object as the server has it in info, and says what
