@@ -104,9 +104,14 @@ func emptyDir(pod *corev1.Pod, v corev1.Volume, machine int64) container.Volume 
 	return out
 }
 
-// memoryLimit is what all containers together may take, 0 where one of them is
-// without a limit.
+// memoryLimit is what the Pod as a whole may take, or else all its containers
+// together, 0 where one of them is without a limit.
 func memoryLimit(pod *corev1.Pod) (sum int64) {
+	if whole := pod.Spec.Resources; whole != nil {
+		if limit, limited := whole.Limits[corev1.ResourceMemory]; limited {
+			return limit.Value()
+		}
+	}
 	for _, c := range pod.Spec.Containers {
 		limit, ok := c.Resources.Limits[corev1.ResourceMemory]
 		if !ok {

@@ -182,3 +182,36 @@ func TestGiving(t *testing.T) {
 		t.Errorf("once a container has begun: %q", got)
 	}
 }
+
+// TestMemoryForVolumes: what is in memory counts as the Pod's, and is bounded by
+// what that may take.
+func TestMemoryForVolumes(t *testing.T) {
+	t.Parallel()
+	const machine = 8 << 30
+	limited := func(memory string) corev1.ResourceRequirements {
+		return corev1.ResourceRequirements{Limits: quantities("memory", memory)}
+	}
+	whole := limited("64Mi")
+	size := resource.MustParse("1Mi")
+	for name, test := range map[string]struct {
+		containers []corev1.ResourceRequirements
+		whole      *corev1.ResourceRequirements
+		size       *resource.Quantity
+		want       int64
+	}{
+		"one without a limit":    {containers: []corev1.ResourceRequirements{limited("1Gi"), {}}, want: machine},
+		"all have one":           {containers: []corev1.ResourceRequirements{limited("1Gi"), limited("2Gi")}, want: 3 << 30},
+		"the Pod as a whole has": {containers: []corev1.ResourceRequirements{{}}, whole: &whole, want: 64 << 20},
+		"of the Pod, not theirs": {containers: []corev1.ResourceRequirements{limited("16Mi"), limited("16Mi")}, whole: &whole, want: 64 << 20},
+		"the volume has":         {containers: []corev1.ResourceRequirements{{}}, whole: &whole, size: &size, want: 1 << 20},
+	} {
+		pod := &corev1.Pod{Spec: corev1.PodSpec{Resources: test.whole}}
+		for _, r := range test.containers {
+			pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Resources: r})
+		}
+		v := corev1.Volume{Name: "v", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{Medium: corev1.StorageMediumMemory, SizeLimit: test.size}}}
+		if got := emptyDir(pod, v, machine).Size; got != test.want {
+			t.Errorf("%s: %d bytes, want %d", name, got, test.want)
+		}
+	}
+}
