@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -93,43 +94,66 @@ func (e *estate) awaitHeir(ctx context.Context) bool {
 // bequeath hands the instance to the heir that has asked, and does as that says.
 // false: the heir has not become ready, and this process goes on.
 func (o *Orchestrator) bequeath(ctx context.Context, e *estate) bool {
-	ready := make(chan struct{})
 	why := e.send()
 	if why == nil {
-		e.obeyed = make(chan struct{})
-		var obeying context.Context
-		obeying, e.rest = context.WithCancel(context.WithoutCancel(ctx))
-		go func() {
-			defer close(e.obeyed)
-			e.refused = handover.Obey(obeying, e.heir, e.front(), func() {
-				e.give()
-				close(ready)
-			})
-		}()
-		timer := time.NewTimer(heirPatience)
-		defer timer.Stop()
-		select {
-		case <-ready:
-			return true
-		case <-e.obeyed:
-			why = errors.Join(errors.New("it ended"), e.refused)
-		case <-timer.C:
-			why = errors.Join(errors.New("it took too long"), kill(e.heir.Process))
-		case <-ctx.Done():
-			why = ctx.Err()
-		}
-		_ = e.heir.Close()
-		<-e.obeyed
-		e.rest()
+		why = e.obey(ctx)
 	}
-	if e.given { // at the last moment
+	if e.given {
 		return true
 	}
+	_ = e.heir.Close()
 	e.log.Error("the process that was to take over did not become ready; going on", "process", e.heir.Process, "reason", why)
 	e.heir = handover.Conn{}
 	e.asked.Store(false)
 	e.proxy.Reclaim()
 	return false
+}
+
+var errTooLong = errors.New("it took too long")
+
+// obey does as the heir says, also after it has returned, which it does once the
+// heir is the owner. The error is why that will never be.
+func (e *estate) obey(ctx context.Context) (why error) {
+	var decided atomic.Bool // one way or the other
+	ready := make(chan struct{})
+	e.obeyed = make(chan struct{})
+	var obeying context.Context
+	obeying, e.rest = context.WithCancel(context.WithoutCancel(ctx))
+	go func() {
+		defer close(e.obeyed)
+		e.refused = handover.Obey(obeying, e.heir, e.front(), func() {
+			if decided.Swap(true) {
+				<-obeying.Done() // too late: the heir does not hear that it is the owner
+				return
+			}
+			e.give()
+			close(ready)
+		})
+	}()
+	timer := time.NewTimer(heirPatience)
+	defer timer.Stop()
+	select {
+	case <-ready:
+		return nil
+	case <-e.obeyed:
+		e.rest()
+		return errors.Join(errors.New("it ended"), e.refused)
+	case <-timer.C:
+		why = errTooLong
+	case <-ctx.Done():
+		why = ctx.Err()
+	}
+	if decided.Swap(true) { // for the heir, at the last moment
+		<-ready
+		return nil
+	}
+	if why == errTooLong {
+		why = errors.Join(why, kill(e.heir.Process))
+	}
+	_ = e.heir.Close()
+	e.rest()
+	<-e.obeyed
+	return why
 }
 
 // send gives the heir everything. What is forwarded goes on here until it says
