@@ -19,25 +19,30 @@ const (
 	callUnavailable      = 14
 )
 
-// streamsAfter is how long a call may go on after the first message of its
-// answer until it is taken for one that does not end by itself. A call that is
-// answered once ends with that message.
-const streamsAfter = time.Second
+// callRest is how long nothing must come of an answer that has begun until its
+// call is taken for one that does not end by itself. A call that is answered
+// once ends with that message, and one that goes on telling something has an end.
+const callRest = 2 * time.Second
 
 // isCall says whether the request is a call of gRPC.
 func (x *exchange) isCall() bool { return x.r.ProtoMajor == 2 && isGRPC(x.r.Header) }
 
-// copyCall passes the messages of an answer on. A call that goes on is a stream
+// copyCall passes the messages of an answer on. A call that rests is a stream
 // like others: a drain ends it between two messages, in words that have the
 // client try again, and does not wait for it as for a request.
 func (x *exchange) copyCall(claim *pool.Claim, res *http.Response, k *link) error {
 	messages, turned := k.parted(&messageTracker{}), make(chan struct{})
 	var turn *time.Timer
-	messages.first = func() {
-		turn = time.AfterFunc(streamsAfter, func() {
-			claim.Stream(pool.Calls, nil)
-			close(turned)
-		})
+	messages.passed = func() {
+		switch {
+		case turn == nil:
+			turn = time.AfterFunc(callRest, func() {
+				claim.Stream(pool.Calls, nil)
+				close(turned)
+			})
+		case turn.Stop():
+			turn.Reset(callRest)
+		}
 	}
 	ended, err := messages.copy(claim, x.w, res.Body)
 	if turn != nil && !turn.Stop() {

@@ -146,9 +146,10 @@ func TestGRPCDeadline(t *testing.T) {
 	all.Wait()
 }
 
-// A call that goes on is a stream: it ends with the drain, in words that have
-// the client try again, and its Pod does not wait for it until its grace period
-// is over. One that has not been answered is a request, which has that time.
+// A call that rests is a stream: it ends with the drain, in words that have the
+// client try again, and its Pod does not wait for it until its grace period is
+// over. One that goes on, or has not been answered, is a request, which has that
+// time.
 func TestDrainEndsGRPCStreams(t *testing.T) {
 	t.Parallel()
 	f := newFront(t, HTTP, Options{})
@@ -165,18 +166,38 @@ func TestDrainEndsGRPCStreams(t *testing.T) {
 	talk := func(stream grpc.ClientStream) error {
 		return errors.Join(stream.SendMsg(wrapperspb.String("hello")), stream.RecvMsg(new(text)))
 	}
-	long, silent := open(), open()
-	if err := talk(long); err != nil {
+	long, silent, busy := open(), open(), open()
+	if err := errors.Join(talk(long), talk(busy)); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "both calls are in flight", func() bool { return f.pool.InFlight("a") == 2 })
+	eventually(t, "the calls are in flight", func() bool { return f.pool.InFlight("a") == 3 })
+	rested := make(chan struct{})
+	talked := make(chan error, 1)
+	go func() {
+		for {
+			if err := talk(busy); err != nil {
+				talked <- err
+				return
+			}
+			select {
+			case <-rested:
+				talked <- busy.CloseSend()
+				return
+			case <-time.After(100 * time.Millisecond):
+			}
+		}
+	}()
 	drained := make(chan error, 1)
 	go func() { drained <- f.pool.Drain(t.Context(), "a", 10*time.Millisecond) }()
 	if err := long.RecvMsg(new(text)); status.Code(err) != codes.Unavailable {
-		t.Errorf("the stream ended with %v", err)
+		t.Errorf("the call that rests ended with %v", err)
 	}
-	if n := f.pool.InFlight("a"); n != 1 {
-		t.Errorf("%d calls are in flight, want the one that is not answered", n)
+	if n := f.pool.InFlight("a"); n != 2 {
+		t.Errorf("%d calls are in flight, want the one that goes on and the one that is not answered", n)
+	}
+	close(rested)
+	if err := <-talked; err != nil {
+		t.Errorf("the call that goes on: %v", err)
 	}
 	silent.CloseSend()
 	server.GracefulStop()

@@ -19,7 +19,7 @@ const goodbyePatience = time.Second
 // messages of a gRPC call, and can end between two of them.
 type stream struct {
 	cancel context.CancelCauseFunc // of the request to the back end
-	first  func()                  // called when the first part has gone by; may be nil
+	passed func()                  // called with every part that has gone by; may be nil
 
 	mu      sync.Mutex // held while bytes are tracked and written
 	tracker tracker
@@ -85,9 +85,8 @@ func (s *stream) pass(write func([]byte) error, chunk []byte) (ended bool, err e
 		return false, nil
 	}
 	first := s.tracker.advance(chunk)
-	if first > 0 && s.first != nil {
-		s.first()
-		s.first = nil
+	if first > 0 && s.passed != nil {
+		s.passed()
 	}
 	if s.ending && first > 0 {
 		chunk, ended = chunk[:first], true

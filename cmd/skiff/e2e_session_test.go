@@ -169,10 +169,13 @@ func (s *session) scaleAndLogs() {
 	s.types(`scale deployment/go-demo-2-db --replicas=2`, "deployment.apps/go-demo-2-db scaled\n", "")
 	s.rolledOut()
 	s.api.WaitPods(s.T, "service=go-demo-2", func(pods []corev1.Pod) bool { return len(pods) == 2 })
-	out := must(s.T, s.do, "logs", "-l", "service=go-demo-2", "--prefix")
-	if n := strings.Count(out, "stand-in for mongo 3.3.0 listens on"); n != 2 && !strings.Contains(out, "MongoDB starting") {
-		s.Errorf("the logs of two Pods:\n%s", out)
-	}
+	eventually(s.T, func() error { // the second one may be running and have said nothing yet
+		out := must(s.T, s.do, "logs", "-l", "service=go-demo-2", "--prefix")
+		if n := strings.Count(out, "stand-in for mongo 3.3.0 listens on"); n != 2 && !strings.Contains(out, "MongoDB starting") {
+			return fmt.Errorf("the logs of two Pods:\n%s", out)
+		}
+		return nil
+	})
 	s.types(`scale -f `+db+` --replicas=1`, "deployment.apps/go-demo-2-db scaled\n", "")
 	s.rolledOut()
 }

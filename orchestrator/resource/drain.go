@@ -11,7 +11,7 @@ import (
 
 // DrainAnnotation, on a Pod, says for how many seconds at most the long-lived
 // connections of the leaving Pod are let live: TCP connections, WebSockets,
-// streams of events and gRPC calls that go on after their first message.
+// streams of events and gRPC calls that rest.
 const DrainAnnotation = "skiff.dev/drain-seconds"
 
 // DefaultDrain is for Pods that say nothing.

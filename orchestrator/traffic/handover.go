@@ -45,7 +45,7 @@ func (d *Director) Remove(ctx context.Context, uid types.UID) error {
 
 // Drain takes a Pod out of every pool for good, and returns when nothing of
 // its traffic is in flight any more. TCP connections, WebSockets, event
-// streams and streaming calls are cut after streams, requests when ctx ends.
+// streams and calls that rest are cut after streams, requests when ctx ends.
 func (d *Director) Drain(ctx context.Context, pod *corev1.Pod, streams time.Duration) error {
 	err := d.takeOut(ctx, pod.UID, func(f Front) func(context.Context) error { return f.Drain(string(pod.UID), streams) })
 	if d.Drained != nil {

@@ -38,7 +38,7 @@ const (
 	Upgraded         // to another protocol
 	TCP
 	UDP
-	Calls // of gRPC, that go on after the first message of their answer
+	Calls // of gRPC, in the middle of whose answer nothing comes for a while
 	streams
 )
 
