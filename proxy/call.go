@@ -33,8 +33,9 @@ func (x *exchange) isCall() bool { return x.r.ProtoMajor == 2 && isGRPC(x.r.Head
 func (x *exchange) copyCall(claim *pool.Claim, res *http.Response, k *link) error {
 	messages, turned := k.parted(&messageTracker{}), make(chan struct{})
 	var turn *time.Timer
-	messages.passed = func() {
+	messages.passed = func(whole bool) {
 		switch {
+		case turn == nil && !whole: // an answer that has not begun is waited for
 		case turn == nil:
 			turn = time.AfterFunc(callRest, func() {
 				claim.Stream(pool.Calls, nil)

@@ -19,7 +19,7 @@ const goodbyePatience = time.Second
 // messages of a gRPC call, and can end between two of them.
 type stream struct {
 	cancel context.CancelCauseFunc // of the request to the back end
-	passed func()                  // called with every part that has gone by; may be nil
+	passed func(whole bool)        // called when something goes by, and whether a part ends with it; may be nil
 
 	mu      sync.Mutex // held while bytes are tracked and written
 	tracker tracker
@@ -85,8 +85,8 @@ func (s *stream) pass(write func([]byte) error, chunk []byte) (ended bool, err e
 		return false, nil
 	}
 	first := s.tracker.advance(chunk)
-	if first > 0 && s.passed != nil {
-		s.passed()
+	if s.passed != nil {
+		s.passed(first > 0)
 	}
 	if s.ending && first > 0 {
 		chunk, ended = chunk[:first], true
