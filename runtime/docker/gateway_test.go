@@ -77,16 +77,7 @@ func TestGatewayOfSomebodyElse(t *testing.T) {
 func TestGatewayUpgradeFails(t *testing.T) {
 	t.Parallel()
 	e := newEngine(t)
-	old := newGateway(t, e, "serve")
-	if err := old.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	before, err := old.find(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	next := newGateway(t, e, "serve")
-	anotherProgram(t, e)
+	next, before := anotherGateway(t, e)
 	if _, err := e.programImage(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +87,7 @@ func TestGatewayUpgradeFails(t *testing.T) {
 	if err := next.Start(t.Context()); err == nil {
 		t.Fatal("started without its program")
 	}
-	after, err := old.find(t.Context())
+	after, err := next.find(t.Context())
 	if err != nil || after.ID != before.ID || !after.State.Running {
 		t.Errorf("the gateway of before: %+v, %v", after.ContainerJSONBase, err)
 	}
@@ -107,16 +98,7 @@ func TestGatewayUpgradeFails(t *testing.T) {
 func TestGatewayStaysThroughAnUpgrade(t *testing.T) {
 	t.Parallel()
 	e := newEngine(t)
-	old := newGateway(t, e, "serve")
-	if err := old.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	before, err := old.find(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	next := newGateway(t, e, "serve")
-	anotherProgram(t, e)
+	next, before := anotherGateway(t, e)
 	if running, fit, err := next.Running(t.Context()); err != nil || !running || !fit {
 		t.Errorf("after the upgrade: running %v, fit %v, %v", running, fit, err)
 	}
@@ -136,9 +118,19 @@ func TestGatewayStaysThroughAnUpgrade(t *testing.T) {
 	}
 }
 
-// anotherProgram makes skiff's program another one.
-func anotherProgram(t *testing.T, e *Engine) {
+// anotherGateway is that of another skiff, whose program is another one, while
+// the one of before runs.
+func anotherGateway(t *testing.T, e *Engine) (next *Gateway, before dockercontainer.InspectResponse) {
 	t.Helper()
+	old := newGateway(t, e, "serve")
+	if err := old.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	before, err := old.find(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	next = newGateway(t, e, "serve")
 	program, err := os.OpenFile(e.program, os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -147,6 +139,7 @@ func anotherProgram(t *testing.T, e *Engine) {
 	if err = errors.Join(err, program.Close()); err != nil {
 		t.Fatal(err)
 	}
+	return next, before
 }
 
 // What docker's user did to the gateway is undone.
