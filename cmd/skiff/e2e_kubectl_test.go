@@ -129,7 +129,10 @@ func (k *typist) appliesByServer() {
 	if out := must(k.T, k.i.skiff, "apply", "--server-side", "--force-conflicts", "-f", "web.yaml"); out != done {
 		k.Errorf("skiff apply --server-side --force-conflicts: %q", out)
 	}
-	k.finds("rollout status deployment/web", "deployment \"web\" successfully rolled out") // its status no longer changes
+	k.finds("rollout status deployment/web", "deployment \"web\" successfully rolled out")
+	// What comes next replaces what it has read: its status must no longer change.
+	k.types("wait deployment/web --for=jsonpath='{.status.replicas}'=3", "deployment.apps/web condition met\n")
+	k.types("wait deployment/web --for=jsonpath='{.status.terminatingReplicas}'=0", "deployment.apps/web condition met\n")
 	k.types("auth can-i create pods", "yes\n")
 	k.finds("auth whoami", "Username skiff-admin")
 }
