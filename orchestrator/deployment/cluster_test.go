@@ -35,12 +35,17 @@ type cluster struct {
 // start runs the controllers until the test ends. The test must be a bubble.
 func start(t *testing.T) *cluster {
 	t.Helper()
+	return startAt(t, clock.RealClock{})
+}
+
+func startAt(t *testing.T, now clock.WithTicker) *cluster {
+	t.Helper()
 	c := &cluster{t: t, api: fakeapi.New()}
 	c.api.Run(t, func(factory *informer.Factory) []func(context.Context) error {
 		log := slog.New(slog.DiscardHandler)
 		return []func(context.Context) error{
-			deployment.New(c.api.Client, factory, log, clock.RealClock{}).Run,
-			replicaset.New(c.api.Client, factory, log, clock.RealClock{}).Run,
+			deployment.New(c.api.Client, factory, log, now).Run,
+			replicaset.New(c.api.Client, factory, log, now).Run,
 		}
 	})
 	return c

@@ -1,13 +1,16 @@
 package deployment_test
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/clock"
 
 	"skiff/orchestrator/rollout"
 )
@@ -126,6 +129,43 @@ func TestBadRollout(t *testing.T) {
 			if len(after) != len(before) || pod.UID != before[i].UID {
 				t.Fatalf("%d pods before, %d after, or another one", len(before), len(after))
 			}
+		}
+	})
+}
+
+// busyClock lets time go on in a bubble in which somebody asks for it all the
+// time, who would keep the bubble from ever coming to rest.
+type busyClock struct {
+	clock.RealClock
+	asked atomic.Int64
+}
+
+const busy = 1000
+
+func (c *busyClock) Now() time.Time {
+	if c.asked.Add(1) > busy {
+		time.Sleep(time.Second)
+	}
+	return c.RealClock.Now()
+}
+
+// A Deployment that is on its way out while it rolls out, as with foreground
+// deletion, is judged no more: when its deadline is over, there is nothing to do.
+func TestDeadlineOfOneThatLeaves(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var asked busyClock
+		c := startAt(t, &asked)
+		c.create(newDeployment("web", 3))
+		c.edit("web", func(d *appsv1.Deployment) {
+			d.Finalizers, d.DeletionTimestamp = []string{metav1.FinalizerDeleteDependents}, new(metav1.Now())
+		})
+		time.Sleep(11 * time.Minute)
+		c.settle()
+		c.wantCondition("web", appsv1.DeploymentProgressing, corev1.ConditionTrue, "ReplicaSetUpdated",
+			`ReplicaSet "`+c.set("web:1").Name+`" is progressing.`)
+		if n := asked.asked.Load(); n > busy {
+			t.Errorf("looked at more than %d times", busy)
 		}
 	})
 }

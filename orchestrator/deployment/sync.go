@@ -126,16 +126,17 @@ func (r *run) recreate(ctx context.Context, ro *round) error {
 }
 
 // report writes the status if it changed, and comes back when the rollout's
-// deadline is over, should nothing else wake it before.
+// deadline is over, should nothing else wake it before. Where this round judges
+// nothing, a deadline that is over would have it come back all the time.
 func (r *run) report(ctx context.Context, key cache.ObjectName, ro *round) error {
 	status := rollout.Status(ro.d, &ro.d.Status, ro.current, ro.old, ro.now)
 	if ro.isMove {
 		rollout.Judge(ro.d, &ro.was.Status, &status, ro.current, ro.now)
+		if wait, ok := rollout.UntilTimeout(ro.d, &status, ro.now); ok {
+			r.queue.AddAfter(key, wait)
+		}
 	}
 	rollout.CopyFailure(&status, ro.current, ro.old)
-	if wait, ok := rollout.UntilTimeout(ro.d, &status, ro.now); ok {
-		r.queue.AddAfter(key, wait)
-	}
 	return r.writeStatus(ctx, ro, status)
 }
 
