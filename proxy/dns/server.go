@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
+
+	"skiff/proxy/accept"
 )
 
 const (
@@ -135,16 +137,12 @@ func (s *Server) resolve(ctx context.Context, network string, q query, limit int
 
 func (s *Server) serveTCP(ctx context.Context, listener net.Listener) {
 	slots := make(chan struct{}, maxConnections)
-	for {
-		conn, err := listener.Accept()
-		if err != nil {
-			return
-		}
+	accept.Each(listener, s.log, func(conn net.Conn) {
 		select {
 		case slots <- struct{}{}:
 		default:
 			conn.Close()
-			continue
+			return
 		}
 		s.serving.Go(func() {
 			defer func() { <-slots }()
@@ -153,7 +151,7 @@ func (s *Server) serveTCP(ctx context.Context, listener net.Listener) {
 			for s.serveQuery(ctx, conn) == nil {
 			}
 		})
-	}
+	})
 }
 
 // serveQuery answers the next query of a connection.

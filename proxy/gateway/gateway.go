@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"skiff/proxy"
+	"skiff/proxy/accept"
 	"skiff/proxy/dns"
 	"skiff/proxy/jsonl"
 	"skiff/proxy/switchboard"
@@ -87,16 +88,10 @@ func (g *Gateway) Run(ctx context.Context) error {
 	group.Go(func() error { return g.dns.Run(ctx) })
 	group.Go(func() error {
 		defer g.serving.Wait()
-		for {
-			conn, err := listener.Accept()
-			if ctx.Err() != nil {
-				return nil
-			}
-			if err != nil {
-				return fmt.Errorf("accept the daemon: %w", err)
-			}
+		accept.Each(listener, g.options.Log, func(conn net.Conn) {
 			g.serving.Go(func() { g.greet(ctx, conn) })
-		}
+		})
+		return nil
 	})
 	return group.Wait()
 }
