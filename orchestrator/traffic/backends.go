@@ -28,7 +28,8 @@ const defaultRequests = 30 * time.Second
 // backend is something that a Service leads to: a Pod, or an endpoint that
 // somebody wrote down.
 type backend struct {
-	id, ip            string
+	id                string // of a Pod; what somebody wrote down has none, and is known by where it is
+	ip                string
 	revision          string // of the application; empty where nothing tells
 	hostname          string // its own name below the Service's
 	streams, requests time.Duration
@@ -41,7 +42,7 @@ func (b backend) member(number int32) switchboard.Member {
 		address = gateway.API
 	}
 	return switchboard.Member{
-		Member:   pool.Member{ID: b.id, Address: address, Revision: b.revision},
+		Member:   pool.Member{ID: cmp.Or(b.id, "endpoint "+address), Address: address, Revision: b.revision},
 		Streams:  b.streams,
 		Requests: b.requests,
 	}
@@ -164,7 +165,7 @@ func endpointBackends(addresses []string, hostname string, ports []discoveryv1.E
 	var out []backend
 	for _, ip := range addresses {
 		out = append(out, backend{
-			id: "endpoint " + ip, ip: ip, hostname: hostname,
+			ip: ip, hostname: hostname,
 			streams: resource.DefaultDrain, requests: defaultRequests,
 			port: func(p corev1.ServicePort) (int32, bool) {
 				for _, e := range ports {

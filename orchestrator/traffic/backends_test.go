@@ -77,19 +77,47 @@ func testLoops(t *testing.T, older bool) {
 	}
 	var got []string
 	eventually(t, "the Service has back ends", func() bool {
-		got = nil
-		if p := w.pool("web", "80/TCP"); p != nil {
-			for _, b := range p.Snapshot().Backends {
-				got = append(got, b.Address)
-			}
-		}
+		got = w.addresses("web", "80/TCP")
 		return len(got) > 0
 	})
-	slices.Sort(got)
 	if want := []string{"10.1.2.3:80", "127.0.0.9:80"}; !slices.Equal(got, want) {
 		t.Errorf("back ends %v, want %v", got, want)
 	}
 	if n := strings.Count(log.text(), "10.0.63.254 10.0.64.9"); n != 1 {
 		t.Errorf("said %d times what was left out: %s", n, log.text())
 	}
+}
+
+// Two programs of one machine, which nobody but their ports tells apart, are two
+// back ends.
+func TestEndpointsOfOneAddress(t *testing.T) {
+	t.Parallel()
+	svc := newService(freePort(t), intstr.IntOrString{})
+	svc.Spec.Selector = nil
+	w := newWorld(t, svc)
+	want := []string{"10.1.2.3:80", "10.1.2.3:81"}
+	for i := range want {
+		slice := &discoveryv1.EndpointSlice{
+			ObjectMeta:  metav1.ObjectMeta{Name: fmt.Sprint("web-", i), Namespace: "default", Labels: map[string]string{discoveryv1.LabelServiceName: "web"}},
+			AddressType: discoveryv1.AddressTypeIPv4,
+			Endpoints:   []discoveryv1.Endpoint{{Addresses: []string{"10.1.2.3"}}},
+			Ports:       []discoveryv1.EndpointPort{{Name: ptr.To("http"), Port: ptr.To(int32(80 + i))}},
+		}
+		if _, err := w.client.DiscoveryV1().EndpointSlices("default").Create(t.Context(), slice, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "both are back ends", func() bool { return slices.Equal(w.addresses("web", "80/TCP"), want) })
+}
+
+// addresses are those of the back ends of a port, in order.
+func (w *world) addresses(service, port string) []string {
+	var got []string
+	if p := w.pool(service, port); p != nil {
+		for _, b := range p.Snapshot().Backends {
+			got = append(got, b.Address)
+		}
+	}
+	slices.Sort(got)
+	return got
 }
