@@ -48,8 +48,8 @@ func (s *Store) historyOf(storage string) *history {
 func (h *history) add(e Event) {
 	h.events = append(h.events, e)
 	h.bytes += e.size()
-	drop := 0
-	for len(h.events)-drop > maxHistoryEvents || h.bytes > maxHistoryBytes {
+	drop, newest := 0, len(h.events)-1 // which stays, however large: it is news to every watch
+	for drop < newest && (len(h.events)-drop > maxHistoryEvents || h.bytes > maxHistoryBytes) {
 		h.floor = h.events[drop].Revision
 		h.bytes -= h.events[drop].size()
 		drop++

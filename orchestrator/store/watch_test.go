@@ -142,6 +142,22 @@ func TestHistoryIsBounded(t *testing.T) {
 
 // Every watch sees every event once, in order, while writers and other watches
 // come and go.
+// A change that alone is more than a history may hold is told to those who have
+// seen all before it.
+func TestHugeChangeIsTold(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	created := mustCreate(t, s, pod("a", "x"), "")
+	w := mustWatch(t, s, "", created)
+	updated, err := s.Update(t.Context(), pod("a", "x"), make([]byte, maxHistoryBytes), created)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if events := mustNext(t, w); len(events) != 1 || events[0].Revision != updated {
+		t.Errorf("%d events", len(events))
+	}
+}
+
 func TestManyWatches(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
