@@ -1,15 +1,11 @@
 package proxy
 
-import "net"
-
 // source reads from a connection and takes a buffer only once there is
 // something to read.
 type source struct {
 	*wire
 	chunk *[]byte
 }
-
-func newSource(conn net.Conn) *source { return &source{wire: newWire(conn)} }
 
 func (s *source) lend() []byte {
 	s.chunk = getBuffer()

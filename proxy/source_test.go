@@ -27,7 +27,7 @@ func TestSourceGivesNoBufferBackTwice(t *testing.T) {
 			t.Fatal(err)
 		}
 		client.Close()
-		source := newSource(server)
+		source := &source{wire: newWire(server)}
 		chunk, err := source.next()
 		if err != nil || string(*chunk) != "hello" {
 			t.Fatalf("read %q, %v", *chunk, err)

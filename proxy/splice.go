@@ -18,7 +18,7 @@ const bulk = 32 << 10
 // splice joins two connections. It sees when bytes pass and in which direction
 // the last ones went, so that a drain can close it at a moment of rest.
 type splice struct {
-	client, server net.Conn
+	client, server *wire
 	started        time.Time
 	last           atomic.Int64 // when bytes last passed, since started
 	waiting        atomic.Bool  // they came from the client, and ask for an answer
@@ -28,7 +28,7 @@ type splice struct {
 }
 
 func newSplice(client, server net.Conn) *splice {
-	return &splice{client: client, server: server, started: time.Now()}
+	return &splice{client: newWire(client), server: newWire(server), started: time.Now()}
 }
 
 func (s *splice) run() {
@@ -40,21 +40,20 @@ func (s *splice) run() {
 
 // copy passes the end of one direction on, and leaves the other one alone: a
 // client may well say all it has to say and then wait for the answer.
-func (s *splice) copy(to, from net.Conn) {
+func (s *splice) copy(to, from *wire) {
 	err := s.pump(to, from)
 	if s.byServer(err, from == s.server) && !s.closed.Load() {
 		s.brokenOff.Store(true)
 	}
-	half, ok := to.(interface{ CloseWrite() error })
-	if err != io.EOF || !ok || half.CloseWrite() != nil {
+	if err != io.EOF || to.CloseWrite() != nil {
 		s.Close()
 	}
 }
 
 // pump holds neither a buffer nor a pipe while nothing comes, so that idle
 // connections cost little.
-func (s *splice) pump(to, from net.Conn) error {
-	source := newSource(from)
+func (s *splice) pump(to, from *wire) error {
+	source := &source{wire: from}
 	for {
 		chunk, err := source.next()
 		if err == io.EOF {
@@ -71,12 +70,12 @@ func (s *splice) pump(to, from net.Conn) error {
 			return err
 		}
 		for full {
-			n := source.queued()
+			n := from.queued()
 			if n < bulk {
 				break
 			}
 			s.pass(to == s.server, nil)
-			if _, err := io.CopyN(to, from, int64(n)); err != nil {
+			if _, err := io.CopyN(to.Conn, from.Conn, int64(n)); err != nil {
 				return errors.Join(errMoved, err)
 			}
 		}

@@ -14,7 +14,9 @@ type wire struct {
 	net.Conn
 	raw  syscall.RawConn // nil: no socket of this system
 	op   operation
+	sent delivery
 	step func(fd uintptr) bool // op.step, bound once
+	send func(fd uintptr) bool // sent.step
 	till time.Time             // the deadline for reading that is set
 }
 
@@ -27,6 +29,12 @@ type operation struct {
 	noWait bool   // give up where there is nothing to read
 	n      int
 	err    error
+}
+
+// delivery is what is being written.
+type delivery struct {
+	rest []byte
+	err  error
 }
 
 // lender has a buffer for those who wait for long and do not need it meanwhile.
@@ -43,7 +51,7 @@ func newWire(conn net.Conn) *wire {
 	if tcp, ok := conn.(*net.TCPConn); ok && rawSockets {
 		if raw, err := tcp.SyscallConn(); err == nil {
 			w.raw = raw
-			w.step = w.op.step
+			w.step, w.send = w.op.step, w.sent.step
 		}
 	}
 	return w
@@ -87,7 +95,7 @@ func (w *wire) ask(out, p []byte) (n int, err error) {
 		out = w.op.out
 	}
 	if len(out) > 0 {
-		if _, err = w.Conn.Write(out); err != nil {
+		if _, err = w.Write(out); err != nil {
 			return 0, err
 		}
 	}
@@ -104,6 +112,21 @@ func (w *wire) run() (int, error) {
 	}
 	w.op.in, w.op.lender = nil, nil
 	return w.op.n, err
+}
+
+// Write is for one goroutine at a time.
+func (w *wire) Write(p []byte) (int, error) {
+	if w.raw == nil {
+		return w.Conn.Write(p)
+	}
+	w.sent = delivery{rest: p}
+	err := w.raw.Write(w.send)
+	if err == nil {
+		err = w.sent.err
+	}
+	n := len(p) - len(w.sent.rest)
+	w.sent.rest = nil
+	return n, err
 }
 
 // within bounds how long a read may wait. It sets the clock anew only where

@@ -5,3 +5,5 @@ package proxy
 const rawSockets = false
 
 func (o *operation) step(uintptr) bool { return true }
+
+func (d *delivery) step(uintptr) bool { return true }

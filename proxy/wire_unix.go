@@ -13,7 +13,7 @@ const rawSockets = true
 // socket becomes readable; what happens after the first call has begun is
 // noticed, so out may be written in the course of it.
 func (o *operation) step(fd uintptr) bool {
-	if len(o.out) > 0 && !o.begin(int(fd)) {
+	if len(o.out) > 0 && !o.begin(fd) {
 		return true
 	}
 	if o.in == nil && o.lender == nil {
@@ -27,7 +27,7 @@ func (o *operation) step(fd uintptr) bool {
 	if buffer == nil {
 		buffer = o.lender.lend()
 	}
-	n, err := retry(func() (int, error) { return syscall.Read(int(fd), buffer) })
+	n, err := readNow(fd, buffer)
 	switch {
 	case err == syscall.EAGAIN:
 		if o.lender != nil {
@@ -39,20 +39,20 @@ func (o *operation) step(fd uintptr) bool {
 	case n == 0:
 		o.err = io.EOF
 	}
-	o.n = max(n, 0)
+	o.n = n
 	return true
 }
 
 // begin sends what it can of out, and says whether that was all of it. A
 // connection that rested has nothing to say; if it has, that is its end, or
 // an answer to no question.
-func (o *operation) begin(fd int) bool {
+func (o *operation) begin(fd uintptr) bool {
 	var nothing [1]byte
-	if _, err := retry(func() (int, error) { return syscall.Read(fd, nothing[:]) }); err != syscall.EAGAIN {
+	if _, err := readNow(fd, nothing[:]); err != syscall.EAGAIN {
 		o.err = errStale
 		return false
 	}
-	n, err := retry(func() (int, error) { return syscall.Write(fd, o.out) })
+	n, err := writeNow(fd, o.out)
 	switch {
 	case err == syscall.EAGAIN:
 	case err != nil:
@@ -63,11 +63,15 @@ func (o *operation) begin(fd int) bool {
 	return err == nil && len(o.out) == 0
 }
 
-// retry calls again what a signal interrupted.
-func retry(call func() (int, error)) (int, error) {
-	for {
-		if n, err := call(); err != syscall.EINTR {
-			return n, err
+// step is called until it returns true. In between, the runtime waits until
+// the socket takes more.
+func (d *delivery) step(fd uintptr) bool {
+	for len(d.rest) > 0 && d.err == nil {
+		n, err := writeNow(fd, d.rest)
+		if err == syscall.EAGAIN {
+			return false
 		}
+		d.rest, d.err = d.rest[n:], err
 	}
+	return true
 }
