@@ -97,7 +97,11 @@ func (o *Orchestrator) assemble(ctx context.Context, st *store.Store, e *estate)
 		}
 	}
 	address := p.api.Addr().(*net.TCPAddr)
-	addresses := allocation.Ranges{ClusterIPs: ranges.Services}
+	loopbacks, noIPv6 := proxy.Loopbacks(ctx)
+	if noIPv6 != nil {
+		p.log.Info("this machine has no ::1; services are reached at 127.0.0.1 only", "error", noIPv6)
+	}
+	addresses := allocation.Ranges{ClusterIPs: ranges.Services, Taken: func(port int32) bool { return proxy.Taken(ctx, loopbacks, port) }}
 	at := []net.IP{address.IP, addresses.APIServiceIP().AsSlice()}
 	if p.pki, err = apiserver.LoadPKI(o.paths.PKI, at, time.Now()); err != nil {
 		return nil, err
@@ -128,10 +132,6 @@ func (o *Orchestrator) assemble(ctx context.Context, st *store.Store, e *estate)
 	p.factory = informer.NewFactory(client)
 	p.events = record.NewBroadcaster(record.WithContext(ctx))
 	p.events.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: client.CoreV1().Events("")})
-	loopbacks, noIPv6 := proxy.Loopbacks(ctx)
-	if noIPv6 != nil {
-		p.log.Info("this machine has no ::1; services are reached at 127.0.0.1 only", "error", noIPv6)
-	}
 	p.receipts = receipt.New(receipt.Options{Client: client, Factory: p.factory, Counts: p.Counts, Clock: clock.RealClock{}, Log: p.log})
 	p.director = traffic.New(traffic.Options{
 		Client: client, Factory: p.factory, Host: p.front(), Inside: p.inside,

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"net"
+	"strconv"
 )
 
 // Loopbacks are the addresses at which only this machine reaches itself: that of
@@ -14,4 +15,23 @@ func Loopbacks(ctx context.Context) (addresses []string, noIPv6 error) {
 		return []string{v4}, err
 	}
 	return []string{v4, v6}, l.Close()
+}
+
+// Taken says whether a port cannot be listened to at one of these addresses,
+// by TCP or by UDP. Nothing keeps it free afterwards.
+func Taken(ctx context.Context, addresses []string, port int32) bool {
+	for _, address := range addresses {
+		at := net.JoinHostPort(address, strconv.Itoa(int(port)))
+		stream, err := listenConfig.Listen(ctx, "tcp", at)
+		if err != nil {
+			return true
+		}
+		stream.Close()
+		packets, err := new(net.ListenConfig).ListenPacket(ctx, "udp", at)
+		if err != nil {
+			return true
+		}
+		packets.Close()
+	}
+	return false
 }

@@ -1,7 +1,7 @@
 // Package allocation gives Services their cluster addresses and node ports. It
-// decides from values alone: the Service as it is asked for, as it was, and
-// every other Service that is stored; the caller holds the lock that keeps
-// those stored ones true until the result is written.
+// decides from values alone: the Service as it is asked for, as it was, every
+// other Service that is stored, and which ports other programs have; the caller
+// holds the lock that keeps the stored ones true until the result is written.
 package allocation
 
 import (

@@ -141,6 +141,19 @@ func TestAssignUpdates(t *testing.T) {
 			t.Errorf("got port %d, %v", s.Spec.Ports[0].NodePort, errs)
 		}
 	})
+	t.Run("a chosen port is no other program's, a requested one may be", func(t *testing.T) {
+		t.Parallel()
+		ranges := testRanges
+		ranges.Taken = func(port int32) bool { return port != 31234 }
+		s := svc("b", corev1.ServiceTypeNodePort, nodePort(30002))
+		s.Spec.Ports = append(s.Spec.Ports, corev1.ServicePort{Port: 81})
+		if errs := Assign(ranges, s, nil, []*corev1.Service{old}); len(errs) > 0 || s.Spec.Ports[0].NodePort != 30002 || s.Spec.Ports[1].NodePort != 31234 {
+			t.Errorf("the ports are %+v, %v", s.Spec.Ports, errs)
+		}
+		if errs := Assign(ranges, svc("c", corev1.ServiceTypeNodePort), nil, []*corev1.Service{s}); !strings.Contains(errs.ToAggregate().Error(), "failed to allocate a nodePort: range is full") {
+			t.Errorf("with no port left: %v", errs)
+		}
+	})
 	t.Run("a chosen port does not take a requested one", func(t *testing.T) {
 		t.Parallel()
 		s := svc("b", corev1.ServiceTypeNodePort, func(s *corev1.Service) {

@@ -17,6 +17,9 @@ const (
 type Ranges struct {
 	// ClusterIPs is an IPv4 range. Its first address is the API's own Service's.
 	ClusterIPs netip.Prefix
+	// Taken says whether a program of the machine has a node port, which then is
+	// not chosen. Nil: none has any.
+	Taken func(port int32) bool
 }
 
 // APIServiceIP is the address of the Service default/kubernetes.
@@ -116,7 +119,7 @@ func (r Ranges) freePort(used map[int32]bool, random func(uint32) uint32) (int32
 	start := random(n)
 	for i := range n {
 		port := MinNodePort + int32((start+i)%n)
-		if !used[port] {
+		if !used[port] && (r.Taken == nil || !r.Taken(port)) {
 			return port, nil
 		}
 	}
