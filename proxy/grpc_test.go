@@ -243,7 +243,7 @@ func TestGRPCLosesNoCallWhenBackEndsAreReplaced(t *testing.T) {
 		f.pool.Add(next, nextAddress)
 		var drained sync.WaitGroup
 		drained.Go(func() {
-			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			defer cancel()
 			if err := f.pool.Drain(ctx, id, time.Second); err != nil {
 				t.Error(err)

@@ -140,7 +140,7 @@ func (f *front) add(b *backend) { f.pool.Add(b.id, b.address) }
 
 func (f *front) drain(t testing.TB, b *backend) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := f.pool.Drain(ctx, b.id, time.Second); err != nil {
 		t.Errorf("drain: %v", err)
@@ -179,7 +179,7 @@ func get(t testing.TB, client *http.Client, url string) (int, string) {
 // eventually waits for a condition.
 func eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(time.Minute)
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for !condition() {

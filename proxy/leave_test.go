@@ -109,7 +109,7 @@ func TestLeaveLosesNothing(t *testing.T) {
 	for _, c := range clients {
 		c.CloseIdleConnections()
 	}
-	empty, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	empty, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := old.Empty(empty); err != nil {
 		t.Errorf("connections are counted that are closed: %v", err)

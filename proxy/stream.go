@@ -13,7 +13,9 @@ import (
 
 // goodbyePatience bounds how long a stream that has to end may take to do so
 // cleanly: to finish what it is in the middle of, and to hear the client out.
-const goodbyePatience = time.Second
+// Only who has gone deaf takes that long: a machine that is busy must not tear
+// what everybody else hears.
+const goodbyePatience = 3 * time.Second
 
 // stream passes an answer on that is made of parts, server-sent events or the
 // messages of a gRPC call, and can end between two of them.

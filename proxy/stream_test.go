@@ -67,6 +67,10 @@ func TestWebSocketIsClosedCleanlyAtTheDeadline(t *testing.T) {
 	echo(t, conn, "hello")
 	echo(t, conn, strings.Repeat("long", 100_000))
 
+	patient := make(chan error, 1)
+	go func() { patient <- f.pool.Drain(t.Context(), b.id, time.Hour) }()
+	eventually(t, "the back end is leaving", func() bool { return f.pool.Snapshot().Backends[0].State == "leaving" })
+	echo(t, conn, "still here")
 	drained := make(chan time.Duration, 1)
 	go func() {
 		start := time.Now()
@@ -74,14 +78,15 @@ func TestWebSocketIsClosedCleanlyAtTheDeadline(t *testing.T) {
 		drained <- time.Since(start)
 		b.rudeStop()
 	}()
-	eventually(t, "the back end is leaving", func() bool { return f.pool.Snapshot().Backends[0].State == "leaving" })
-	echo(t, conn, "still here")
 	_, _, err := conn.ReadMessage()
 	if !websocket.IsCloseError(err, websocket.CloseServiceRestart) {
 		t.Errorf("the WebSocket ended with %v, want close code 1012", err)
 	}
-	if d := <-drained; d < 300*time.Millisecond || d > 2*time.Second {
+	if d := <-drained; d < 300*time.Millisecond {
 		t.Errorf("the drain took %s", d)
+	}
+	if err := <-patient; err != nil {
+		t.Errorf("the drain that would have waited: %v", err)
 	}
 }
 
@@ -142,15 +147,14 @@ func TestDeafWebSocketClient(t *testing.T) {
 	}))
 	f.add(b)
 	dialWebSocket(t, f)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	start := time.Now()
-	if err := f.pool.Drain(ctx, b.id, 10*time.Millisecond); err != nil || time.Since(start) > 4*time.Second {
-		t.Errorf("drain: %v after %s", err, time.Since(start))
+	if err := errors.Join(f.pool.Drain(ctx, b.id, 10*time.Millisecond), ctx.Err()); err != nil {
+		t.Errorf("drain: %v", err)
 	}
 	select {
 	case <-ended:
-	case <-time.After(5 * time.Second):
+	case <-ctx.Done():
 		t.Error("the back end's connection is still open")
 	}
 }

@@ -20,7 +20,7 @@ func TestCounts(t *testing.T) {
 	w.Begin()
 	w.eventually("a", 80)
 	counted := func() pool.Tally {
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		if err := w.Recount(ctx); err != nil {
 			t.Fatal(err)

@@ -70,7 +70,7 @@ func TestGatewayAway(t *testing.T) {
 	w.eventually("a", 80)
 	w.machine.breaks(errors.New("it is broken"))
 	w.machine.kill()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := errors.Join(w.Drain("a", time.Second)(ctx), w.Remove("none")(ctx)); err != nil {
 		t.Errorf("without a gateway: %v", err)
@@ -168,7 +168,7 @@ func TestStrangers(t *testing.T) {
 	} {
 		conn, err := tls.Dial("tcp", w.config.control(), config)
 		if err == nil {
-			conn.SetDeadline(time.Now().Add(10 * time.Second))
+			conn.SetDeadline(time.Now().Add(time.Minute))
 			fmt.Fprint(conn, "\x00\x00\x00\x00\x00\x00\x00\x00", `{"Seq":1,"Remove":"a"}`, "\n")
 			_, err = conn.Read(make([]byte, 1))
 			conn.Close()
@@ -212,7 +212,7 @@ func TestTunnel(t *testing.T) {
 			return err
 		}
 		defer conn.Close()
-		conn.SetDeadline(time.Now().Add(10 * time.Second))
+		conn.SetDeadline(time.Now().Add(time.Minute))
 		fmt.Fprint(conn, "hello")
 		conn.(*net.TCPConn).CloseWrite()
 		got, err := io.ReadAll(conn)

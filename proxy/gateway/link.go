@@ -33,7 +33,7 @@ const (
 
 	// cutPatience is for what was cut at the end of a drain to say goodbye, and
 	// for the gateway to tell.
-	cutPatience = 3 * time.Second
+	cutPatience = 5 * time.Second
 )
 
 // Machine is where the gateway runs.

@@ -221,7 +221,7 @@ func member(id, address string) switchboard.Member {
 }
 
 func (w *world) get(port int, path string) string {
-	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
 	res, err := c.Get("http://" + netip.AddrPortFrom(w.config.Services.Addr().Next(), uint16(port)).String() + path)
 	if err != nil {
 		return err.Error()
@@ -233,7 +233,7 @@ func (w *world) get(port int, path string) string {
 
 func (w *world) eventually(want string, port int) {
 	w.t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for got := ""; got != want; got = w.get(port, "/") {
 		if time.Now().After(deadline) {
 			w.t.Fatalf("the gateway answers %q, want %q", got, want)

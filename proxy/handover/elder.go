@@ -23,7 +23,7 @@ type Front interface {
 
 // cutPatience is for what was cut at the end of a drain to say goodbye, and for
 // the other process to tell.
-const cutPatience = 3 * time.Second
+const cutPatience = 5 * time.Second
 
 // farewell bounds what an heir that ends waits for its elder to end as well.
 const farewell = 10 * time.Second

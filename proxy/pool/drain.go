@@ -9,7 +9,7 @@ import (
 )
 
 // cutPatience bounds the wait for what was cut at a deadline to say goodbye.
-const cutPatience = 2 * time.Second
+const cutPatience = 4 * time.Second
 
 // Drain is Remove for good, and then waits until nothing of the back end's is
 // in flight. Streams are let go at moments of rest, and cut after streams;
