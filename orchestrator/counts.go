@@ -10,7 +10,7 @@ import (
 
 // recountPatience is how long what reads the counts waits for a gateway that
 // does not answer. What it said last is a few seconds old.
-const recountPatience = time.Second
+const recountPatience = 5 * time.Second
 
 func (p *parts) take(fromGateway switchboard.Counts) { p.ledger.Take("gateway", fromGateway) }
 
