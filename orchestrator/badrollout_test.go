@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -99,7 +98,7 @@ func condition(d *appsv1.Deployment, kind appsv1.DeploymentConditionType) appsv1
 // events are written beside what they tell of, not before it.
 func hasEvent(t *testing.T, i *skifftest.Instance, reason, words string) bool {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	events := i.Client.CoreV1().Events(skifftest.Namespace)
 	list, err := events.List(ctx, metav1.ListOptions{})

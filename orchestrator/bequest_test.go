@@ -61,7 +61,7 @@ func TestHeirOfNothing(t *testing.T) {
 	if (&Orchestrator{}).bequeath(t.Context(), e) {
 		t.Fatal("handed over")
 	}
-	if err := heir.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := heir.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.Copy(io.Discard, heir); err != nil && !errors.Is(err, syscall.ECONNRESET) {

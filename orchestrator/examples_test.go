@@ -144,15 +144,15 @@ const examplePort = "38082"
 func examplePorts(t *testing.T, i *skifftest.Instance) {
 	pod := i.WaitPod(t, "ports", running)
 	url := fmt.Sprintf("http://127.0.0.1:%d/", pod.Spec.Containers[0].Ports[0].HostPort)
-	answer, err := http.Get(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	var v view
-	if err := json.NewDecoder(answer.Body).Decode(&v); err != nil || v.Environment["HOSTNAME"] != "ports" {
-		t.Errorf("%s is answered by %+v, %v", url, v, err)
-	}
+	eventually(t, url+" is answered by the Pod", func() bool { // whose server begins after the container
+		answer, err := http.Get(url)
+		if err != nil {
+			return false
+		}
+		defer answer.Body.Close()
+		var v view
+		return json.NewDecoder(answer.Body).Decode(&v) == nil && v.Environment["HOSTNAME"] == "ports"
+	})
 	if err := i.Client.CoreV1().Pods(skifftest.Namespace).Delete(t.Context(), "ports", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}

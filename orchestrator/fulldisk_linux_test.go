@@ -65,9 +65,7 @@ func TestSurvivesAFullDisk(t *testing.T) {
 	if n := written(); n != accepted {
 		t.Errorf("%d objects are there, %d were accepted", n, accepted)
 	}
-	if !answers(t, before.Status.PodIP) {
-		t.Error("the Pod does not answer while the disk is full")
-	}
+	eventually(t, "the Pod answers while the disk is full", func() bool { return answers(t, before.Status.PodIP) })
 	dockerDo(t, "kill "+containerID(&before))
 	dockerDo(t, "wait "+containerID(&before))
 
@@ -78,9 +76,10 @@ func TestSurvivesAFullDisk(t *testing.T) {
 	after := i.WaitPods(t, "app=web", func(pods []corev1.Pod) bool {
 		return len(pods) == 1 && podReady(&pods[0]) && pods[0].Status.ContainerStatuses[0].RestartCount == 1
 	})[0]
-	if after.UID != before.UID || !answers(t, after.Status.PodIP) {
+	if after.UID != before.UID {
 		t.Errorf("Pod %s was %s", after.UID, before.UID)
 	}
+	eventually(t, "the Pod answers with room again", func() bool { return answers(t, after.Status.PodIP) })
 	if n := written(); n != accepted+1 {
 		t.Errorf("%d objects are there, want %d", n, accepted+1)
 	}

@@ -159,7 +159,7 @@ func ingressDoors(t *testing.T, i *skifftest.Instance, name string) (http, https
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); <-tick.C {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-tick.C {
 		in, err := i.Client.NetworkingV1().Ingresses(skifftest.Namespace).Get(t.Context(), name, metav1.GetOptions{})
 		if err != nil {
 			t.Fatal(err)
@@ -169,6 +169,6 @@ func ingressDoors(t *testing.T, i *skifftest.Instance, name string) (http, https
 			return fmt.Sprintf("%s:%d", at[0].IP, at[0].Ports[0].Port), fmt.Sprintf("%s:%d", at[0].IP, last)
 		}
 	}
-	t.Fatalf("ingress %s has no address after a minute", name)
+	t.Fatalf("ingress %s has no address after %s", name, patience)
 	return "", ""
 }

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -26,6 +26,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"skiff/orchestrator/skifftest"
+	"skiff/proxy"
 )
 
 // life is an instance on which the manifests of examples/life are run.
@@ -186,14 +187,17 @@ func lifeHost(l life) {
 	}
 }
 
+// freePort is none of those that the system gives to whoever connects to
+// somebody, and none of the node ports.
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", ":0")
-	if err != nil {
-		t.Fatal(err)
+	for port := 20000 + rand.N[int32](5000); port < 30000; port++ {
+		if !proxy.Taken(t.Context(), []string{"0.0.0.0"}, port) {
+			return int(port)
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("no port is free")
+	return 0
 }
 
 func lifeLastWords(l life) {

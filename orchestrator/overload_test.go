@@ -30,7 +30,7 @@ func (c *clients) whileOverloaded(t *testing.T, i *skifftest.Instance) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	paths := []string{"/api/v1/pods", "/api/v1/events", "/apis/apps/v1/deployments", "/apis/apps/v1/replicasets"}
 	ask := func(path string) error {

@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"skiff/orchestrator"
 	"skiff/orchestrator/skifftest"
@@ -208,12 +209,8 @@ func exampleScheduling(t *testing.T, i *skifftest.Instance) {
 	i.WaitEvent(t, "FailedScheduling", message)
 
 	// Whoever labels the node gets the Pod started.
-	node, err := i.Client.CoreV1().Nodes().Get(t.Context(), "skiff", metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	node.Labels["disk"] = "ssd"
-	if _, err := i.Client.CoreV1().Nodes().Update(t.Context(), node, metav1.UpdateOptions{}); err != nil {
+	label := []byte(`{"metadata": {"labels": {"disk": "ssd"}}}`)
+	if _, err := i.Client.CoreV1().Nodes().Patch(t.Context(), "skiff", types.MergePatchType, label, metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	i.WaitPod(t, "nowhere", running)

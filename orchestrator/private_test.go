@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/retry"
 )
 
 // lifePrivate: what listens on the Pod's own loopback address is reached through a
@@ -61,12 +62,16 @@ func (l life) debug(name string, c corev1.EphemeralContainerCommon) {
 	l.Helper()
 	c.Name, c.Image = name, "skiff-example/life:1"
 	pods := l.Client.CoreV1().Pods("default")
-	pod, err := pods.Get(l.Context(), "private", metav1.GetOptions{})
+	err := retry.RetryOnConflict(retry.DefaultBackoff, func() error { // the Pod's status may change meanwhile
+		pod, err := pods.Get(l.Context(), "private", metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		pod.Spec.EphemeralContainers = append(pod.Spec.EphemeralContainers, corev1.EphemeralContainer{EphemeralContainerCommon: c})
+		_, err = pods.UpdateEphemeralContainers(l.Context(), "private", pod, metav1.UpdateOptions{})
+		return err
+	})
 	if err != nil {
-		l.Fatal(err)
-	}
-	pod.Spec.EphemeralContainers = append(pod.Spec.EphemeralContainers, corev1.EphemeralContainer{EphemeralContainerCommon: c})
-	if _, err := pods.UpdateEphemeralContainers(l.Context(), "private", pod, metav1.UpdateOptions{}); err != nil {
 		l.Fatal(err)
 	}
 }

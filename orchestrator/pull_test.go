@@ -184,14 +184,11 @@ func TestPull(t *testing.T) {
 		})
 		start(t, "owner", r.image("app"), "wrong", "right")
 		i.WaitPod(t, "owner", running)
-		events, err := i.Client.CoreV1().Events(skifftest.Namespace).List(t.Context(), metav1.ListOptions{FieldSelector: "involvedObject.name=owner,reason=Pulled"})
-		if err != nil {
-			t.Fatal(err)
-		}
 		want := fmt.Sprintf("Successfully pulled image %q in ", r.image("app"))
-		if len(events.Items) != 1 || !strings.HasPrefix(events.Items[0].Message, want) || !strings.Contains(events.Items[0].Message, "Image size: ") {
-			t.Errorf("events are %v", events.Items)
-		}
+		eventually(t, "an event tells of the pull", func() bool {
+			events, err := i.Client.CoreV1().Events(skifftest.Namespace).List(t.Context(), metav1.ListOptions{FieldSelector: "involvedObject.name=owner,reason=Pulled"})
+			return err == nil && len(events.Items) == 1 && strings.HasPrefix(events.Items[0].Message, want) && strings.Contains(events.Items[0].Message, "Image size: ")
+		})
 
 		// Its image is taken away: the Pod runs on, and has it pulled again for its
 		// container's next attempt.
@@ -215,7 +212,7 @@ func TestPull(t *testing.T) {
 		start(t, "patient", r.image("slow"), "right")
 		select {
 		case <-r.asked:
-		case <-time.After(time.Minute):
+		case <-time.After(patience):
 			t.Fatal("the registry is not asked")
 		}
 		start(t, "other", "skiff-example/inside:1")

@@ -2,13 +2,14 @@ package orchestrator_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"skiff/orchestrator"
 	"skiff/orchestrator/skifftest"
@@ -19,7 +20,7 @@ import (
 func TestRunEndsWhereItCannotBecomeReady(t *testing.T) {
 	t.Parallel()
 	o := orchestrator.Options{
-		Name:    "test-not-ready",
+		Name:    "test-not-ready-" + strings.ToLower(rand.Text()[:10]),
 		DataDir: t.TempDir(),
 		Listen:  "127.0.0.1:0",
 		Log:     slog.New(slog.NewTextHandler(t.Output(), nil)),
@@ -37,7 +38,7 @@ func TestRunEndsWhereItCannotBecomeReady(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if err := orch.Run(ctx); !errors.Is(err, syscall.EISDIR) && !errors.Is(err, os.ErrExist) {
 		t.Errorf("Run returned %v, want what is wrong with the kubeconfig", err)

@@ -53,11 +53,9 @@ func TestSurvivesTheEnginesUser(t *testing.T) {
 		}
 		// What is the same container again was out of service in between, if at all
 		// for so short a time that nobody can wait for it: its answers count.
-		i.WaitPods(t, "app=web", func(pods []corev1.Pod) bool {
-			if len(pods) != 1 || pods[0].UID != before.UID || !podReady(&pods[0]) {
-				return false
-			}
-			return (containerID(&pods[0]) == containerID(&before)) == (injury.same == "the same") && answers(t, pods[0].Status.PodIP)
+		eventually(t, "the Pod serves again, "+injury.name, func() bool {
+			now := oneReady(t, i)
+			return now.UID == before.UID && (containerID(&now) == containerID(&before)) == (injury.same == "the same") && answers(t, now.Status.PodIP)
 		})
 		after := oneReady(t, i)
 		if after.Status.PodIP != before.Status.PodIP {

@@ -107,7 +107,7 @@ func (s stage) becomes(t *testing.T, pod *corev1.Pod, line string) time.Duration
 	t.Helper()
 	path, _, _ := strings.Cut(line, " ")
 	begun := time.Now()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -126,7 +126,7 @@ func (s stage) becomes(t *testing.T, pod *corev1.Pod, line string) time.Duration
 
 func (s stage) untilEvent(t *testing.T, object, text string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	w, err := s.Client.CoreV1().Events(skifftest.Namespace).Watch(ctx, metav1.ListOptions{FieldSelector: "involvedObject.name=" + object, ResourceVersion: "0"})
 	if err != nil {
@@ -274,7 +274,7 @@ func testFileVolumes(t *testing.T, s stage) {
 	if _, err := core.ConfigMaps(skifftest.Namespace).Update(t.Context(), cm, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if took := s.becomes(t, pod, "/all/c -rw-r--r-- 0:0 new"); took > 2*time.Second {
+	if took := s.becomes(t, pod, "/all/c -rw-r--r-- 0:0 new"); took > 20*time.Second {
 		t.Errorf("the change was seen after %s", took)
 	}
 	s.shows(t, pod, "/all/a -rw-r--r-- 0:0 changed", "/one -rw-r--r-- 0:0 one")

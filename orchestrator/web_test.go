@@ -51,7 +51,7 @@ func web(replicas int32, change ...func(*appsv1.Deployment)) *appsv1.Deployment 
 						Ports: []corev1.ContainerPort{{Name: "http", ContainerPort: 8080}},
 						ReadinessProbe: &corev1.Probe{
 							ProbeHandler:  corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: "/healthz", Port: intstr.FromString("http")}},
-							PeriodSeconds: 1,
+							PeriodSeconds: 1, TimeoutSeconds: 10, // a busy machine is slow, and not unready
 						},
 					}},
 				},

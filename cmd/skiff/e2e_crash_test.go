@@ -11,7 +11,9 @@ import (
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
 
 	"skiff/examples/load"
 )
@@ -131,12 +133,17 @@ func TestCrashWhileDraining(t *testing.T) {
 	t.Parallel()
 	i := start(t)
 	address := i.deployWeb(t)
-	must(t, i.skiff, "scale", "deployment/web", "--replicas=1")
+	api := i.api(t)
+	api.Update(t, "web", func(d *appsv1.Deployment) {
+		d.Spec.Replicas = ptr.To[int32](1)
+		d.Spec.Template.Spec.TerminationGracePeriodSeconds = ptr.To(int64(patience / time.Second)) // for the request
+	})
+	api.WaitRollout(t, "web")
 	leaving := slices.Collect(maps.Values(i.webPods(t, 1)))[0]
 
 	broken := keepInFlight(t, address)
 	must(t, i.skiff, "delete", "pod", leaving.Name, "--wait=false")
-	next := i.api(t).WaitPods(t, "app=web", func(pods []corev1.Pod) bool {
+	next := api.WaitPods(t, "app=web", func(pods []corev1.Pod) bool {
 		return len(pods) == 2 && slices.ContainsFunc(pods, func(p corev1.Pod) bool {
 			return p.UID != leaving.UID && len(p.Status.ContainerStatuses) > 0 && p.Status.ContainerStatuses[0].Ready
 		})

@@ -44,8 +44,8 @@ func follow(t *testing.T, cmd *exec.Cmd) *following {
 	return f
 }
 
-// until waits for a line that has this text, spaces apart.
-func (f *following) until(text string) {
+// until waits for a line that has this text, spaces apart, and gives it.
+func (f *following) until(text string) (line string) {
 	f.Helper()
 	timeout := time.NewTimer(patience)
 	defer timeout.Stop()
@@ -55,8 +55,8 @@ func (f *following) until(text string) {
 			if !open {
 				f.Fatalf("%v ended without %q", f.cmd.Args, text)
 			}
-			if strings.Contains(spaces.ReplaceAllString(line, " "), text) {
-				return
+			if line = spaces.ReplaceAllString(line, " "); strings.Contains(line, text) {
+				return line
 			}
 		case <-timeout.C:
 			f.Fatalf("%v: no line with %q", f.cmd.Args, text)

@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"errors"
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -86,11 +87,14 @@ func TestSameAsKubectl(t *testing.T) {
 		t.Run(line, func(t *testing.T) {
 			t.Parallel()
 			args := strings.Fields(line)
-			ours, theirs := try(t, i.skiff, args...), try(t, i.kubectl, args...)
-			ours.out = receipts.ReplaceAllString(ours.out, "")
-			if diff := cmp.Diff(ageless(theirs), ageless(ours), cmp.AllowUnexported(result{})); diff != "" {
-				t.Errorf("-kubectl +skiff:\n%s", diff)
-			}
+			eventually(t, func() error { // something may change between one and the other, such as an event's count
+				ours, theirs := try(t, i.skiff, args...), try(t, i.kubectl, args...)
+				ours.out = receipts.ReplaceAllString(ours.out, "")
+				if diff := cmp.Diff(ageless(theirs), ageless(ours), cmp.AllowUnexported(result{})); diff != "" {
+					return fmt.Errorf("-kubectl +skiff:\n%s", diff)
+				}
+				return nil
+			})
 		})
 	}
 }

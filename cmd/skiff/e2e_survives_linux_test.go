@@ -87,9 +87,12 @@ func TestSurvivesTheEngine(t *testing.T) {
 				}
 				return nil
 			})
-			if phase := must(t, i.skiff, "get", "pod", "once", "-o", "jsonpath={.status.phase} {.status.containerStatuses[0].restartCount}"); phase != "Succeeded 0" {
-				t.Errorf("the Pod that is not to be restarted: %s, want Succeeded 0: it ends well at SIGTERM", phase)
-			}
+			eventually(t, func() error {
+				if phase := must(t, i.skiff, "get", "pod", "once", "-o", "jsonpath={.status.phase} {.status.containerStatuses[0].restartCount}"); phase != "Succeeded 0" {
+					return fmt.Errorf("the Pod that is not to be restarted: %s, want Succeeded 0: it ends well at SIGTERM", phase)
+				}
+				return nil
+			})
 		})
 	}
 	t.Run("pruned", func(t *testing.T) { i.prune(t, address) })

@@ -2,7 +2,6 @@ package main_test
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -40,16 +39,10 @@ func talksAsKubectl(t *testing.T, i *instance) {
 			t.Errorf("skiff url: nobody answers at %q", url)
 		}
 	}
-	local, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := local.Addr().(*net.TCPAddr).Port
-	local.Close()
-	forward := follow(t, i.skiff(t.Context(), "port-forward", "service/web", fmt.Sprintf("%d:http", port)))
-	forward.until(fmt.Sprintf("Forwarding from 127.0.0.1:%d -> 8080", port))
-	if !answers(t, fmt.Sprintf("http://127.0.0.1:%d", port)) {
-		t.Error("skiff port-forward: nobody answers")
+	forward := follow(t, i.skiff(t.Context(), "port-forward", "service/web", ":http")).until("Forwarding from 127.0.0.1:")
+	address, port, _ := strings.Cut(strings.TrimPrefix(forward, "Forwarding from "), " -> ")
+	if port != "8080" || !answers(t, "http://"+address) {
+		t.Errorf("skiff port-forward: nobody answers where it says %q", forward)
 	}
 }
 

@@ -11,8 +11,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	corev1 "k8s.io/api/core/v1"
 )
 
 // TestUpAndDown: an instance that goes down leaves no container running, and
@@ -104,7 +102,7 @@ func (i *instance) stillKeeps(t *testing.T, claim string) {
 
 func (i *instance) notes(t *testing.T, want string) {
 	t.Helper()
-	i.api(t).WaitPods(t, "app=keeper", func(pods []corev1.Pod) bool { return len(pods) == 1 && !notReady(pods[0]) })
+	i.readyPods(t, "app=keeper", 1)
 	if got := must(t, i.skiff, "exec", "keeper", "--", "life", "cat", "/data/notes"); got != want {
 		t.Errorf("noted %q, want %q", got, want)
 	}

@@ -12,13 +12,15 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// webManifest is the example's, on whichever node port is free, and with a
-// volume, so that there is something on disk to clean up.
+// webManifest is the example's, on whichever node port is free, with all the time
+// for a rollout that a busy machine takes, and with a volume, so that there is
+// something on disk to clean up.
 func webManifest(t *testing.T) string {
 	t.Helper()
 	text := read(t, "../../examples/web/web.yaml")
 	for _, change := range [][2]string{
 		{"    nodePort: 30080\n", ""},
+		{"  progressDeadlineSeconds: 15\n", ""},
 		{"        ports:\n", "        volumeMounts: [{name: scratch, mountPath: /scratch}]\n        ports:\n"},
 		{"      containers:\n", "      volumes: [{name: scratch, emptyDir: {}}]\n      containers:\n"},
 	} {
@@ -83,16 +85,22 @@ func fetch(ctx context.Context, url string) (string, error) {
 	return string(text), err
 }
 
-// webPods waits until the example has n Pods, all of them ready, and gives them
-// by UID. A daemon that has just started knows what its predecessor knew, so
-// each Pod's container must be one that the engine runs.
+// webPods waits until the example has n Pods, all of them ready.
 func (i *instance) webPods(t *testing.T, n int) map[string]corev1.Pod {
+	t.Helper()
+	return i.readyPods(t, "app=web", n)
+}
+
+// readyPods waits until n Pods match, all of them ready, and gives them by UID.
+// A daemon that has just started knows what its predecessor knew, so each Pod's
+// container must be one that the engine runs.
+func (i *instance) readyPods(t *testing.T, selector string, n int) map[string]corev1.Pod {
 	t.Helper()
 	api := i.api(t)
 	var found map[string]corev1.Pod
 	eventually(t, func() error {
 		found = map[string]corev1.Pod{}
-		for _, p := range api.WaitPods(t, "app=web", func(pods []corev1.Pod) bool { return len(pods) == n && !slices.ContainsFunc(pods, notReady) }) {
+		for _, p := range api.WaitPods(t, selector, func(pods []corev1.Pod) bool { return len(pods) == n && !slices.ContainsFunc(pods, notReady) }) {
 			found[string(p.UID)] = p
 		}
 		running := i.running(t)
@@ -107,7 +115,8 @@ func (i *instance) webPods(t *testing.T, n int) map[string]corev1.Pod {
 }
 
 func notReady(p corev1.Pod) bool {
-	return p.DeletionTimestamp != nil || len(p.Status.ContainerStatuses) == 0 || !p.Status.ContainerStatuses[0].Ready
+	return p.DeletionTimestamp != nil || len(p.Status.ContainerStatuses) == 0 ||
+		slices.ContainsFunc(p.Status.ContainerStatuses, func(c corev1.ContainerStatus) bool { return !c.Ready })
 }
 
 // containerID is the ID, as the engine knows it, of a Pod's first container.

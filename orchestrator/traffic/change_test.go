@@ -121,7 +121,7 @@ func TestSelectorChangeHolds(t *testing.T) {
 	point("blue")
 	pool := w.pool("colors", "80/TCP")
 
-	ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	var clients sync.WaitGroup
 	for range 4 {
 		clients.Go(func() {

@@ -57,7 +57,7 @@ func newWorldOver(t *testing.T, system func(*proxy.Proxy) switchboard.Proxy, o O
 	t.Helper()
 	w := &world{t: t, client: fake.NewClientset(objects...), events: record.NewFakeRecorder(100)}
 	factory := informer.NewFactory(w.client)
-	p := proxy.New(proxy.Options{Hold: 10 * time.Second, Linger: time.Second})
+	p := proxy.New(proxy.Options{Hold: time.Minute, Linger: time.Second})
 	w.board = switchboard.New(system(p), slog.New(slog.DiscardHandler))
 	o.Client, o.Factory, o.Host, o.Recorder = w.client, factory, w.board, w.events
 	if o.Loopbacks, _ = proxy.Loopbacks(t.Context()); len(o.Loopbacks) == 1 {
@@ -130,7 +130,7 @@ func (w *world) add(apps ...*app) {
 // drainAndStop is how a Pod goes; the server drops everything at its end.
 func (w *world) drainAndStop(a *app) {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
 	defer cancel()
 	if err := w.Drain(ctx, a.Pod, time.Second); err != nil {
 		w.t.Error(err)
@@ -183,14 +183,14 @@ func ask(client *http.Client, port int, path string) (int, string, error) {
 }
 
 func client(t *testing.T) *http.Client {
-	c := &http.Client{Transport: &http.Transport{}, Timeout: 20 * time.Second}
+	c := &http.Client{Transport: &http.Transport{}, Timeout: time.Minute}
 	t.Cleanup(c.CloseIdleConnections)
 	return c
 }
 
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(time.Minute)
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for !condition() {
