@@ -49,7 +49,7 @@ func byHand(b *testing.B) *engineByHand {
 // once takes a container from create to its first answer, and removes it.
 func (h *engineByHand) once(b *testing.B, n int) time.Duration {
 	begin := time.Now()
-	id, err := h.run(b.Context(), n)
+	id, err := h.run(b.Context(), n, h.address(n))
 	took := time.Since(begin)
 	if err == nil {
 		err = h.engine.Remove(b.Context(), id)
@@ -60,15 +60,41 @@ func (h *engineByHand) once(b *testing.B, n int) time.Duration {
 	return took
 }
 
-// run takes the n-th container from create to its first answer.
-func (h *engineByHand) run(ctx context.Context, n int) (id string, err error) {
-	image, err := h.engine.Image(ctx, webImage)
+// restart takes the n-th container from create to its first answer, and then ends
+// it and takes the next one, at the same address, to its first answer.
+func (h *engineByHand) restart(b *testing.B, n int) (plain, again time.Duration) {
+	begin := time.Now()
+	first, err := h.run(b.Context(), n, h.address(n))
 	if err != nil {
-		return "", err
+		b.Fatal(err)
 	}
+	plain, begin = time.Since(begin), time.Now()
+	if err := h.engine.Stop(b.Context(), first, 0); err != nil {
+		b.Fatal(err)
+	}
+	second, err := h.run(b.Context(), n+1, h.address(n))
+	if err != nil {
+		b.Fatal(err)
+	}
+	again = time.Since(begin)
+	h.removeAll(b, []string{first, second})
+	return plain, again
+}
+
+// address is the n-th container's.
+func (h *engineByHand) address(n int) netip.Addr {
 	address := h.first
 	for range n % 1000 {
 		address = address.Next()
+	}
+	return address
+}
+
+// run takes the n-th container from create to its first answer.
+func (h *engineByHand) run(ctx context.Context, n int, address netip.Addr) (id string, err error) {
+	image, err := h.engine.Image(ctx, webImage)
+	if err != nil {
+		return "", err
 	}
 	id, err = h.engine.Create(ctx, container.Spec{
 		Pod: container.Pod{Namespace: "default", Name: "by-hand", UID: "by-hand"}, Name: "web", Attempt: n,
@@ -105,7 +131,7 @@ func (h *engineByHand) runAll(b *testing.B, first, count int) []string {
 	group.SetLimit(2 * runtime.NumCPU())
 	for i := range ids {
 		group.Go(func() (err error) {
-			ids[i], err = h.run(ctx, first+i)
+			ids[i], err = h.run(ctx, first+i, h.address(first+i))
 			return err
 		})
 	}

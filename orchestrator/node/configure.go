@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"maps"
 
 	corev1 "k8s.io/api/core/v1"
@@ -26,6 +27,21 @@ func (p *pod) setup(u *unit) setup {
 	}
 }
 
+// specify completes the spec of a container's next attempt. An error is why it
+// must not be started.
+func (p *pod) specify(u *unit) func(context.Context) (container.Spec, error) {
+	pod, c, spec := p.s.pod, p.s.spec(u.name), containerSpec(p.s, u)
+	from, volumes := p.setup(u), p.s.volumes
+	return func(ctx context.Context) (container.Spec, error) {
+		err := p.configure(ctx, from, &spec)
+		if err != nil { // what it waits for has it tried again at once
+			return spec, delayed{error: err, delay: lookAgain}
+		}
+		spec.Mounts, err = p.allMounts(ctx, pod, c, volumes, spec)
+		return spec, err
+	}
+}
+
 // configure completes a container's spec with what must be looked up first. An
 // error is why the container must not be started.
 func (p *pod) configure(ctx context.Context, s setup, spec *container.Spec) error {
@@ -47,6 +63,29 @@ func (p *pod) configure(ctx context.Context, s setup, spec *container.Spec) erro
 	spec.Security = own
 	spec.Resources = limits(s.pod, s.c, s.allocatable.Memory().Value())
 	return nil
+}
+
+// allMounts are the container's volumes and the files that skiff adds to them.
+func (p *pod) allMounts(ctx context.Context, pod *corev1.Pod, c *corev1.Container, volumes map[string]container.Mount, spec container.Spec) ([]container.Mount, error) {
+	mounts, err := p.mounts(ctx, pod, c, volumes, spec.Env)
+	if err != nil {
+		return nil, err
+	}
+	files, err := p.files(pod, c, spec.Attempt)
+	if err != nil {
+		return nil, err
+	}
+	return append(mounts, files...), nil
+}
+
+// misconfigured tells why a container is not even made.
+func (p *pod) misconfigured(u *unit, pod *corev1.Pod, c *corev1.Container, err error) (func(), error) {
+	reason := reasonConfigError
+	if creation := (creationError{}); errors.As(err, &creation) {
+		reason = reasonCreateError
+	}
+	p.events.warn(pod, c.Name, reasonFailed, "Error: %v", err)
+	return func() { u.wait = &waiting{reason: reason, message: err.Error()} }, err
 }
 
 // capacity is what the node has for Pods.

@@ -75,9 +75,7 @@ func (p *plan) live() {
 		p.want(opBind, "")
 	}
 	p.traffic()
-	for _, id := range s.old {
-		p.want(opRemoveOld, id)
-	}
+	p.tidy()
 	if s.finished() {
 		p.rest()
 		return
@@ -181,6 +179,7 @@ func (p *plan) unit(u *unit, placed bool) {
 	case p.s.busy(opStart, u.name) || p.s.busy(opStop, u.name):
 	case u.suspect:
 		p.want(opInspect, u.name)
+		p.foresee(u)
 	case u.running():
 		p.run(u)
 	default:
@@ -238,6 +237,9 @@ func (p *plan) restart(u *unit, placed bool) {
 		p.want(opImage, u.name)
 		p.pullBackOff(u)
 		return
+	}
+	if s.busy(opSpare, u.name) || u.spare != nil && !s.awaits(u, p.now) {
+		return // the next one would have its name
 	}
 	if placed {
 		p.want(opStart, u.name)

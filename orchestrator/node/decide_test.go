@@ -111,7 +111,7 @@ func TestDecide(t *testing.T) {
 		},
 		"said to have ended: out of traffic and inspected": {
 			views: []view{serving, set(func(_ *state, u *unit) { u.suspect, u.down = true, true })},
-			begin: []job{{opRemoveTraffic, ""}, {opInspect, "web"}},
+			begin: []job{{opRemoveTraffic, ""}, {opInspect, "web"}, {opImage, "web"}},
 		},
 		"to be killed, but still in traffic": {
 			views: []view{serving, set(func(_ *state, u *unit) { u.kill = &killing{} })},

@@ -38,6 +38,7 @@ func (p *plan) abandon() {
 	for _, u := range p.s.all() {
 		p.stop(opImage, u.name)
 		p.stop(opStart, u.name)
+		p.stop(opSpare, u.name)
 		p.stop(opPostStart, u.name)
 		p.stop(opProbe, u.name)
 	}
@@ -63,7 +64,7 @@ func (p *plan) drain() {
 
 func (p *plan) starting() bool {
 	for _, u := range p.s.all() {
-		if p.s.busy(opStart, u.name) {
+		if p.s.busy(opStart, u.name) || p.s.busy(opSpare, u.name) {
 			return true
 		}
 	}
@@ -170,7 +171,7 @@ func (p *plan) clear() {
 func (s *state) containers() []string {
 	ids := append([]string(nil), s.old...)
 	for _, u := range s.all() {
-		for _, a := range []*attempt{u.cur, u.last} {
+		for _, a := range []*attempt{u.cur, u.last, u.spare} {
 			if a != nil && a.ID != "" {
 				ids = append(ids, a.ID)
 			}

@@ -195,6 +195,8 @@ func (p *pod) task(j job) task {
 		return p.backOffPull(u)
 	case opStart:
 		return p.start(u)
+	case opSpare:
+		return p.makeSpare(u)
 	case opPostStart:
 		return p.postStart(u)
 	case opProbe:

@@ -34,25 +34,20 @@ func (p *pod) start(u *unit) task {
 	if u.name == container.SandboxName {
 		return p.startSandbox(u)
 	}
-	pod, c, spec := p.s.pod, p.s.spec(u.name), containerSpec(p.s, u)
-	from, volumes := p.setup(u), p.s.volumes
+	pod, c, image, spare := p.s.pod, p.s.spec(u.name), *u.image, u.spare
+	specify := p.specify(u)
 	return func(ctx context.Context) (func(), error) {
-		err := p.configure(ctx, from, &spec)
-		if err != nil { // what it waits for has it tried again at once
-			err = delayed{error: err, delay: lookAgain}
-		} else {
-			spec.Mounts, err = p.allMounts(ctx, pod, c, volumes, spec)
-		}
-		if err != nil {
-			reason := reasonConfigError
-			if creation := (creationError{}); errors.As(err, &creation) {
-				reason = reasonCreateError
+		create := func(context.Context) (*attempt, error) { return spare, nil }
+		user := func() *corev1.ContainerUser { return spare.User }
+		if spare == nil {
+			spec, err := specify(ctx)
+			if err != nil {
+				return p.misconfigured(u, pod, c, err)
 			}
-			p.events.warn(pod, c.Name, reasonFailed, "Error: %v", err)
-			return func() { u.wait = &waiting{reason: reason, message: err.Error()} }, err
+			user = p.user(ctx, spec, image)
+			create = func(ctx context.Context) (*attempt, error) { return p.create(ctx, spec) }
 		}
-		user := p.user(ctx, spec, from.image)
-		made, err := p.launch(ctx, spec)
+		made, err := p.launch(ctx, create)
 		known := user()
 		switch {
 		case err == nil:
@@ -72,23 +67,10 @@ func (p *pod) start(u *unit) task {
 	}
 }
 
-// allMounts are the container's volumes and the files that skiff adds to them.
-func (p *pod) allMounts(ctx context.Context, pod *corev1.Pod, c *corev1.Container, volumes map[string]container.Mount, spec container.Spec) ([]container.Mount, error) {
-	mounts, err := p.mounts(ctx, pod, c, volumes, spec.Env)
-	if err != nil {
-		return nil, err
-	}
-	files, err := p.files(pod, c, spec.Attempt)
-	if err != nil {
-		return nil, err
-	}
-	return append(mounts, files...), nil
-}
-
 func (p *pod) startSandbox(u *unit) task {
 	pod, spec := p.s.pod, sandboxSpec(p.s)
 	return func(ctx context.Context) (func(), error) {
-		made, err := p.launch(ctx, spec)
+		made, err := p.launch(ctx, func(ctx context.Context) (*attempt, error) { return p.create(ctx, spec) })
 		if err == nil && made.State != container.Running {
 			err = errors.New(made.Message)
 		}
@@ -105,16 +87,28 @@ func (p *pod) startSandbox(u *unit) task {
 // launch creates and starts a container. A program that cannot be run is an
 // attempt that has ended, not an error; an error says that the engine did not
 // do its part, and the same attempt is made again.
-func (p *pod) launch(ctx context.Context, spec container.Spec) (*attempt, error) {
-	a := &attempt{Status: container.Status{
-		Pod: spec.Pod, Name: spec.Name, Attempt: spec.Attempt, Hash: spec.Hash,
-		Image: spec.Image, ImageID: spec.ImageID, Address: spec.Network.Address, Sandbox: spec.Network.Sandbox,
-	}}
+func (p *pod) launch(ctx context.Context, create func(context.Context) (*attempt, error)) (*attempt, error) {
 	leave, err := p.turns.take(ctx, p.rank())
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
+	made, err := create(ctx)
+	if err != nil || made.State != container.Created {
+		return made, err
+	}
+	a := *made // which whoever tries again will need as it is
+	if err := p.Engine.Start(ctx, a.ID); err != nil {
+		return p.afterFailedStart(ctx, &a, err)
+	}
+	a.State = container.Running
+	a.StartedAt = time.Now()
+	return &a, nil
+}
+
+// create makes the container of an attempt, or finds the one that an earlier
+// call has made, perhaps even started.
+func (p *pod) create(ctx context.Context, spec container.Spec) (*attempt, error) {
 	id, err := p.Engine.Create(ctx, spec)
 	if errors.Is(err, container.ErrConflict) {
 		found, findErr := p.find(ctx, spec)
@@ -129,14 +123,11 @@ func (p *pod) launch(ctx context.Context, spec container.Spec) (*attempt, error)
 	if err != nil {
 		return nil, err
 	}
-	a.ID = id
-	a.CreatedAt = time.Now()
-	if err := p.Engine.Start(ctx, id); err != nil {
-		return p.afterFailedStart(ctx, a, err)
-	}
-	a.State = container.Running
-	a.StartedAt = time.Now()
-	return a, nil
+	return &attempt{Status: container.Status{
+		ID: id, Pod: spec.Pod, Name: spec.Name, Attempt: spec.Attempt, Hash: spec.Hash,
+		Image: spec.Image, ImageID: spec.ImageID, Address: spec.Network.Address, Sandbox: spec.Network.Sandbox,
+		State: container.Created, CreatedAt: time.Now(),
+	}}, nil
 }
 
 // find looks for the container that stands in the way of a new one: an earlier
@@ -196,7 +187,7 @@ func (p *pod) started(u *unit, a *attempt) {
 		p.s.old, u.last = append(p.s.old, u.last.ID), nil
 	}
 	u.next = a.Attempt + 1
-	u.image, u.wait, u.kill = nil, nil, nil
+	u.image, u.wait, u.kill, u.spare = nil, nil, nil, nil
 	u.announced, u.probed, u.suspect, u.down, u.gone, u.excused, u.stranded = false, false, false, false, false, false, false
 	spec := p.s.spec(u.name)
 	u.hooked = !hasPostStart(spec)
@@ -212,7 +203,7 @@ func (p *pod) started(u *unit, a *attempt) {
 
 // notStarted notes why there is no attempt.
 func (p *pod) notStarted(u *unit, ref string, err error) {
-	p.s.stray = true // the call may have arrived although its answer did not
+	p.s.stray, u.spare = true, nil // the call may have arrived although its answer did not
 	if errors.Is(err, container.ErrNotFound) {
 		p.images.forget(ref)
 		u.image = nil

@@ -81,6 +81,7 @@ const (
 	opImage         op = "provide image"
 	opPullBackOff   op = "announce pull back-off"
 	opStart         op = "start"
+	opSpare         op = "make the next container ahead"
 	opPostStart     op = "run postStart"
 	opProbe         op = "probe"
 	opInspect       op = "inspect"

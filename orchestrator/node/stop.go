@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -111,10 +112,10 @@ func (p *pod) removeOld(id string) task {
 			return nil, err
 		}
 		return func() {
-			for i, o := range p.s.old {
-				if o == id {
-					p.s.old = append(p.s.old[:i:i], p.s.old[i+1:]...)
-					break
+			p.s.old = slices.DeleteFunc(p.s.old, func(o string) bool { return o == id })
+			for _, u := range p.s.members() {
+				if u.spare != nil && u.spare.ID == id {
+					u.spare = nil
 				}
 			}
 			delete(p.s.jobs, job{opRemoveOld, id})

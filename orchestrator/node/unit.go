@@ -17,6 +17,8 @@ type unit struct {
 	cur  *attempt // newest, running or not
 	last *attempt // the one before
 
+	spare *attempt // the next, made ahead and not started
+
 	image *container.Image // for the next attempt, looked up anew for each
 	pull  backoff
 	crash backoff
