@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -15,14 +14,7 @@ import (
 // containers, networks, images, volumes. What runs, runs on; what is needed next
 // is there.
 func (i *instance) prune(t *testing.T, address string) {
-	must(t, i.skiff, "create", "-f", i.write(t, "notes.yaml", notesManifest))
-	i.untilNoted(t, 1)
-	i.halted(t, func() { i.docker(t, "system", "prune", "--volumes", "--force") })
-	volume := "skiff-" + i.name + "-" + i.untilNoted(t, 2) + "-data"
-	if got := i.docker(t, "run", "--rm", "--network", "none", "--volume", volume+":/data", "skiff-example/life:1", "cat", "/data/notes"); !strings.HasPrefix(got, "begun\nbegun\nbegun\n") {
-		t.Errorf("in the volume of the Pod that waits: %q, want three lines", got)
-	}
-	must(t, i.skiff, "delete", "-f", "notes.yaml")
+	i.pruneBetween(t)
 	before, running, volumes := i.webPods(t, 3), i.running(t), i.volumes(t)
 	for _, how := range [][]string{{"--force"}, {"--all", "--volumes", "--force"}} {
 		t.Logf("docker system prune %v: %s", how, i.docker(t, append([]string{"system", "prune"}, how...)...))
@@ -50,6 +42,26 @@ func (i *instance) prune(t *testing.T, address string) {
 	i.webPods(t, 3)
 }
 
+// pruneBetween prunes when a Pod has no container and no sandbox, as at its first
+// restart: then, and only then, its volumes have nobody.
+func (i *instance) pruneBetween(t *testing.T) {
+	file := i.write(t, "notes.yaml", notesManifest)
+	must(t, i.skiff, "create", "-f", file)
+	first := i.untilServes(t, 0)
+	for _, dir := range []string{"/own", "/claimed"} {
+		must(t, i.skiff, "exec", "notes", "--", "life", "work", dir+"/notes", "still here")
+	}
+	i.halted(t, func() {
+		i.docker(t, "kill", first)
+		t.Logf("docker system prune between two attempts: %s", i.docker(t, "system", "prune", "--volumes", "--force"))
+	})
+	i.untilServes(t, 1)
+	if got := must(t, i.skiff, "exec", "notes", "--", "life", "cat", "/own/notes", "/claimed/notes"); got != "still here\nstill here\n" {
+		t.Errorf("in the volumes of a Pod that was restarted: %q", got)
+	}
+	must(t, i.skiff, "delete", "-f", file)
+}
+
 // halted does what skiff is too slow to notice before it is over.
 func (i *instance) halted(t *testing.T, do func()) {
 	t.Helper()
@@ -64,36 +76,31 @@ func (i *instance) halted(t *testing.T, do func()) {
 	do()
 }
 
-// notesManifest is a Pod that writes to its volume and then waits for its next
-// attempt. Meanwhile nothing that runs has the volume.
+// notesManifest is a Pod with volumes of both kinds.
 const notesManifest = `
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: notes}
+spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Mi}}}
+---
 apiVersion: v1
 kind: Pod
 metadata: {name: notes, labels: {app: notes}}
 spec:
   securityContext: {runAsUser: 65534}
-  volumes: [{name: data, emptyDir: {}}]
+  volumes: [{name: own, emptyDir: {}}, {name: claimed, persistentVolumeClaim: {claimName: notes}}]
   containers:
-  - {name: life, image: "skiff-example/life:1", args: [work, /data/notes, begun], volumeMounts: [{name: data, mountPath: /data}]}
+  - {name: life, image: "skiff-example/life:1", args: [serve], volumeMounts: [{name: own, mountPath: /own}, {name: claimed, mountPath: /claimed}]}
 `
 
-// untilNoted waits until it has been restarted so many times and waits again, in
-// its sandbox.
-func (i *instance) untilNoted(t *testing.T, restarts int32) (uid string) {
+// untilServes waits until it runs after so many restarts.
+func (i *instance) untilServes(t *testing.T, restarts int32) (container string) {
 	t.Helper()
 	pods := i.api(t).WaitPods(t, "app=notes", func(pods []corev1.Pod) bool {
 		s := pods[0].Status.ContainerStatuses
-		return len(s) == 1 && s[0].RestartCount == restarts && s[0].State.Waiting != nil
+		return len(s) == 1 && s[0].RestartCount == restarts && s[0].Ready
 	})
-	eventually(t, func() error {
-		for _, c := range i.containers(t) {
-			if c.Pod == "notes" && c.Container == "POD" && c.State == "running" {
-				return nil
-			}
-		}
-		return errors.New("the Pod that waits has no sandbox")
-	})
-	return string(pods[0].UID)
+	return containerID(pods[0])
 }
 
 // afterManifest is a Pod with a sandbox, whose image was unused.

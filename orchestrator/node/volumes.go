@@ -91,7 +91,7 @@ func (p *pod) volumePath(pod *corev1.Pod, v corev1.Volume) string {
 // one in memory may take no more than the Pod or the machine has of it.
 func emptyDir(pod *corev1.Pod, v corev1.Volume, machine int64) container.Volume {
 	out := container.Volume{Name: string(pod.UID) + "-" + v.Name, Pod: string(pod.UID), Group: fsGroup(pod)}
-	if v.EmptyDir.Medium != corev1.StorageMediumMemory {
+	if !isInMemory(v) {
 		return out
 	}
 	out.Memory, out.Size = true, machine
@@ -131,18 +131,19 @@ func fsGroup(pod *corev1.Pod) *int64 {
 
 // inMemory says whether the Pod has a volume that is lost when nothing mounts it.
 func inMemory(pod *corev1.Pod) bool {
-	return slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool {
-		return v.EmptyDir != nil && v.EmptyDir.Medium == corev1.StorageMediumMemory
-	})
+	return slices.ContainsFunc(pod.Spec.Volumes, isInMemory)
 }
 
-// keeps are the volumes that the sandbox has while containers come and go: one
-// in memory would be lost, and `docker system prune --volumes` takes any that no
-// container has.
+func isInMemory(v corev1.Volume) bool {
+	return v.EmptyDir != nil && v.EmptyDir.Medium == corev1.StorageMediumMemory
+}
+
+// keeps are the volumes that the sandbox has while containers come and go: those
+// in memory would be lost.
 func (s *state) keeps() []container.Mount {
 	var out []container.Mount
 	for _, v := range s.pod.Spec.Volumes {
-		if m := s.volumes[v.Name]; m.Volume != "" {
+		if m := s.volumes[v.Name]; m.Volume != "" && isInMemory(v) {
 			out = append(out, container.Mount{Volume: m.Volume, Target: "/volumes/" + v.Name})
 		}
 	}

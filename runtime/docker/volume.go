@@ -41,7 +41,7 @@ func (e *Engine) CreateVolume(ctx context.Context, pod container.Pod, v containe
 	if !cerrdefs.IsNotFound(err) {
 		return failure("inspect volume "+v.Name, err)
 	}
-	options := &mount.VolumeOptions{Labels: e.labels(), DriverConfig: &mount.Driver{Name: "local"}, NoCopy: v.Memory}
+	options := &mount.VolumeOptions{Labels: e.labels(), DriverConfig: &mount.Driver{Name: "local", Options: spared}, NoCopy: v.Memory}
 	options.Labels[labelPodUID], options.Labels[labelClaim] = v.Pod, v.Claim
 	if v.Memory {
 		options.DriverConfig.Options = memory(v)
@@ -59,6 +59,12 @@ func (e *Engine) CreateVolume(ctx context.Context, pod container.Pod, v containe
 	})
 	return failure("create volume "+v.Name, err)
 }
+
+// spared are the local driver's options for a volume that is nothing special,
+// without a limit, but that has an option: those the engine's prune leaves alone,
+// even while no container has them, as between a container's end and its next
+// attempt, or the old Pod and the new.
+var spared = map[string]string{"size": "0"}
 
 // memory are the local driver's options for a file system in memory.
 func memory(v container.Volume) map[string]string {

@@ -12,6 +12,8 @@ import (
 
 	dockercontainer "github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/mount"
+	"github.com/docker/docker/api/types/versions"
+	"github.com/docker/docker/api/types/volume"
 
 	"skiff/runtime/container"
 )
@@ -101,6 +103,31 @@ func TestVolumes(t *testing.T) {
 		if err := e.RemoveVolume(t.Context(), "disk"); err != nil {
 			t.Errorf("remove a volume that is not there: %v", err)
 		}
+	}
+}
+
+// TestPruneSparesVolumes: the engine's own prune, kept to what the instance has,
+// takes a volume that nobody made for a Pod, and none that skiff made.
+func TestPruneSparesVolumes(t *testing.T) {
+	t.Parallel()
+	e := newEngine(t)
+	if err := e.CreateVolume(t.Context(), spec(t, e).Pod, container.Volume{Name: "claimed", Claim: "default/data"}); err != nil {
+		t.Fatal(err)
+	}
+	plain := e.volumeName("plain")
+	if _, err := e.api.VolumeCreate(t.Context(), volume.CreateOptions{Name: plain, Labels: e.labels()}); err != nil {
+		t.Fatal(err)
+	}
+	which := e.own()
+	if versions.GreaterThanOrEqualTo(e.api.ClientVersion(), "1.42") {
+		which.Add("all", "true") // not only those without a name
+	}
+	report, err := e.api.VolumesPrune(t.Context(), which)
+	if err != nil || !slices.Equal(report.VolumesDeleted, []string{plain}) {
+		t.Errorf("pruned %v, %v, want %s alone", report.VolumesDeleted, err, plain)
+	}
+	if list, err := e.Volumes(t.Context()); err != nil || len(list) != 1 || list[0].Name != "claimed" {
+		t.Errorf("volumes left: %+v, %v", list, err)
 	}
 }
 

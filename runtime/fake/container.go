@@ -283,6 +283,18 @@ func (e *Engine) OOM(id string) {
 	}
 }
 
+// Prune does what `docker system prune` does to containers: what does not run is
+// removed.
+func (e *Engine) Prune() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for id, r := range e.containers {
+		if r.State != container.Running {
+			e.remove(id)
+		}
+	}
+}
+
 // Vanish removes a container behind everybody's back, as `docker rm -f` does.
 func (e *Engine) Vanish(id string) {
 	e.mu.Lock()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 
@@ -55,24 +54,6 @@ func (e *Engine) Volumes(ctx context.Context) ([]container.Volume, error) {
 		out = append(out, v.Volume)
 	}
 	return out, nil
-}
-
-// Prune does what `docker system prune --volumes` does: what does not run is
-// removed, and the volumes that no container has after that.
-func (e *Engine) Prune() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	had := map[string]bool{}
-	for id, r := range e.containers {
-		if r.State != container.Running {
-			e.remove(id)
-			continue
-		}
-		for _, m := range r.spec.Mounts {
-			had[m.Volume] = true
-		}
-	}
-	maps.DeleteFunc(e.volumes, func(name string, _ *stored) bool { return !had[name] })
 }
 
 // stored is a volume and what a test says is in it.
