@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"maps"
 	"net"
@@ -11,13 +10,15 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"skiff/proxy/accept"
 )
 
 const (
 	headTimeout  = 30 * time.Second
 	idleTimeout  = 2 * time.Minute
 	maxHeadBytes = 256 << 10
-	acceptPause  = 10 * time.Millisecond
+	maxAcceptors = 64 // goroutines that wait for a connection
 )
 
 // listener is one open address. It hands TCP connections to the relay, HTTP
@@ -33,12 +34,24 @@ type listener struct {
 	leaving atomic.Bool // another process accepts instead
 	conns   sync.WaitGroup
 
+	acceptors sync.WaitGroup
+	turn      chan struct{} // holds one value, which the one takes that accepts; closed with the listener
+	waiting   atomic.Int32  // those that wait for their turn, and the one that has it
+	closed    chan struct{} // no connection is accepted any more
+
 	mu      sync.Mutex
 	clients map[*client]struct{}
 }
 
 func newListener(p *Proxy, inner net.Listener, what Listener) *listener {
-	l := &listener{proxy: p, inner: inner, rare: newRareListener(inner.Addr()), clients: map[*client]struct{}{}}
+	l := &listener{
+		proxy:   p,
+		inner:   inner,
+		rare:    newRareListener(inner.Addr()),
+		turn:    make(chan struct{}, 1),
+		closed:  make(chan struct{}),
+		clients: map[*client]struct{}{},
+	}
 	l.serves.Store(&what)
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
@@ -65,8 +78,10 @@ func (l *listener) run(base context.Context) {
 	var serving sync.WaitGroup
 	serving.Go(func() { l.server.Serve(l.rare) })
 	defer serving.Wait()
-	var clients sync.WaitGroup
-	l.accept(&clients)
+	l.turn <- struct{}{}
+	l.waiting.Store(1)
+	l.acceptors.Go(l.accept)
+	<-l.closed
 	if l.leaving.Load() {
 		<-l.proxy.ending
 	}
@@ -82,7 +97,7 @@ func (l *listener) run(base context.Context) {
 		}
 	})
 	defer stop()
-	clients.Wait()
+	l.acceptors.Wait()
 	if l.server.Shutdown(base) != nil {
 		// The requests that were cut still get to say so.
 		last, cancel := context.WithTimeout(context.WithoutCancel(base), goodbyePatience)
@@ -94,32 +109,53 @@ func (l *listener) run(base context.Context) {
 	l.conns.Wait()
 }
 
-// accept returns when the listener is closed.
-func (l *listener) accept(clients *sync.WaitGroup) {
+// accept takes a connection, serves it, and takes the next one, until the
+// listener is closed. So does every other goroutine here, of which one has the
+// turn: a goroutine that has served a connection has the stack for another.
+func (l *listener) accept() {
 	for {
-		conn, err := l.inner.Accept()
-		if errors.Is(err, net.ErrClosed) {
+		conn := l.next()
+		if conn == nil {
 			return
 		}
-		if err != nil { // no more descriptors: let some go
-			l.proxy.options.Log.Warn("accept a connection", "listener", l.serves.Load().Name, "error", err)
-			time.Sleep(acceptPause)
-			continue
-		}
-		l.proxy.clients.begin()
-		what := l.serves.Load()
-		if what.Mode == TCP {
-			l.conns.Go(func() {
-				defer l.proxy.clients.end()
-				l.proxy.serveTCP(l.base, conn, what)
-			})
-			continue
+		if l.waiting.Add(-1) == 0 {
+			l.waiting.Add(1)
+			l.acceptors.Go(l.accept)
 		}
 		c := clientOf(l, conn)
 		l.mu.Lock()
 		l.clients[c] = struct{}{}
 		l.mu.Unlock()
-		clients.Go(c.serve)
+		c.serve()
+		if l.waiting.Add(1) > maxAcceptors {
+			l.waiting.Add(-1)
+			return
+		}
+	}
+}
+
+// next is the next connection that speaks HTTP. Nil: the listener is closed.
+func (l *listener) next() net.Conn {
+	if _, open := <-l.turn; !open {
+		return nil
+	}
+	for {
+		conn, ok := accept.Next(l.inner, l.proxy.options.Log)
+		if !ok {
+			close(l.turn)
+			close(l.closed)
+			return nil
+		}
+		l.proxy.clients.begin()
+		what := l.serves.Load()
+		if what.Mode != TCP {
+			l.turn <- struct{}{}
+			return conn
+		}
+		l.conns.Go(func() {
+			defer l.proxy.clients.end()
+			l.proxy.serveTCP(l.base, conn, what)
+		})
 	}
 }
 

@@ -33,6 +33,35 @@ func TestPortInUse(t *testing.T) {
 	}
 }
 
+// However many connections there were, few goroutines wait for the next ones.
+func TestAcceptorsAreBounded(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, HTTP, Options{})
+	f.add(newBackend(t, answering("ok")))
+	for range 2 {
+		conns := make([]net.Conn, maxAcceptors+10)
+		for i := range conns {
+			conns[i] = dialRaw(t, f.address)
+			fmt.Fprint(conns[i], "GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+		}
+		for _, conn := range conns {
+			if _, err := conn.Read(make([]byte, 1)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, conn := range conns {
+			conn.Close()
+		}
+		if err := f.Empty(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.mu.Lock()
+	l := f.open[f.address]
+	f.mu.Unlock()
+	eventually(t, "all but a few goroutines have ended", func() bool { return l.waiting.Load() == maxAcceptors })
+}
+
 func TestListenersComeAndGo(t *testing.T) {
 	t.Parallel()
 	f := newFront(t, HTTP, Options{})

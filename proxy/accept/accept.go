@@ -11,17 +11,28 @@ import (
 
 const pause = 10 * time.Millisecond
 
-// Each gives serve each connection, and returns once the listener is closed. That
+// Each gives serve each connection, and returns once the listener is closed.
+func Each(l net.Listener, log *slog.Logger, serve func(net.Conn)) {
+	for {
+		conn, ok := Next(l, log)
+		if !ok {
+			return
+		}
+		serve(conn)
+	}
+}
+
+// Next waits for a connection; ok is false once the listener is closed. That
 // there are no more descriptors, or no memory for sockets, is no reason to stop:
 // it passes, while a listener that nobody serves stays so.
-func Each(l net.Listener, log *slog.Logger, serve func(net.Conn)) {
+func Next(l net.Listener, log *slog.Logger) (conn net.Conn, ok bool) {
 	for {
 		conn, err := l.Accept()
 		switch {
 		case err == nil:
-			serve(conn)
+			return conn, true
 		case errors.Is(err, net.ErrClosed):
-			return
+			return nil, false
 		default:
 			log.Warn("accept a connection", "at", l.Addr().String(), "error", err)
 			time.Sleep(pause) // let some go
