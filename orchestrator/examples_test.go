@@ -18,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
+	"skiff/orchestrator/porttest"
 	"skiff/orchestrator/skifftest"
 )
 
@@ -44,7 +45,7 @@ func TestExamplesOfPods(t *testing.T) {
 		}},
 		{name: "group", look: exampleGroup},
 		{name: "budget", look: exampleBudget},
-		{name: "ports", look: examplePorts, change: []string{examplePort, strconv.Itoa(freePort(t))}},
+		{name: "ports", look: examplePorts, change: []string{examplePort, strconv.Itoa(porttest.Free(t))}},
 	}
 	var names []string
 	for _, e := range examples {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -25,8 +24,8 @@ import (
 	"k8s.io/client-go/util/exec"
 	"sigs.k8s.io/yaml"
 
+	"skiff/orchestrator/porttest"
 	"skiff/orchestrator/skifftest"
-	"skiff/proxy"
 )
 
 // life is an instance on which the manifests of examples/life are run.
@@ -160,7 +159,7 @@ func (l life) resolves(pod string, inCluster bool) {
 
 func lifeHost(l life) {
 	// The machine's ports are everybody's: the manifest's own may be taken.
-	port := freePort(l.T)
+	port := porttest.Free(l.T)
 	pod := l.run("host.yaml", podReady, "38080", strconv.Itoa(port))
 	if pod.Status.PodIP != pod.Status.HostIP || pod.Status.HostIP == "" {
 		l.Errorf("podIP is %q, hostIP %q", pod.Status.PodIP, pod.Status.HostIP)
@@ -185,19 +184,6 @@ func lifeHost(l life) {
 	if got := l.forwarded(pod, port); got == "" {
 		l.Error("nothing comes through the forwarded port")
 	}
-}
-
-// freePort is none of those that the system gives to whoever connects to
-// somebody, and none of the node ports.
-func freePort(t *testing.T) int {
-	t.Helper()
-	for port := 20000 + rand.N[int32](5000); port < 30000; port++ {
-		if !proxy.Taken(t.Context(), []string{"0.0.0.0"}, port) {
-			return int(port)
-		}
-	}
-	t.Fatal("no port is free")
-	return 0
 }
 
 func lifeLastWords(l life) {

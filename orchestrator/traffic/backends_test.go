@@ -17,6 +17,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
+
+	"skiff/orchestrator/porttest"
 )
 
 type logged struct {
@@ -51,7 +53,7 @@ func TestEndpointsThatLoop(t *testing.T) {
 func testLoops(t *testing.T, older bool) {
 	addresses := []string{"10.1.2.3", "10.0.64.9", "10.0.63.254", "127.0.0.9"}
 	meta := metav1.ObjectMeta{Name: "web", Namespace: "default", Labels: map[string]string{discoveryv1.LabelServiceName: "web"}}
-	svc := newService(freePort(t), intstr.IntOrString{})
+	svc := newService(porttest.Free(t), intstr.IntOrString{})
 	svc.Spec.Selector = nil
 	var log logged
 	w := newWorldOf(t, Options{
@@ -92,7 +94,7 @@ func testLoops(t *testing.T, older bool) {
 // back ends.
 func TestEndpointsOfOneAddress(t *testing.T) {
 	t.Parallel()
-	svc := newService(freePort(t), intstr.IntOrString{})
+	svc := newService(porttest.Free(t), intstr.IntOrString{})
 	svc.Spec.Selector = nil
 	w := newWorld(t, svc)
 	want := []string{"10.1.2.3:80", "10.1.2.3:81"}

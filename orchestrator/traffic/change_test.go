@@ -14,6 +14,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"skiff/orchestrator/porttest"
 )
 
 // A node port that goes from one port of a Service to another stays open all
@@ -21,7 +23,7 @@ import (
 func TestNodePortsMoveWithinAService(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	target, first, second := freePort(t), freePort(t), freePort(t)
+	target, first, second := porttest.Free(t), porttest.Free(t), porttest.Free(t)
 	w.add(w.app("web-a", "v1", target))
 	svc := newService(first, intstr.FromInt(target))
 	svc.Spec.Ports = append(svc.Spec.Ports, *svc.Spec.Ports[0].DeepCopy())
@@ -109,7 +111,7 @@ func TestSelectorChangeHolds(t *testing.T) {
 			return err == nil
 		})
 	}
-	svc := newService(freePort(t), intstr.FromInt(80))
+	svc := newService(porttest.Free(t), intstr.FromInt(80))
 	svc.ObjectMeta = metav1.ObjectMeta{Name: "colors", Namespace: "default"}
 	point := func(color string) {
 		svc = svc.DeepCopy()

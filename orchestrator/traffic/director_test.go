@@ -14,6 +14,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"skiff/orchestrator/porttest"
 )
 
 // A Service made before its Pods and one made after serve alike, by port name
@@ -21,7 +23,7 @@ import (
 func TestPodsAndServicesInAnyOrder(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	target, before, after := freePort(t), freePort(t), freePort(t)
+	target, before, after := porttest.Free(t), porttest.Free(t), porttest.Free(t)
 	c := client(t)
 	w.apply(newService(before, intstr.FromString("www")))
 	eventuallySays(t, c, before, "no Pod matches the selector app=web")
@@ -64,7 +66,7 @@ func TestPodsAndServicesInAnyOrder(t *testing.T) {
 // none, and clients see a pause.
 func TestRecreateIsAPause(t *testing.T) {
 	t.Parallel()
-	target, port := freePort(t), freePort(t)
+	target, port := porttest.Free(t), porttest.Free(t)
 	w := newWorld(t, newService(port, intstr.FromInt(target)), newDeployment(1))
 	c := client(t)
 	now := w.app("web-0", "v0", target)
@@ -124,7 +126,7 @@ func TestRecreateIsAPause(t *testing.T) {
 func TestBlueGreen(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	target, port := freePort(t), freePort(t)
+	target, port := porttest.Free(t), porttest.Free(t)
 	blue, green := w.app("blue", "blue", target), w.app("green", "green", target)
 	w.add(blue, green)
 	svc := newService(port, intstr.FromInt(target))
@@ -161,7 +163,7 @@ func TestBlueGreen(t *testing.T) {
 func TestRelabelledPodMoves(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	target, port := freePort(t), freePort(t)
+	target, port := porttest.Free(t), porttest.Free(t)
 	a := w.app("web-a", "v1", target)
 	w.add(a)
 	w.apply(newService(port, intstr.FromInt(target)))
@@ -178,13 +180,13 @@ func TestRelabelledPodMoves(t *testing.T) {
 func TestPortInUse(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	target := freePort(t)
+	target := porttest.Free(t)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	port := taken.Addr().(*net.TCPAddr).Port
-	svc := newService(freePort(t), intstr.FromInt(target))
+	svc := newService(porttest.Free(t), intstr.FromInt(target))
 	svc.Spec.Type = corev1.ServiceTypeLoadBalancer
 	svc.Spec.Ports[0].Port = int32(port)
 	w.apply(svc)
@@ -221,7 +223,7 @@ func TestPortInUse(t *testing.T) {
 func TestPortOfAnotherService(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	target, port := freePort(t), freePort(t)
+	target, port := porttest.Free(t), porttest.Free(t)
 	w.add(w.app("web-a", "v1", target))
 	w.apply(newService(port, intstr.FromInt(target)))
 	c := client(t)
@@ -245,7 +247,7 @@ func TestPortOfAnotherService(t *testing.T) {
 func TestDrainCoversDeletedServices(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	target, port := freePort(t), freePort(t)
+	target, port := porttest.Free(t), porttest.Free(t)
 	a := w.app("web-a", "v1", target)
 	w.add(a)
 	w.apply(newService(port, intstr.FromInt(target)))

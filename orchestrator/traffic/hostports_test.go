@@ -7,6 +7,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"skiff/orchestrator/porttest"
 )
 
 // onHost has a port of the host lead to a Pod.
@@ -27,7 +29,7 @@ func (w *world) onHost(a *app, hostPort int) {
 func TestHostPort(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	target, port := freePort(t), freePort(t)
+	target, port := porttest.Free(t), porttest.Free(t)
 	first, second := w.app("first", "v1", target), w.app("second", "v2", target)
 	w.onHost(first, port)
 	w.add(first)

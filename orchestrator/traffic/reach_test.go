@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
+	"skiff/orchestrator/porttest"
 	"skiff/orchestrator/resource"
 	"skiff/proxy"
 	"skiff/proxy/switchboard"
@@ -47,7 +48,7 @@ func TestBothLoopbacks(t *testing.T) {
 	if len(w.Loopbacks) < 2 {
 		t.Skip("this machine has no ::1")
 	}
-	target, port := freePort(t), freePort(t)
+	target, port := porttest.Free(t), porttest.Free(t)
 	taken, err := net.Listen("tcp", fmt.Sprintf("[::1]:%d", port))
 	if err != nil {
 		t.Fatal(err)
@@ -93,7 +94,7 @@ func (k *keeper) Listen(ctx context.Context, what proxy.Listener) error {
 // A port that the user may not have is reached at another, until it is allowed.
 func TestPortNotAllowed(t *testing.T) {
 	t.Parallel()
-	own, target, nodePort := freePort(t), freePort(t), freePort(t)
+	own, target, nodePort := porttest.Free(t), porttest.Free(t), porttest.Free(t)
 	if own+9000 > 1<<16-1 {
 		own = 20000 + own%1000 // so that it has stand-ins
 	} else {
@@ -142,10 +143,10 @@ func TestPortNotAllowed(t *testing.T) {
 // ports; until that is known, what an earlier run has written stays.
 func TestNamed(t *testing.T) {
 	t.Parallel()
-	target, nodePort := freePort(t), freePort(t)
+	target, nodePort := porttest.Free(t), porttest.Free(t)
 	svc := newService(nodePort, intstr.FromInt(target))
 	svc.Annotations = map[string]string{resource.URLsAnnotation: "http://localhost:1 http://web.localhost"}
-	nameless := newService(freePort(t), intstr.FromInt(target))
+	nameless := newService(porttest.Free(t), intstr.FromInt(target))
 	nameless.Name = "nameless"
 	w := newWorldOf(t, Options{Log: slog.New(slog.DiscardHandler), Names: true}, svc, nameless)
 	urlsOf := func(name string) string {

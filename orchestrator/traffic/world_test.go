@@ -139,17 +139,6 @@ func (w *world) drainAndStop(a *app) {
 	w.client.CoreV1().Pods("default").Delete(ctx, a.Name, metav1.DeleteOptions{})
 }
 
-// freePort finds a port that is free on every loopback address.
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", ":0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
 func newService(nodePort int, target intstr.IntOrString) *corev1.Service {
 	return &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "default"},

@@ -18,7 +18,7 @@ func TestEventsSurviveTheConnection(t *testing.T) {
 	defer through.Close()
 	events := through.Events(t.Context())
 	relay.cut()
-	limit := time.NewTimer(30 * time.Second)
+	limit := time.NewTimer(2 * time.Minute)
 	defer limit.Stop()
 	select {
 	case got := <-events:

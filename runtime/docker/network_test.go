@@ -192,7 +192,7 @@ func TestLostNetwork(t *testing.T) {
 	if err := e.api.NetworkDisconnect(t.Context(), e.networkName(), engineID(id), true); err != nil {
 		t.Fatal(err)
 	}
-	limit := time.NewTimer(30 * time.Second)
+	limit := time.NewTimer(2 * time.Minute)
 	defer limit.Stop()
 	for told := false; !told; {
 		select {

@@ -141,7 +141,7 @@ func (b bench) inspect(t *testing.T, id string) container.Status {
 // expect reads events until one has that action for that container.
 func (b bench) expect(t *testing.T, id, action string) container.Event {
 	t.Helper()
-	limit := time.NewTimer(30 * time.Second)
+	limit := time.NewTimer(2 * time.Minute)
 	defer limit.Stop()
 	for {
 		select {
@@ -176,7 +176,7 @@ func (b bench) log(t *testing.T, id string, o container.LogOptions) string {
 // answers waits until a port of the Pod accepts a connection.
 func (b bench) answers(t *testing.T, address netip.Addr) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

@@ -110,7 +110,7 @@ func grace(t *testing.T, b bench) {
 // awaitLog reads until a line has been written: the program has got so far.
 func (b bench) awaitLog(t *testing.T, id, line string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	r, err := b.Logs(ctx, id, container.LogOptions{Follow: true, Tail: -1})
 	if err != nil {
