@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"skiff/proxy/handover"
+	"skiff/proxy/lines"
 )
 
 const (
@@ -102,8 +103,11 @@ func (o *Orchestrator) bequeath(ctx context.Context, e *estate) bool {
 		return true
 	}
 	_ = e.heir.Close()
+	if e.last.UnixConn != nil {
+		_ = e.last.Close()
+	}
 	e.log.Error("the process that was to take over did not become ready; going on", "process", e.heir.Process, "reason", why)
-	e.heir = handover.Conn{}
+	e.heir, e.last = handover.Conn{}, handover.Conn{}
 	e.asked.Store(false)
 	e.proxy.Reclaim()
 	return false
@@ -121,14 +125,14 @@ func (e *estate) obey(ctx context.Context) (why error) {
 	obeying, e.rest = context.WithCancel(context.WithoutCancel(ctx))
 	go func() {
 		defer close(e.obeyed)
-		e.refused = handover.Obey(obeying, e.heir, e.front(), func() {
+		e.refused = handover.Obey(obeying, e.heir, handover.Process{Front: e.front(), Count: e.count, Leave: func() {
 			if decided.Swap(true) {
 				<-obeying.Done() // too late: the heir does not hear that it is the owner
 				return
 			}
 			e.give()
 			close(ready)
-		})
+		}})
 	}()
 	timer := time.NewTimer(heirPatience)
 	defer timer.Stop()
@@ -158,8 +162,13 @@ func (e *estate) obey(ctx context.Context) (why error) {
 
 // send gives the heir everything. What is forwarded goes on here until it says
 // that it is ready.
-func (e *estate) send() error {
-	files := []syscall.Conn{e.lock.file, e.control, e.api}
+func (e *estate) send() (err error) {
+	var theirs *os.File
+	if e.last, theirs, err = handover.Pair(); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, theirs.Close()) }()
+	files := []syscall.Conn{e.lock.file, e.control, e.api, theirs}
 	var d deed
 	for _, l := range e.proxy.Lend() {
 		d.Lines = append(d.Lines, line{l.Network, l.Address})
@@ -170,11 +179,31 @@ func (e *estate) send() error {
 
 // give makes the heir the owner.
 func (e *estate) give() {
-	e.proxy.Leave()
+	if err := e.testify(e.proxy.Leave()); err != nil {
+		e.log.Warn("tell the heir what goes on", "error", err)
+	}
 	if err := e.letGo(); err != nil {
 		e.log.Warn("close what was handed over", "error", err)
 	}
 	e.given = true
+}
+
+// maxFlows is how many of UDP's conversations go over. The others begin anew.
+const maxFlows = 8192
+
+// testify tells the heir what goes on, once nothing new begins here.
+func (e *estate) testify(flows []lines.Flow) error {
+	w := will{Flows: flows[:min(len(flows), maxFlows)], Stays: e.board.Stays()}
+	var sockets []syscall.Conn
+	for _, f := range flows {
+		defer f.Socket.Close()
+		sockets = append(sockets, f.Socket)
+	}
+	err := e.last.SetDeadline(time.Now().Add(requestPatience))
+	if err == nil {
+		err = e.last.Send(w, sockets[:len(w.Flows)]...)
+	}
+	return errors.Join(err, e.last.Close())
 }
 
 // kill ends a process that has the store open and does not get on.

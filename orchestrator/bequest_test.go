@@ -103,7 +103,7 @@ func TestHeirAtTheLastMoment(t *testing.T) {
 	for _, f := range files {
 		f.Close()
 	}
-	elder := handover.NewElder(heir)
+	elder := handover.NewElder(heir, func(switchboard.Counts) {})
 	running, stop := context.WithCancel(t.Context())
 	defer stop()
 	ended := make(chan error, 1)

@@ -30,9 +30,11 @@ type estate struct {
 	engine  *docker.Engine    // nil before the store was read
 	proxy   *proxy.Proxy
 	board   *switchboard.Board
+	ledger  switchboard.Ledger // of all that was counted
 
 	// Of a process that is an heir itself.
 	elder     *handover.Elder
+	will      handover.Conn // over which it says what goes on when it leaves
 	lines     *lines.Set
 	inherited int  // how many listeners
 	entered   bool // the elder has left
@@ -43,6 +45,7 @@ type estate struct {
 	heirs     chan handover.Conn
 	asked     atomic.Bool
 	heir      handover.Conn // the one that has asked
+	last      handover.Conn // over which it is told what goes on when this one leaves
 	rest      func()        // ends the obeying
 	obeyed    chan struct{} // closed when nothing more is heard of it
 	refused   error         // why, once obeyed is closed

@@ -40,7 +40,6 @@ import (
 	"skiff/orchestrator/store"
 	"skiff/orchestrator/traffic"
 	"skiff/proxy"
-	"skiff/proxy/switchboard"
 	"skiff/runtime/container"
 	"skiff/runtime/docker"
 )
@@ -56,7 +55,6 @@ type parts struct {
 	events      record.EventBroadcaster // the director's
 	factory     *informer.Factory
 	inside      *inside
-	ledger      switchboard.Ledger
 	metrics     *metrics.Metrics
 	receipts    *receipt.Controller
 	director    *traffic.Director
@@ -106,7 +104,7 @@ func (o *Orchestrator) assemble(ctx context.Context, st *store.Store, e *estate)
 	if p.pki, err = apiserver.LoadPKI(o.paths.PKI, at, time.Now()); err != nil {
 		return nil, err
 	}
-	if p.inside, err = o.inside(p.engine, ranges, address, p.take); err != nil {
+	if p.inside, err = o.inside(p.engine, ranges, address, p.takeInside); err != nil {
 		return nil, err
 	}
 	kinds := resource.All(resource.Options{Services: addresses})

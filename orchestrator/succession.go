@@ -10,12 +10,13 @@ import (
 
 	"skiff/proxy/handover"
 	"skiff/proxy/lines"
+	"skiff/proxy/switchboard"
 	"skiff/runtime/docker"
 )
 
 // protocol is the way in which one process asks another for an instance. One
 // that speaks another is refused, and nothing is changed.
-const protocol = 1
+const protocol = 2
 
 // surrender is what the elder may take to bring its own work to an end.
 const surrender = time.Minute
@@ -27,7 +28,7 @@ type request struct {
 }
 
 // deed answers an heir. With it come the open files: the lock, the socket at
-// which heirs ask, the API's, and then those of Lines.
+// which heirs ask, the API's, a connection for the will, and then those of Lines.
 type deed struct {
 	Error string `json:",omitempty"` // why there is nothing to be had
 	Lines []line `json:",omitempty"`
@@ -35,7 +36,14 @@ type deed struct {
 
 type line struct{ Network, Address string }
 
-const fixedFiles = 3
+const fixedFiles = 4
+
+// will is what goes on at the moment at which the elder leaves. With it come the
+// sockets of Flows.
+type will struct {
+	Flows []lines.Flow      `json:",omitempty"`
+	Stays switchboard.Stays `json:",omitempty"`
+}
 
 // Description is what the process that runs an instance says of itself.
 type Description struct {
@@ -99,7 +107,7 @@ func (o *Orchestrator) succeed(ctx context.Context, e *estate) (err error) {
 	if err := e.take(d, files); err != nil {
 		return err
 	}
-	e.elder = handover.NewElder(conn)
+	e.elder = handover.NewElder(conn, e.takeElder)
 	return conn.SetDeadline(time.Time{})
 }
 
@@ -125,6 +133,9 @@ func (e *estate) take(d deed, files []*os.File) error {
 	control, err := net.FileListener(files[1])
 	api, apiErr := net.FileListener(files[2])
 	err = errors.Join(err, apiErr, files[1].Close(), files[2].Close())
+	var willErr error
+	e.will, willErr = handover.Over(files[3])
+	err = errors.Join(err, willErr)
 	e.lines = lines.New()
 	for i, l := range d.Lines {
 		err = errors.Join(err, e.lines.Add(l.Network, l.Address, files[fixedFiles+i]))
@@ -148,9 +159,44 @@ func (e *estate) inherit(ctx context.Context, paths Paths) error {
 	if e.elder == nil || e.entered {
 		return nil
 	}
-	if err := e.elder.Leave(ctx); err != nil {
+	read := make(chan will, 1)
+	go func() {
+		w, err := e.read()
+		if err != nil { // the elder has left all the same, or says so itself
+			e.log.Warn("read what goes on in the process that leaves", "error", err)
+		}
+		read <- w
+	}()
+	err := e.elder.Leave(ctx)
+	if err != nil {
+		_ = e.will.Close()
+	}
+	w := <-read
+	if err != nil {
 		return err
 	}
 	e.entered = true
-	return errors.Join(e.lines.Free(), paths.announce())
+	e.board.Recall(w.Stays)
+	return errors.Join(e.will.Close(), e.lines.Free(w.Flows), paths.announce())
+}
+
+// read waits for the will, and gives all of it or nothing.
+func (e *estate) read() (w will, err error) {
+	if err := e.will.SetDeadline(time.Now().Add(surrender)); err != nil {
+		return w, err
+	}
+	files, err := e.will.Receive(&w)
+	if err == nil && len(files) != len(w.Flows) {
+		err = fmt.Errorf("%d sockets came for %d flows", len(files), len(w.Flows))
+	}
+	if err != nil {
+		for _, f := range files {
+			_ = f.Close()
+		}
+		return will{}, err
+	}
+	for i, f := range files {
+		w.Flows[i].Socket = f
+	}
+	return w, nil
 }

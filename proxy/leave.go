@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -37,17 +38,20 @@ func (p *Proxy) Reclaim() {
 // Leave stops accepting: what waits in the sockets is the other process's. No
 // connection is closed for it, since a client may be sending its next request
 // at that very moment. Its next answer says that it is the last one, and those
-// that rest are closed when any would be.
-func (p *Proxy) Leave() {
+// that rest are closed when any would be. What goes on over UDP is for the other
+// process to go on with; until their sessions end here, too, both pass on what
+// back ends say.
+func (p *Proxy) Leave() (flows []lines.Flow) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, l := range p.open {
 		l.leaving.Store(true)
 		l.inner.Close()
 	}
-	for _, r := range p.relays {
-		r.depart()
+	for address, r := range p.relays {
+		flows = append(flows, r.depart(address)...)
 	}
+	return flows
 }
 
 // Empty returns when no client has a connection, or with ctx.
@@ -57,13 +61,37 @@ func (p *Proxy) Empty(ctx context.Context) error { return p.clients.none(ctx) }
 func (l *listener) parting() bool { return l.closing.Load() || l.leaving.Load() }
 
 // depart has another process read what clients send, and nobody here: a read
-// that is about to end may still take what comes at that moment.
-func (r *relay) depart() {
-	if !r.left() {
-		close(r.leave)
-		r.conn.SetReadDeadline(time.Unix(1, 0))
+// that is about to end may still take what comes at that moment. It gives what
+// goes on, which ends here soon after.
+func (r *relay) depart(address string) []lines.Flow {
+	if r.left() {
+		return nil
 	}
+	close(r.leave)
+	r.conn.SetReadDeadline(time.Unix(1, 0))
 	<-r.silent
+	defer close(r.part)
+	return r.flows(address)
+}
+
+// flows are the sessions that another process can go on with.
+func (r *relay) flows(address string) []lines.Flow {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all []lines.Flow
+	for client, s := range r.sessions {
+		if !s.joined.Load() || s.parting() {
+			continue
+		}
+		socket, ok := s.server.(interface{ File() (*os.File, error) })
+		if !ok {
+			continue
+		}
+		if file, err := socket.File(); err == nil { // else there are no descriptors
+			all = append(all, lines.Flow{Address: address, Client: client, Backend: s.backend.Load().ID(), Socket: file})
+		}
+	}
+	return all
 }
 
 func (r *relay) left() bool {

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -86,7 +85,7 @@ func TestLeaveLosesNothing(t *testing.T) {
 		})
 	}
 	eventually(t, "requests before", func() bool { return sent.Load() > 200 })
-	heir, _ := heirOf(t, old.Proxy, HTTP)
+	heir, set := heirOf(t, old.Proxy, HTTP)
 	heir.add(newBackend(t, answering("hello")))
 	if err := old.Listen(t.Context(), Listener{Name: "new", Address: "127.0.0.1:0", Mode: HTTP, Pool: old.pool}); err != nil {
 		t.Error(err)
@@ -94,7 +93,9 @@ func TestLeaveLosesNothing(t *testing.T) {
 	if n := len(old.Lend()); n != 1 {
 		t.Errorf("%d listeners in a proxy that is to leave", n)
 	}
-	old.Leave()
+	if err := set.Free(old.Leave()); err != nil {
+		t.Error(err)
+	}
 	before, served := sent.Load(), b.served.Load()
 	old.clients.mu.Lock()
 	open := old.clients.n
@@ -145,10 +146,17 @@ func TestLeaveLeavesAlone(t *testing.T) {
 	}()
 	eventually(t, "the slow request arrives", func() bool { return slow.served.Load() == 3 })
 
-	heir, _ := heirOf(t, old.Proxy, HTTP)
+	heir, set := heirOf(t, old.Proxy, HTTP)
 	fast := newBackend(t, answering("heir"))
 	heir.add(fast)
-	old.Leave()
+	early := newClient(t)
+	if _, text := get(t, early, old.url("/")); text != "done" {
+		t.Errorf("before it has left a new connection got %q", text)
+	}
+	early.CloseIdleConnections()
+	if err := set.Free(old.Leave()); err != nil {
+		t.Error(err)
+	}
 	echo(t, ws, "still here")
 	if _, text := get(t, newClient(t), old.url("/")); text != "heir" {
 		t.Errorf("a new connection got %q", text)
@@ -198,48 +206,81 @@ func TestReclaim(t *testing.T) {
 	}
 }
 
-// What a client of UDP was waiting for still comes, and what it sends next is
-// heard by one proxy only.
+// Clients of UDP and their back ends go on with each other, and neither sees
+// another address. Only those whose back end is gone begin anew.
 func TestLeaveUDP(t *testing.T) {
 	t.Parallel()
 	old, back, _, address := listenUDP(t)
-	ask := make(chan net.Addr, 1)
+	mirror := mirrorUDP(t)
+	back.Add("mirror", mirror)
+	back.Add("gone", echoUDP(t, "gone"))
+	clients := map[udpClient]string{}
+	var gone int
+	for range 20 {
+		client := dialUDP(t, address)
+		client.send("early")
+		if clients[client] = client.hear(); clients[client] == "gone early" {
+			gone++
+		}
+	}
+	if gone == 0 || gone == len(clients) {
+		t.Fatalf("%d of %d clients have the back end that will be gone", gone, len(clients))
+	}
+	heir, set := heirOf(t, old, HTTP)
+	heir.pool.Add("mirror", mirror)
+	flows := old.Leave()
+	for client := range clients {
+		client.send("next") // nobody reads now
+	}
+	if err := set.Free(flows); err != nil {
+		t.Error(err)
+	}
+	for client, before := range clients {
+		if got := client.hear(); before != "gone early" && got != before || got == "gone next" {
+			t.Errorf("a client whose first answer was %q got %q", before, got)
+		}
+	}
+	if n := heir.pool.Snapshot().Requests(); n != uint64(gone) {
+		t.Errorf("%d conversations were counted anew instead of %d", n, gone)
+	}
+}
+
+// What a client of UDP was waiting for still comes, and what it sends next
+// reaches who answered, from the same address.
+func TestLeaveUDPAnswersLate(t *testing.T) {
+	t.Parallel()
+	old, back, _, address := listenUDP(t)
 	server, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { server.Close() })
-	go func() {
+	hears := func(want string) net.Addr {
+		t.Helper()
 		buffer := make([]byte, maxDatagram)
-		if _, from, err := server.ReadFrom(buffer); err == nil {
-			ask <- from
+		n, from, err := server.ReadFrom(buffer)
+		if err != nil || string(buffer[:n]) != want {
+			t.Fatalf("the server heard %q instead of %q: %v", buffer[:n], want, err)
 		}
-	}()
+		return from
+	}
 	back.Add("late", server.LocalAddr().String())
 	client := dialUDP(t, address)
 	client.send("question")
-	from := <-ask
-
+	from := hears("question")
 	heir, set := heirOf(t, old, HTTP)
-	heir.pool.Add("b", echoUDP(t, "b"))
-	old.Leave()
-	client.send("next")
+	heir.pool.Add("late", server.LocalAddr().String())
+	if err := set.Free(old.Leave()); err != nil {
+		t.Error(err)
+	}
 	if _, err := server.WriteTo([]byte("answer"), from); err != nil {
 		t.Fatal(err)
 	}
 	if got := client.hear(); got != "answer" {
 		t.Errorf("the answer that was due: %q", got)
 	}
-	if err := set.Free(); err != nil {
-		t.Error(err)
-	}
-	if got := client.hear(); got != "b next" {
-		t.Errorf("what came meanwhile: %q", got)
-	}
-	for n := range 20 {
-		client.send(fmt.Sprint(n))
-		if got := client.hear(); got != fmt.Sprint("b ", n) {
-			t.Errorf("datagram %d: %q", n, got)
-		}
+	client.send("next")
+	if now := hears("next"); now.String() != from.String() {
+		t.Errorf("the client was %s and is %s", from, now)
 	}
 }

@@ -87,17 +87,30 @@ func waitEnded(t *testing.T, process int) {
 // example, which is forwarded as its port's name says.
 func (i *instance) expose(t *testing.T, name, portName string) (host, inside string) {
 	t.Helper()
-	svc, err := i.api(t).Client.CoreV1().Services("default").Create(t.Context(), &corev1.Service{
+	svc := i.serve(t, corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec: corev1.ServiceSpec{
-			Type: corev1.ServiceTypeNodePort, Selector: map[string]string{"app": "web"},
-			Ports: []corev1.ServicePort{{Name: portName, Port: 80, TargetPort: intstr.FromInt32(8080)}},
+			Selector: map[string]string{"app": "web"},
+			Ports:    []corev1.ServicePort{{Name: portName, Port: 80, TargetPort: intstr.FromInt32(8080)}},
 		},
-	}, metav1.CreateOptions{})
+	})
+	return onHost(svc), net.JoinHostPort(svc.Spec.ClusterIP, "80")
+}
+
+// serve makes a Service that is reached from the host.
+func (i *instance) serve(t *testing.T, svc corev1.Service) *corev1.Service {
+	t.Helper()
+	svc.Spec.Type = corev1.ServiceTypeNodePort
+	made, err := i.api(t).Client.CoreV1().Services("default").Create(t.Context(), &svc, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return fmt.Sprintf("127.0.0.1:%d", svc.Spec.Ports[0].NodePort), net.JoinHostPort(svc.Spec.ClusterIP, "80")
+	return made
+}
+
+// onHost is where the first port of a Service is reached.
+func onHost(svc *corev1.Service) string {
+	return fmt.Sprintf("127.0.0.1:%d", svc.Spec.Ports[0].NodePort)
 }
 
 // door gives the address at which an Ingress leads every request to the example.

@@ -40,13 +40,16 @@ type Elder struct {
 	told *jsonl.Teller[message]
 	left atomic.Bool   // it accepts nothing any more
 	gone chan struct{} // closed when it has ended: nothing is left in flight there
+
+	counted func(switchboard.Counts)
 }
 
 // NewElder speaks to the elder process over the connection by which it handed
-// its sockets over.
-func NewElder(conn Conn) *Elder {
+// its sockets over. counted gets what that has counted, whenever it is asked for
+// it and at its end.
+func NewElder(conn Conn, counted func(switchboard.Counts)) *Elder {
 	e := &Elder{
-		conn: conn, out: jsonl.NewOutbox[message](), gone: make(chan struct{}),
+		conn: conn, counted: counted, out: jsonl.NewOutbox[message](), gone: make(chan struct{}),
 		told: jsonl.NewTeller[message]("the process that handed over"),
 	}
 	e.told.Connect(e.out)
@@ -104,6 +107,9 @@ func (e *Elder) listen() {
 		if r.Left {
 			e.left.Store(true)
 		}
+		if r.Counts != nil {
+			e.counted(r.Counts)
+		}
 		e.told.Done(r.Done, r.Error)
 	}
 }
@@ -116,6 +122,12 @@ func (e *Elder) Leave(ctx context.Context) error {
 		return ErrTakenBack
 	}
 	return err
+}
+
+// Recount returns once what the elder has counted by now is known, or the elder
+// has ended.
+func (e *Elder) Recount(ctx context.Context) error {
+	return e.told.Ask(message{Count: true}).Await(ctx, 0)
 }
 
 // Followed is a front whose every change the elder hears of, too: what is said
@@ -154,12 +166,20 @@ func (f *followed) Drain(id string, streams time.Duration) (wait func(context.Co
 	}
 }
 
-// Obey is the elder's part: it does to a front what its heir says. leave is
-// called when the heir is ready, and has to see to it that nothing is accepted
-// here any more. Obey returns when the heir is gone, and when ctx ends, with all
-// told that has been done: a process must not end before its heir knows that it
-// has left.
-func Obey(ctx context.Context, conn Conn, front Front, leave func()) error {
+// Process is an elder as its heir has to do with it.
+type Process struct {
+	Front
+	// Leave is called when the heir is ready, and has to see to it that nothing is
+	// accepted any more.
+	Leave func()
+	// Count is what was counted up to now.
+	Count func(context.Context) switchboard.Counts
+}
+
+// Obey is the elder's part: it does as its heir says. It returns when the heir is
+// gone, and when ctx ends, with all told that has been done and counted: a process
+// must not end before its heir knows that it has left.
+func Obey(ctx context.Context, conn Conn, p Process) error {
 	out := jsonl.NewOutbox[report]()
 	over := make(chan struct{})
 	var working sync.WaitGroup
@@ -179,27 +199,36 @@ func Obey(ctx context.Context, conn Conn, front Front, leave func()) error {
 	in := jsonl.NewReader[message](conn, maxChange)
 	for {
 		m, err := in.Next()
-		if errors.Is(err, io.EOF) || ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
+			out.Put(report{Counts: p.Count(ctx)})
 			return nil
-		}
-		if err != nil {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
 			return err
 		}
 		r := report{Done: m.Seq}
 		switch {
 		case m.Set != nil:
-			front.Set(ctx, *m.Set) // the heir listens, not this process
+			p.Set(ctx, *m.Set) // the heir listens, not this process
 		case m.Expect != nil:
-			front.Expect(m.Expect.Service, m.Expect.Expected)
+			p.Expect(m.Expect.Service, m.Expect.Expected)
 		case m.Leave:
-			leave()
+			p.Leave()
 			r.Left = true
+		case m.Count:
+			working.Go(func() {
+				r.Counts = p.Count(ctx)
+				out.Put(r)
+			})
+			continue
 		case m.Remove != "":
-			wait := front.Remove(m.Remove)
+			wait := p.Remove(m.Remove)
 			working.Go(func() { out.Put(r.after(wait(ctx))) })
 			continue
 		case m.Drain != nil:
-			wait := front.Drain(m.Drain.ID, m.Drain.Streams)
+			wait := p.Drain(m.Drain.ID, m.Drain.Streams)
 			working.Go(func() { out.Put(r.after(m.Drain.Await(ctx, wait))) })
 			continue
 		}

@@ -85,6 +85,44 @@ func TestSockets(t *testing.T) {
 	}
 }
 
+// A connection that is made for another process is one, at both of its ends.
+func TestPair(t *testing.T) {
+	t.Parallel()
+	own, theirs, err := Pair()
+	if errors.Is(err, ErrUnsupported) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer own.Close()
+	heirs, err := Over(theirs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer heirs.Close()
+	sent := make(chan error, 1)
+	go func() { sent <- own.Send("word", own) }()
+	var got string
+	files, err := heirs.Receive(&got)
+	if err := errors.Join(err, <-sent); err != nil || got != "word" || len(files) != 1 {
+		t.Fatalf("%q and %d files arrived: %v", got, len(files), err)
+	}
+	files[0].Close()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	file, err := listener.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Over(file); err == nil {
+		t.Error("a listener was taken for a connection of processes")
+	}
+}
+
 // What comes is bounded, and must be whole.
 func TestBadMessages(t *testing.T) {
 	t.Parallel()
@@ -147,15 +185,21 @@ type process struct {
 	elder *Elder
 	left  chan struct{}
 	conn  Conn
+	told  chan switchboard.Counts
 	ended chan error
 }
+
+// counted is what a process has counted.
+func counted(context.Context) switchboard.Counts { return switchboard.Counts{"web": nil} }
 
 func start(t *testing.T, front func(Front) Front) *process {
 	t.Helper()
 	heir, own := pair(t)
-	p := &process{board: board{drained: make(chan struct{})}, left: make(chan struct{}), conn: own, ended: make(chan error, 1)}
-	p.elder = NewElder(heir)
-	go func() { p.ended <- Obey(t.Context(), own, front(&p.board), func() { close(p.left) }) }()
+	p := &process{board: board{drained: make(chan struct{})}, left: make(chan struct{}), conn: own, told: make(chan switchboard.Counts, 1), ended: make(chan error, 1)}
+	p.elder = NewElder(heir, func(c switchboard.Counts) { p.told <- c })
+	go func() {
+		p.ended <- Obey(t.Context(), own, Process{Front: front(&p.board), Leave: func() { close(p.left) }, Count: counted})
+	}()
 	return p
 }
 
@@ -235,8 +279,11 @@ func TestElderEnds(t *testing.T) {
 	t.Parallel()
 	p := start(t, alone)
 	stop := run(t, p.elder)
-	if err := p.elder.Leave(t.Context()); err != nil {
+	if err := errors.Join(p.elder.Leave(t.Context()), p.elder.Recount(t.Context())); err != nil {
 		t.Fatal(err)
+	}
+	if len(p.told) != 1 {
+		t.Error("what it has counted is not known")
 	}
 	drained := make(chan error, 1)
 	front := p.elder.Followed(&board{drained: p.drained})
@@ -249,7 +296,7 @@ func TestElderEnds(t *testing.T) {
 		t.Errorf("drain in a process that has ended: %v", err)
 	}
 	<-p.elder.Gone()
-	if err := front.Remove("c")(t.Context()); err != nil {
+	if err := errors.Join(front.Remove("c")(t.Context()), p.elder.Recount(t.Context())); err != nil {
 		t.Error(err)
 	}
 	if err := stop(); err != nil {
@@ -272,17 +319,19 @@ func TestElderEnds(t *testing.T) {
 }
 
 // TestElderEndsAtOnce: one that has nothing left to serve when it has left ends
-// at that moment, and its heir knows all the same that it has left.
+// at that moment, and its heir knows all the same that it has left, and what it has
+// counted.
 func TestElderEndsAtOnce(t *testing.T) {
 	t.Parallel()
 	for range 100 {
 		heir, own := pair(t)
-		elder := NewElder(heir)
+		last := make(chan switchboard.Counts, 1)
+		elder := NewElder(heir, func(c switchboard.Counts) { last <- c })
 		stop := run(t, elder)
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() {
-			err := Obey(ctx, own, &board{}, cancel)
+			err := Obey(ctx, own, Process{Front: &board{}, Leave: cancel, Count: counted})
 			ended <- errors.Join(err, own.Close())
 		}()
 		front, over, told := elder.Followed(nothing{}), make(chan struct{}), make(chan struct{})
@@ -302,6 +351,11 @@ func TestElderEndsAtOnce(t *testing.T) {
 		<-told
 		if err = errors.Join(err, stop()); err != nil {
 			t.Fatal(err)
+		}
+		select {
+		case <-last:
+		default:
+			t.Fatal("what it has counted in the end is not known")
 		}
 	}
 }

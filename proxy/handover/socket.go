@@ -23,7 +23,7 @@ var ErrUnsupported = errors.New("this system does not hand open sockets from one
 var ErrStranger = errors.New("the other process is another user's")
 
 const (
-	maxMessage = 4 << 20
+	maxMessage = 64 << 20
 	maxFiles   = 16 << 10
 	atOnce     = 200 // files; Linux takes 253 with one byte
 )
@@ -75,6 +75,31 @@ func Accept(l *net.UnixListener) (Conn, error) {
 		return Conn{}, err
 	}
 	return known(conn)
+}
+
+// Pair is a connection of this process with the one that gets the file.
+func Pair() (own Conn, theirs *os.File, err error) {
+	mine, theirs, err := socketPair()
+	if err != nil {
+		return Conn{}, nil, fmt.Errorf("make a connection for the heir: %w", err)
+	}
+	if own, err = Over(mine); err != nil {
+		return Conn{}, nil, errors.Join(err, theirs.Close())
+	}
+	return own, theirs, nil
+}
+
+// Over is a connection that came as a file, which it closes.
+func Over(file *os.File) (Conn, error) {
+	conn, err := net.FileConn(file)
+	if err = errors.Join(err, file.Close()); err != nil {
+		return Conn{}, err
+	}
+	socket, ok := conn.(*net.UnixConn)
+	if !ok {
+		return Conn{}, errors.Join(errors.New("what came is no connection of processes"), conn.Close())
+	}
+	return Conn{UnixConn: socket}, nil
 }
 
 // known gives a connection whose other end is this user's, or the system's

@@ -11,6 +11,7 @@ type message struct {
 	Remove string               `json:",omitempty"` // ID of a back end
 	Drain  *switchboard.Drain   `json:",omitempty"`
 	Leave  bool                 `json:",omitempty"` // the heir is ready
+	Count  bool                 `json:",omitempty"`
 }
 
 func (m message) Numbered(seq uint64) message { m.Seq = seq; return m }
@@ -20,9 +21,11 @@ type report struct {
 	Done  uint64 // the message with that Seq has been done
 	Error string `json:",omitempty"`
 	Left  bool   `json:",omitempty"` // nothing is accepted any more
+
+	Counts switchboard.Counts `json:",omitempty"` // what was counted since the elder began
 }
 
 const (
 	maxChange = 64 << 20
-	maxReport = 1 << 20
+	maxReport = 64 << 20
 )

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"syscall"
@@ -18,18 +19,31 @@ type Line struct {
 	Socket  syscall.Conn
 }
 
-// Set is safe for concurrent use. A nil one is empty.
+// Flow is what one client of UDP and a back end say to each other.
+type Flow struct {
+	Address string // of the line that the client speaks to
+	Client  netip.AddrPort
+	Backend string   // its ID
+	Socket  *os.File `json:"-"` // a copy of that by whose address the back end knows the client
+}
+
+// Set is safe for concurrent use. A nil one is empty. Nothing is accepted or
+// read from its sockets before Free: until then the other process does.
 type Set struct {
 	free chan struct{}
 
-	mu  sync.Mutex
-	tcp map[string]net.Listener
-	udp map[string]*net.UDPConn
+	mu    sync.Mutex
+	tcp   map[string]*net.TCPListener
+	udp   map[string]*net.UDPConn
+	flows map[string]chan []Flow // of the UDP lines that were taken
 }
 
 // New makes an empty set.
 func New() *Set {
-	return &Set{free: make(chan struct{}), tcp: map[string]net.Listener{}, udp: map[string]*net.UDPConn{}}
+	return &Set{
+		free: make(chan struct{}), tcp: map[string]*net.TCPListener{}, udp: map[string]*net.UDPConn{},
+		flows: map[string]chan []Flow{},
+	}
 }
 
 // Add enters a socket that was handed over as a file, which it closes.
@@ -44,7 +58,12 @@ func (s *Set) Add(network, address string, file *os.File) (err error) {
 	defer s.mu.Unlock()
 	switch network {
 	case "tcp":
-		s.tcp[address], err = net.FileListener(file)
+		l, failed := net.FileListener(file)
+		tcp, ok := l.(*net.TCPListener)
+		if failed != nil || !ok {
+			return errors.Join(failed, errors.ErrUnsupported)
+		}
+		s.tcp[address] = tcp
 	case "udp":
 		conn, failed := net.FilePacketConn(file)
 		udp, ok := conn.(*net.UDPConn)
@@ -58,7 +77,8 @@ func (s *Set) Add(network, address string, file *os.File) (err error) {
 	return err
 }
 
-// TCP gives the listener of an address, once, or nil.
+// TCP gives the listener of an address, once, or nil. It accepts nothing before
+// Free.
 func (s *Set) TCP(address string) net.Listener {
 	if s == nil {
 		return nil
@@ -66,27 +86,33 @@ func (s *Set) TCP(address string) net.Listener {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := s.tcp[address]
+	if l == nil {
+		return nil
+	}
 	delete(s.tcp, address)
-	return l
+	return &patient{TCPListener: l, free: s.free, closed: make(chan struct{})}
 }
 
 // UDP gives the socket of an address, once, or nil. Nothing may be read from it
-// before free is closed: until then the other process does, and a client has
-// its conversation there.
-func (s *Set) UDP(address string) (conn *net.UDPConn, free <-chan struct{}) {
+// before free gives what goes on there.
+func (s *Set) UDP(address string) (conn *net.UDPConn, free <-chan []Flow) {
 	if s == nil {
 		return nil, nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	conn = s.udp[address]
+	if conn == nil {
+		return nil, nil
+	}
 	delete(s.udp, address)
-	return conn, s.free
+	s.flows[address] = make(chan []Flow, 1)
+	return conn, s.flows[address]
 }
 
-// Free says that the other process uses the sockets no more, and closes those
-// that nobody has taken. It is called once.
-func (s *Set) Free() error {
+// Free says that the other process uses the sockets no more, and which flows it
+// had, and closes what nobody has taken. It is called once.
+func (s *Set) Free(flows []Flow) error {
 	if s == nil {
 		return nil
 	}
@@ -94,6 +120,17 @@ func (s *Set) Free() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var errs []error
+	of := map[string][]Flow{}
+	for _, f := range flows {
+		if s.flows[f.Address] == nil {
+			errs = append(errs, f.Socket.Close())
+			continue
+		}
+		of[f.Address] = append(of[f.Address], f)
+	}
+	for address, free := range s.flows {
+		free <- of[address]
+	}
 	for _, l := range s.tcp {
 		errs = append(errs, l.Close())
 	}
@@ -102,5 +139,28 @@ func (s *Set) Free() error {
 	}
 	clear(s.tcp)
 	clear(s.udp)
+	clear(s.flows)
 	return errors.Join(errs...)
+}
+
+// patient is a listener that accepts nothing before it is free to.
+type patient struct {
+	*net.TCPListener
+	free   <-chan struct{}
+	once   sync.Once
+	closed chan struct{}
+}
+
+func (p *patient) Accept() (net.Conn, error) {
+	select {
+	case <-p.free:
+		return p.TCPListener.Accept()
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *patient) Close() error {
+	p.once.Do(func() { close(p.closed) })
+	return p.TCPListener.Close()
 }

@@ -78,6 +78,20 @@ func (p *Pool) ClaimFor(ctx context.Context, client netip.Addr, previous *Claim)
 	return c, nil
 }
 
+// Resume takes a back end, where it can be had now, for what another process
+// has begun with it, and has counted.
+func (p *Pool) Resume(ctx context.Context, id string) (*Claim, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	b := p.members[id]
+	if b == nil || b.ejected {
+		return nil, &UnavailableError{Reason: "back end " + id + " is not there any more"}
+	}
+	c := &Claim{since: time.Now(), asked: ctx, counted: true}
+	p.grant(b, c)
+	return c, nil
+}
+
 // wait returns when the waiter has its claim, or the reason why it has none.
 func (p *Pool) wait(w *waiter, element *list.Element) error {
 	c, start := w.claim, time.Now()

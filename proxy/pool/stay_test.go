@@ -57,3 +57,53 @@ func TestStick(t *testing.T) {
 		t.Errorf("after its time a client reaches %d back ends of 3", n)
 	}
 }
+
+// Clients come back to the back ends that they had in another pool, where those
+// are, for as long as they were to.
+func TestRecall(t *testing.T) {
+	t.Parallel()
+	dial := func(context.Context, string, string) (net.Conn, error) { return nil, net.ErrClosed }
+	before, now := New(Options{Dial: dial}), New(Options{Dial: dial})
+	t.Cleanup(before.Close)
+	t.Cleanup(now.Close)
+	before.Stick(time.Hour)
+	now.Stick(time.Hour)
+	for _, id := range []string{"a", "b", "c", "d"} {
+		before.Add(id, id+":80")
+		if id != "d" {
+			now.Add(id, id+":80")
+		}
+	}
+	of := func(p *Pool, client byte) string {
+		t.Helper()
+		c, err := p.ClaimFor(t.Context(), netip.AddrFrom4([4]byte{10, 0, 0, client}), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Release()
+		return c.Backend().ID()
+	}
+	had := map[byte]string{}
+	for client := range byte(60) {
+		had[client] = of(before, client)
+	}
+	before.Remove("a") // comes back as another
+	before.Add("a", "a:80")
+	stays := before.Stays()
+	now.Recall(stays)
+	for client, id := range had {
+		if id != "a" && id != "d" && of(now, client) != id {
+			t.Errorf("client %d had %s and has %s", client, id, of(now, client))
+		}
+	}
+	for _, s := range stays {
+		if s.For <= 0 || s.For > time.Hour || s.Backend == "a" {
+			t.Errorf("stays %+v", s)
+		}
+	}
+	now.Stick(0)
+	now.Recall(stays)
+	if n := len(now.Stays()); n != 0 {
+		t.Errorf("%d clients stick to a pool that has none stick", n)
+	}
+}

@@ -1,6 +1,8 @@
 package switchboard
 
 import (
+	"maps"
+	"slices"
 	"sync"
 
 	"skiff/proxy/pool"
@@ -45,13 +47,7 @@ type account struct {
 func (l *Ledger) Take(front string, counts Counts) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.fronts == nil {
-		l.fronts = map[string]map[place]*account{}
-	}
-	if l.fronts[front] == nil {
-		l.fronts[front] = map[place]*account{}
-	}
-	accounts := l.fronts[front]
+	accounts := l.accounts(front)
 	for at, a := range accounts {
 		if _, there := counts[at.service][at.port]; !there {
 			a.take(pool.Counts{})
@@ -71,20 +67,52 @@ func (l *Ledger) Take(front string, counts Counts) {
 	l.forget()
 }
 
+// Settle gives what a front that is gone for good has counted to another one.
+func (l *Ledger) Settle(front, with string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	accounts := l.accounts(with)
+	for at, a := range l.fronts[front] {
+		if accounts[at] == nil {
+			accounts[at] = &account{gone: true}
+		}
+		accounts[at].before = plus(accounts[at].before, atRest(plus(a.before, a.now)))
+	}
+	delete(l.fronts, front)
+	l.forget()
+}
+
+// accounts needs mu.
+func (l *Ledger) accounts(front string) map[place]*account {
+	if l.fronts == nil {
+		l.fronts = map[string]map[place]*account{}
+	}
+	if l.fronts[front] == nil {
+		l.fronts[front] = map[place]*account{}
+	}
+	return l.fronts[front]
+}
+
 func (a *account) take(now pool.Counts) {
 	if a.now.Begun != now.Begun {
-		a.before = plus(a.before, a.now)
-		a.before.Waiting = 0
+		a.before = atRest(plus(a.before, a.now))
 	}
 	a.now = now
-	for id, n := range a.before.Backends {
-		if _, there := now.Backends[id]; !there {
-			delete(a.before.Backends, id)
-			continue
-		}
+	maps.DeleteFunc(a.before.Backends, func(id string, _ pool.BackendCount) bool {
+		_, there := now.Backends[id]
+		return !there
+	})
+}
+
+// atRest is what stays of counts that are nobody else's when nothing goes on any
+// more.
+func atRest(c pool.Counts) pool.Counts {
+	c.Waiting = 0
+	for id, n := range c.Backends {
 		n.InFlight, n.Streams = 0, 0
-		a.before.Backends[id] = n
+		c.Backends[id] = n
 	}
+	return c
 }
 
 // forget drops Services that no front has any more; mu is held.
@@ -104,12 +132,15 @@ func (l *Ledger) forget() {
 	}
 }
 
-// Sum is what all fronts together have counted.
-func (l *Ledger) Sum() Counts {
+// Sum is what the given fronts, or all, have counted together.
+func (l *Ledger) Sum(of ...string) Counts {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	sum := Counts{}
-	for _, accounts := range l.fronts {
+	for front, accounts := range l.fronts {
+		if len(of) > 0 && !slices.Contains(of, front) {
+			continue
+		}
 		for at, a := range accounts {
 			if sum[at.service] == nil {
 				sum[at.service] = map[string]pool.Counts{}

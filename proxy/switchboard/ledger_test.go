@@ -57,3 +57,33 @@ func TestLedger(t *testing.T) {
 		t.Errorf("kept %v", sum)
 	}
 }
+
+// What a front that is gone has counted stays, and nothing of it goes on.
+func TestLedgerSettles(t *testing.T) {
+	t.Parallel()
+	var l Ledger
+	l.Take("host", at("a", "80", counted(1, "r1", 5, "pod")))
+	l.Take("elder", Counts{"a": {"80": counted(0, "r1", 7, "pod"), "81": counted(0, "r1", 3)}})
+	l.Take("gateway", at("a", "80", counted(2, "r1", 100, "pod")))
+	if n := l.Sum("host", "elder")["a"]["80"].Revisions["r1"].Requests(); n != 12 {
+		t.Errorf("two of three fronts have counted %d", n)
+	}
+	for range 2 {
+		l.Settle("elder", "host")
+		sum := l.Sum("host", "elder")["a"]
+		if n := sum["80"].Revisions["r1"].Requests(); n != 12 {
+			t.Errorf("%d requests are left", n)
+		}
+		if n := sum["81"].Revisions["r1"].Requests(); n != 3 {
+			t.Errorf("%d requests are left of a port that only the one that is gone had", n)
+		}
+		if want := (pool.BackendCount{Requests: 12, InFlight: 1}); sum["80"].Backends["pod"] != want {
+			t.Errorf("pod: %+v, want %+v", sum["80"].Backends["pod"], want)
+		}
+	}
+	l.Take("host", Counts{})
+	l.Take("gateway", Counts{})
+	if sum := l.Sum(); len(sum) != 0 {
+		t.Errorf("kept %v", sum)
+	}
+}
