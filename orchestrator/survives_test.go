@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
@@ -23,8 +24,9 @@ func TestSurvivesTheEnginesUser(t *testing.T) {
 	t.Parallel()
 	images(t)
 	i := skifftest.New(t)
-	i.Deploy(t, web(1))
-	i.WaitRollout(t, "web")
+	i.Deploy(t, web(1, func(d *appsv1.Deployment) {
+		d.Spec.Template.Spec.Containers[0].ReadinessProbe.TimeoutSeconds = 1 // what is paused is unready soon
+	}))
 	network := "skiff-" + i.Options.Name
 	for _, injury := range []struct {
 		name, same string

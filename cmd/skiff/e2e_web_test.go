@@ -13,14 +13,15 @@ import (
 )
 
 // webManifest is the example's, on whichever node port is free, with all the time
-// for a rollout that a busy machine takes, and with a volume, so that there is
-// something on disk to clean up.
+// for a rollout and for a probe that a busy machine takes, and with a volume, so
+// that there is something on disk to clean up.
 func webManifest(t *testing.T) string {
 	t.Helper()
 	text := read(t, "../../examples/web/web.yaml")
 	for _, change := range [][2]string{
 		{"    nodePort: 30080\n", ""},
 		{"  progressDeadlineSeconds: 15\n", ""},
+		{"          periodSeconds: 1\n", "          periodSeconds: 1\n          timeoutSeconds: 10\n"},
 		{"        ports:\n", "        volumeMounts: [{name: scratch, mountPath: /scratch}]\n        ports:\n"},
 		{"      containers:\n", "      volumes: [{name: scratch, emptyDir: {}}]\n      containers:\n"},
 	} {
