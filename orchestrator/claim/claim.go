@@ -5,11 +5,7 @@ package claim
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
-	"sync"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	coreinformers "k8s.io/client-go/informers/core/v1"
@@ -18,15 +14,10 @@ import (
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
-	"k8s.io/client-go/util/workqueue"
 
 	"skiff/orchestrator/informer"
 	"skiff/orchestrator/resource"
-)
-
-const (
-	firstRetry = 5 * time.Millisecond
-	lastRetry  = 10 * time.Second
+	"skiff/orchestrator/work"
 )
 
 // Volumes is what the controller needs of the engine. None of that name is
@@ -66,7 +57,7 @@ type key = cache.ObjectName
 // run is what a Controller has while it runs.
 type run struct {
 	*Controller
-	queue  workqueue.TypedRateLimitingInterface[key]
+	queue  *work.Queue[key]
 	events record.EventRecorder
 }
 
@@ -77,74 +68,21 @@ func (c *Controller) Run(ctx context.Context) error {
 	broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: c.client.CoreV1().Events("")})
 	r := &run{
 		Controller: c,
-		queue:      workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[key](firstRetry, lastRetry)),
+		queue:      work.NewQueue[key](c.log, nil),
 		events:     broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "persistentvolume-controller"}),
 	}
-	stop, synced, err := r.watch()
-	defer stop()
-	if err != nil {
-		return fmt.Errorf("watch claims: %w", err)
-	}
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	defer r.queue.ShutDown()
-	if !cache.WaitFor(ctx, "", synced...) {
-		return nil
-	}
-	wg.Go(func() { r.work(ctx) })
-	<-ctx.Done()
-	return nil
+	r.queue.Follow(r.claims.Informer(), work.OnAny(r.claimChanged))
+	r.queue.Follow(r.volumes.Informer(), work.OnAny(r.volumeChanged))
+	r.queue.Follow(r.pods.Informer(), work.OnAny(r.podChanged))
+	return r.queue.Run(ctx, 1, r.sync)
 }
 
-// watch fills the queue until stop is called.
-func (r *run) watch() (stop func(), synced []cache.DoneChecker, err error) {
-	var stops []func()
-	stop = func() {
-		for _, s := range stops {
-			s()
-		}
-	}
-	follow := func(i cache.SharedIndexInformer, changed func(obj any)) error {
-		registration, err := i.AddEventHandler(cache.ResourceEventHandlerFuncs{
-			AddFunc: changed, UpdateFunc: func(_, obj any) { changed(obj) }, DeleteFunc: changed,
-		})
-		if err != nil {
-			return err
-		}
-		stops = append(stops, func() { _ = i.RemoveEventHandler(registration) })
-		synced = append(synced, registration.HasSyncedChecker())
-		return nil
-	}
-	err = errors.Join(
-		follow(r.claims.Informer(), r.claimChanged),
-		follow(r.volumes.Informer(), r.volumeChanged),
-		follow(r.pods.Informer(), r.podChanged),
-	)
-	return stop, synced, err
+func (r *run) claimChanged(c *corev1.PersistentVolumeClaim) {
+	r.queue.Add(cache.MetaObjectToName(c))
+	r.queue.Add(key{Name: resource.VolumeName(c)})
 }
 
-// latest is the object that an event is about, also of a deletion that was
-// missed.
-func latest[T any](obj any) (T, bool) {
-	if unknown, ok := obj.(cache.DeletedFinalStateUnknown); ok {
-		obj = unknown.Obj
-	}
-	t, ok := obj.(T)
-	return t, ok
-}
-
-func (r *run) claimChanged(obj any) {
-	if c, ok := latest[*corev1.PersistentVolumeClaim](obj); ok {
-		r.queue.Add(cache.MetaObjectToName(c))
-		r.queue.Add(key{Name: resource.VolumeName(c)})
-	}
-}
-
-func (r *run) volumeChanged(obj any) {
-	v, ok := latest[*corev1.PersistentVolume](obj)
-	if !ok {
-		return
-	}
+func (r *run) volumeChanged(v *corev1.PersistentVolume) {
 	r.queue.Add(cache.MetaObjectToName(v))
 	if ref := v.Spec.ClaimRef; ref != nil {
 		r.queue.Add(key{Namespace: ref.Namespace, Name: ref.Name})
@@ -152,11 +90,7 @@ func (r *run) volumeChanged(obj any) {
 }
 
 // podChanged wakes the claims that the Pod may have let go.
-func (r *run) podChanged(obj any) {
-	pod, ok := latest[*corev1.Pod](obj)
-	if !ok {
-		return
-	}
+func (r *run) podChanged(pod *corev1.Pod) {
 	for _, v := range pod.Spec.Volumes {
 		if v.PersistentVolumeClaim != nil {
 			r.queue.Add(key{Namespace: pod.Namespace, Name: v.PersistentVolumeClaim.ClaimName})
@@ -164,24 +98,11 @@ func (r *run) podChanged(obj any) {
 	}
 }
 
-func (r *run) work(ctx context.Context) {
-	for {
-		k, quit := r.queue.Get()
-		if quit {
-			return
-		}
-		sync := r.syncClaim
-		if k.Namespace == "" {
-			sync = r.syncVolume
-		}
-		if err := sync(ctx, k); err != nil && ctx.Err() == nil {
-			r.log.Debug("try again", "object", k.String(), "error", err)
-			r.queue.AddRateLimited(k)
-		} else {
-			r.queue.Forget(k)
-		}
-		r.queue.Done(k)
+func (r *run) sync(ctx context.Context, k key) error {
+	if k.Namespace == "" {
+		return r.syncVolume(ctx, k)
 	}
+	return r.syncClaim(ctx, k)
 }
 
 // isOurs says whether a volume is one that skiff has made.
