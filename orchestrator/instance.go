@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"skiff/orchestrator/keypair"
 )
 
 var (
@@ -81,6 +84,52 @@ func (p Paths) claim(name string) error {
 	return nil
 }
 
+// used says whether an instance has ever kept anything here.
+func (p Paths) used() bool {
+	for _, path := range []string{p.owner, p.State} {
+		if _, err := os.Lstat(path); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// remove removes what an instance keeps here. The state goes last: it alone says
+// what of the engine's is this instance's and not another's of the same name.
+func (p Paths) remove() error {
+	entries, err := os.ReadDir(p.Dir)
+	if err != nil {
+		return fmt.Errorf("look into data directory: %w", err)
+	}
+	own := []string{p.Kubeconfig, p.PKI, p.Pods, p.Log, p.PID, p.PID + nextSuffix, p.control, p.owner}
+	for _, e := range entries { // of a write that was cut short
+		if keypair.Unfinished(e.Name(), p.Kubeconfig) {
+			own = append(own, filepath.Join(p.Dir, e.Name()))
+		}
+	}
+	for _, path := range append(own, p.State) {
+		if err := os.RemoveAll(path); err != nil {
+			return fmt.Errorf("remove what is in the data directory: %w", err)
+		}
+	}
+	return nil
+}
+
+// removeLock removes the lock, which must not be held, and the directory where
+// that was all in it.
+func (p Paths) removeLock() error {
+	err := os.Remove(p.lock)
+	if err == nil {
+		if err = os.Remove(p.Dir); errors.Is(err, fs.ErrExist) { // something is in it
+			err = nil
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("remove data directory: %w", err)
+	}
+	return nil
+}
+
 var errHeld = errors.New("held by another process")
 
 // acquire takes the instance for this process until the lock is released. It
@@ -108,10 +157,13 @@ func (p Paths) acquire(ctx context.Context) (*lock, error) {
 	}
 }
 
+// nextSuffix ends the name of a file that is about to take another one's place.
+const nextSuffix = ".next"
+
 // announce notes the number of this process, which has acquired the instance.
 // Whoever reads meanwhile finds the whole of one number.
 func (p Paths) announce() error {
-	next := p.PID + ".next"
+	next := p.PID + nextSuffix
 	err := os.WriteFile(next, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600)
 	if err == nil {
 		err = os.Rename(next, p.PID)

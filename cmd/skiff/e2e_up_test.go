@@ -39,6 +39,9 @@ func TestUpAndDown(t *testing.T) {
 		t.Errorf("up of the same name with its data elsewhere: %v", r)
 	}
 	must(t, elsewhere.skiff, "--data-dir", elsewhere.dir, "down", "--purge")
+	if r := try(t, elsewhere.skiff, "--data-dir", elsewhere.dir, "down", "--purge"); r.code != 1 || !strings.HasSuffix(r.err, ": there is no instance\n") {
+		t.Errorf("purge of the same name where there is no data: %v", r)
+	}
 	i.ownPodsOnly(t, address)
 	claim := i.keep(t)
 

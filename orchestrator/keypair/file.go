@@ -5,11 +5,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // WriteFile puts data at path in one step that survives a crash.
 func WriteFile(path string, data []byte) (err error) {
-	temporary, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // mode 0600
+	temporary, err := os.CreateTemp(filepath.Dir(path), unfinished(path)+"*") // mode 0600
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
@@ -29,6 +30,13 @@ func WriteFile(path string, data []byte) (err error) {
 	}
 	return syncDirectory(filepath.Dir(path))
 }
+
+// unfinished begins the names of files that are to take the place of one.
+func unfinished(path string) string { return "." + filepath.Base(path) + "-" }
+
+// Unfinished says whether a file next to path is what a crash has left of a
+// WriteFile to it.
+func Unfinished(name, path string) bool { return strings.HasPrefix(name, unfinished(path)) }
 
 func syncDirectory(path string) error {
 	directory, err := os.Open(path)
