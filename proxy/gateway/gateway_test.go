@@ -6,8 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
+	"net/netip"
+	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -225,5 +229,35 @@ func TestTunnel(t *testing.T) {
 		if err := talk(); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// Pods cannot have the daemon open as many connections as they like.
+func TestTunnelsAreBounded(t *testing.T) {
+	t.Parallel()
+	identity, err := LoadIdentity(filepath.Join(t.TempDir(), "gateway.pem"), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var asked atomic.Int64
+	full := make(chan struct{})
+	l, err := NewLink(LinkOptions{
+		Config: NewConfig(netip.Addr{}, netip.Prefix{}, "cluster.local", identity), Log: slog.New(slog.DiscardHandler),
+		API: func(context.Context) (net.Conn, error) {
+			asked.Add(1)
+			<-full
+			return nil, errors.New("no API")
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for number := range uint64(maxTunnels) + 2 {
+		l.open(t.Context(), number)
+	}
+	close(full)
+	_ = l.tunnels.Wait()
+	if n := asked.Load(); n != maxTunnels {
+		t.Errorf("%d tunnels at a time, want %d", n, maxTunnels)
 	}
 }

@@ -16,7 +16,7 @@ import (
 // ends. The gateway is left as it is then.
 func (l *Link) Run(ctx context.Context) error {
 	defer l.goUp()
-	defer l.tunnels.Wait()
+	defer func() { _ = l.tunnels.Wait() }() // none of them says anything
 	l.heard = time.Now()
 	for delay := firstRetry; ctx.Err() == nil; {
 		conn, err := l.reach(ctx)
@@ -150,7 +150,7 @@ func (l *Link) listen(ctx context.Context, conn net.Conn, first uint64) error {
 		case err != nil:
 			return err
 		case r.Open != 0:
-			l.tunnels.Go(func() { l.tunnel(ctx, r.Open) })
+			l.open(ctx, r.Open)
 			continue
 		}
 		l.heard = time.Now()
@@ -158,6 +158,18 @@ func (l *Link) listen(ctx context.Context, conn net.Conn, first uint64) error {
 		if r.Done == first {
 			l.goUp()
 		}
+	}
+}
+
+// open begins a tunnel. Of one that does not come the gateway tells its client
+// that the API is not there.
+func (l *Link) open(ctx context.Context, number uint64) {
+	begun := l.tunnels.TryGo(func() error {
+		l.tunnel(ctx, number)
+		return nil
+	})
+	if !begun {
+		l.options.Log.Warn("Pods have too many connections to the API; refusing another one", "limit", maxTunnels)
 	}
 }
 

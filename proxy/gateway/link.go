@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"skiff/proxy/dns"
 	"skiff/proxy/jsonl"
 	"skiff/proxy/pool"
@@ -34,6 +36,10 @@ const (
 	// cutPatience is for what was cut at the end of a drain to say goodbye, and
 	// for the gateway to tell.
 	cutPatience = 5 * time.Second
+
+	// maxTunnels bounds what Pods may have open to the API at a time, so that none
+	// of them takes the daemon's descriptors and memory by that.
+	maxTunnels = 1024
 )
 
 // Machine is where the gateway runs.
@@ -69,7 +75,7 @@ type Link struct {
 	up      chan struct{}
 	begin   sync.Once
 	wentUp  sync.Once
-	tunnels sync.WaitGroup
+	tunnels errgroup.Group
 
 	patience time.Duration
 	heard    time.Time // when the gateway last said something, or was made
@@ -88,7 +94,7 @@ func NewLink(o LinkOptions) (*Link, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Link{
+	l := &Link{
 		options: o, tls: identity,
 		patience: defaultPatience,
 		begun:    make(chan struct{}),
@@ -96,7 +102,9 @@ func NewLink(o LinkOptions) (*Link, error) {
 		gateway:  jsonl.NewTeller[message]("the gateway"),
 		services: map[string]switchboard.Service{},
 		records:  map[string][]dns.Record{},
-	}, nil
+	}
+	l.tunnels.SetLimit(maxTunnels)
+	return l, nil
 }
 
 // Begin says that all there is has been set. Until then the gateway goes on
