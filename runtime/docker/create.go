@@ -69,7 +69,19 @@ func (e *Engine) withPause(ctx context.Context, create func(ref string) (id stri
 
 func (e *Engine) create(ctx context.Context, spec container.Spec) (string, error) {
 	config, host, net := e.translate(spec)
-	made, err := e.api.ContainerCreate(ctx, config, host, net, nil, name(spec))
+	return e.make(ctx, config, host, net, name(spec))
+}
+
+// make makes a container of any kind. The engine does so even where its client
+// has gone meanwhile: one whose ID nobody knows would come to be after all that
+// there was has been removed.
+func (e *Engine) make(ctx context.Context, config *dockercontainer.Config, host *dockercontainer.HostConfig, net *network.NetworkingConfig, name string) (string, error) {
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
+	ctx, cancel := outlasting(ctx)
+	defer cancel()
+	made, err := e.api.ContainerCreate(ctx, config, host, net, nil, name)
 	return made.ID, err
 }
 

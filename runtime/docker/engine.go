@@ -24,6 +24,20 @@ import (
 // is stuck; without a limit the Pods that wait for it would be stuck for ever.
 const callTimeout = 2 * time.Minute
 
+// lastPatience is how long the answer to a call is waited for that the engine
+// carries out even when its client has gone.
+const lastPatience = 10 * time.Second
+
+// outlasting goes on for a while after ctx has ended.
+func outlasting(ctx context.Context) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(lastPatience, cancel) })
+	return longer, func() {
+		stop()
+		cancel()
+	}
+}
+
 // Options say which instance's containers an Engine runs, and where.
 type Options struct {
 	Instance string // its name, a DNS label

@@ -159,8 +159,7 @@ func (g *Gateway) Remove(ctx context.Context) error {
 func (g *Gateway) create(ctx context.Context, image programImage) (string, error) {
 	config, host, net := g.translate(image)
 	return g.engine.withProgram(ctx, func(string) (string, error) {
-		made, err := g.engine.api.ContainerCreate(ctx, config, host, net, nil, g.name())
-		return made.ID, err
+		return g.engine.make(ctx, config, host, net, g.name())
 	})
 }
 

@@ -24,8 +24,7 @@ func (e *Engine) createTool(ctx context.Context, pod container.Pod, as string, c
 	host.ReadonlyRootfs, host.CapDrop, host.SecurityOpt = true, []string{"ALL"}, []string{"no-new-privileges"}
 	return e.withProgram(ctx, func(ref string) (string, error) {
 		config.Image = ref
-		made, err := e.api.ContainerCreate(ctx, config, host, nil, nil, name(spec)+"_"+rand.Text())
-		return made.ID, err
+		return e.make(ctx, config, host, nil, name(spec)+"_"+rand.Text())
 	})
 }
 

@@ -56,14 +56,15 @@ func (e *Engine) viewer(ctx context.Context, pod container.Pod, host *dockercont
 	id, err := from(ctx, func(ref string) (string, error) {
 		// The engine makes no container without a program, which not every image has.
 		config := &dockercontainer.Config{Image: ref, Labels: e.specLabels(spec), Entrypoint: []string{viewPath}}
-		made, err := e.api.ContainerCreate(ctx, config, host, nil, nil, name(spec)+"_"+rand.Text())
-		return made.ID, err
+		return e.make(ctx, config, host, nil, name(spec)+"_"+rand.Text())
 	})
 	if err != nil {
 		return err
 	}
 	err = use(id)
-	removal := e.api.ContainerRemove(ctx, id, dockercontainer.RemoveOptions{Force: true, RemoveVolumes: true})
+	last, end := outlasting(ctx)
+	defer end()
+	removal := e.api.ContainerRemove(last, id, dockercontainer.RemoveOptions{Force: true, RemoveVolumes: true})
 	if cerrdefs.IsNotFound(removal) || cerrdefs.IsConflict(removal) {
 		removal = nil // somebody who found it without its Pod was faster
 	}
