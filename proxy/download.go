@@ -151,8 +151,11 @@ func (t *trip) move(d *download) error {
 	}
 	n, err := io.CopyN(to, from, d.left)
 	d.left -= n
-	if err == io.EOF {
-		err = io.ErrUnexpectedEOF
+	switch {
+	case err == io.EOF:
+		return io.ErrUnexpectedEOF
+	case err != nil && t.broken(): // it does not say whose error it is
+		return &clientError{err}
 	}
 	return err
 }

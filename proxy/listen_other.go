@@ -2,6 +2,12 @@
 
 package proxy
 
-import "net"
+import (
+	"net"
+	"time"
+)
 
-var listenConfig net.ListenConfig
+func listenConfig() *net.ListenConfig { return new(net.ListenConfig) }
+
+// limitUnread does nothing where the kernel does not look after that.
+func limitUnread(net.Listener, time.Duration) error { return nil }

@@ -15,10 +15,15 @@ import (
 )
 
 const (
-	headTimeout  = 30 * time.Second
-	idleTimeout  = 2 * time.Minute
-	maxHeadBytes = 256 << 10
-	maxAcceptors = 64 // goroutines that wait for a connection
+	headTimeout = 30 * time.Second
+	idleTimeout = 2 * time.Minute
+	// unreadTimeout bounds how long a client may take nothing of an answer that
+	// is there for it. A stream that has nothing to say is not meant.
+	unreadTimeout = 2 * time.Minute
+	maxHeadBytes  = 256 << 10
+	// maxSpare bounds how many goroutines of a proxy wait for a connection where
+	// another one does already.
+	maxSpare = 32
 )
 
 // listener is one open address. It hands TCP connections to the relay, HTTP
@@ -36,7 +41,7 @@ type listener struct {
 
 	acceptors sync.WaitGroup
 	turn      chan struct{} // holds one value, which the one takes that accepts; closed with the listener
-	waiting   atomic.Int32  // those that wait for their turn, and the one that has it
+	waiting   int           // for their turn, and the one that has it; guarded by proxy.spareMu
 	closed    chan struct{} // no connection is accepted any more
 
 	mu      sync.Mutex
@@ -49,6 +54,7 @@ func newListener(p *Proxy, inner net.Listener, what Listener) *listener {
 		inner:   inner,
 		rare:    newRareListener(inner.Addr()),
 		turn:    make(chan struct{}, 1),
+		waiting: 1,
 		closed:  make(chan struct{}),
 		clients: map[*client]struct{}{},
 	}
@@ -79,7 +85,6 @@ func (l *listener) run(base context.Context) {
 	serving.Go(func() { l.server.Serve(l.rare) })
 	defer serving.Wait()
 	l.turn <- struct{}{}
-	l.waiting.Store(1)
 	l.acceptors.Go(l.accept)
 	<-l.closed
 	if l.leaving.Load() {
@@ -113,13 +118,8 @@ func (l *listener) run(base context.Context) {
 // listener is closed. So does every other goroutine here, of which one has the
 // turn: a goroutine that has served a connection has the stack for another.
 func (l *listener) accept() {
-	for {
-		conn := l.next()
-		if conn == nil {
-			return
-		}
-		if l.waiting.Add(-1) == 0 {
-			l.waiting.Add(1)
+	for conn := l.next(); conn != nil; conn = l.next() {
+		if !l.stepOut() {
 			l.acceptors.Go(l.accept)
 		}
 		c := clientOf(l, conn)
@@ -127,11 +127,35 @@ func (l *listener) accept() {
 		l.clients[c] = struct{}{}
 		l.mu.Unlock()
 		c.serve()
-		if l.waiting.Add(1) > maxAcceptors {
-			l.waiting.Add(-1)
+		if !l.stepIn() {
 			return
 		}
 	}
+	l.stepOut()
+}
+
+// stepOut says whether others wait for a connection as well.
+func (l *listener) stepOut() bool {
+	l.proxy.spareMu.Lock()
+	defer l.proxy.spareMu.Unlock()
+	if l.waiting == 1 {
+		return false
+	}
+	l.waiting--
+	l.proxy.spare--
+	return true
+}
+
+// stepIn says whether there is room for one that waits, besides the others.
+func (l *listener) stepIn() bool {
+	l.proxy.spareMu.Lock()
+	defer l.proxy.spareMu.Unlock()
+	if l.proxy.spare == maxSpare {
+		return false
+	}
+	l.waiting++
+	l.proxy.spare++
+	return true
 }
 
 // next is the next connection that speaks HTTP. Nil: the listener is closed.

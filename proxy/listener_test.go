@@ -39,7 +39,7 @@ func TestAcceptorsAreBounded(t *testing.T) {
 	f := newFront(t, HTTP, Options{})
 	f.add(newBackend(t, answering("ok")))
 	for range 2 {
-		conns := make([]net.Conn, maxAcceptors+10)
+		conns := make([]net.Conn, maxSpare+10)
 		for i := range conns {
 			conns[i] = dialRaw(t, f.address)
 			fmt.Fprint(conns[i], "GET / HTTP/1.1\r\nHost: test\r\n\r\n")
@@ -56,10 +56,14 @@ func TestAcceptorsAreBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	f.mu.Lock()
-	l := f.open[f.address]
-	f.mu.Unlock()
-	eventually(t, "all but a few goroutines have ended", func() bool { return l.waiting.Load() == maxAcceptors })
+	spare := func() int {
+		f.spareMu.Lock()
+		defer f.spareMu.Unlock()
+		return f.spare
+	}
+	eventually(t, "all but a few goroutines have ended", func() bool { return spare() == maxSpare })
+	f.Close(f.address)
+	eventually(t, "the others have ended as well", func() bool { return spare() == 0 })
 }
 
 func TestListenersComeAndGo(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 // IPv4 and, where there is one, that of IPv6. An error says why there is none.
 func Loopbacks(ctx context.Context) (addresses []string, noIPv6 error) {
 	const v4, v6 = "127.0.0.1", "::1"
-	l, err := listenConfig.Listen(ctx, "tcp", net.JoinHostPort(v6, "0"))
+	l, err := listenConfig().Listen(ctx, "tcp", net.JoinHostPort(v6, "0"))
 	if err != nil {
 		return []string{v4}, err
 	}
@@ -22,7 +22,7 @@ func Loopbacks(ctx context.Context) (addresses []string, noIPv6 error) {
 func Taken(ctx context.Context, addresses []string, port int32) bool {
 	for _, address := range addresses {
 		at := net.JoinHostPort(address, strconv.Itoa(int(port)))
-		stream, err := listenConfig.Listen(ctx, "tcp", at)
+		stream, err := listenConfig().Listen(ctx, "tcp", at)
 		if err != nil {
 			return true
 		}

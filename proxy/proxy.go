@@ -43,6 +43,18 @@ type Listener struct {
 	TLS    *tls.Config
 }
 
+// limit is for connections that are yet to come.
+func (what *Listener) limit(inner net.Listener) error {
+	unread := unreadTimeout
+	if what.Mode == TCP {
+		unread = 0
+	}
+	if err := limitUnread(inner, unread); err != nil {
+		return fmt.Errorf("limit the clients of %s: %w", what.Name, err)
+	}
+	return nil
+}
+
 // Options of a Proxy.
 type Options struct {
 	// Dial reaches back ends; nil: the network of this machine.
@@ -70,6 +82,9 @@ type Proxy struct {
 	serving sync.WaitGroup
 	ending  chan struct{} // closed when Run's context has ended
 	clients tally
+
+	spareMu sync.Mutex // never held while another one is taken
+	spare   int        // goroutines that wait for a connection where another one does
 
 	mu     sync.Mutex           // guards all below
 	open   map[string]*listener // by address
@@ -119,7 +134,7 @@ func (p *Proxy) Listen(ctx context.Context, what Listener) error {
 	}
 	if l := p.open[what.Address]; l != nil {
 		l.serves.Store(&what)
-		return nil
+		return what.limit(l.inner)
 	}
 	if p.lent {
 		return nil
@@ -127,9 +142,13 @@ func (p *Proxy) Listen(ctx context.Context, what Listener) error {
 	inner := p.options.Lines.TCP(what.Address)
 	if inner == nil {
 		var err error
-		if inner, err = listenConfig.Listen(ctx, "tcp", what.Address); err != nil {
+		if inner, err = listenConfig().Listen(ctx, "tcp", what.Address); err != nil {
 			return fmt.Errorf("listen for %s: %w", what.Name, err)
 		}
+	}
+	if err := what.limit(inner); err != nil {
+		inner.Close()
+		return err
 	}
 	l := newListener(p, inner, what)
 	p.open[what.Address] = l

@@ -9,6 +9,18 @@ func hungUp(fd uintptr) bool {
 	return err == nil && n > 0
 }
 
+// broken says whether the connection has been ended as a whole, by whoever.
+func (w *wire) broken() (over bool) {
+	if w.raw == nil {
+		return false
+	}
+	err := w.raw.Control(func(fd uintptr) {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd)}}, 0)
+		over = err == nil && n > 0
+	})
+	return err != nil || over
+}
+
 // queued says how much can be read without waiting.
 func (w *wire) queued() int {
 	n := 0
