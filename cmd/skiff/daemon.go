@@ -59,10 +59,7 @@ func (p place) serve(ctx context.Context, options orchestrator.Options, whenRead
 	go func() { ended <- o.Run(running) }()
 	select {
 	case err := <-ended:
-		if errors.Is(err, orchestrator.ErrRunning) {
-			return fmt.Errorf(`instance %q is already running: "skiff status" tells about it, "skiff down" stops it`, p.name)
-		}
-		return err
+		return p.explain(err)
 	case <-ctx.Done():
 		leave()
 		return <-ended
@@ -82,6 +79,17 @@ func (p place) serve(ctx context.Context, options orchestrator.Options, whenRead
 	}
 	leave()
 	return <-ended
+}
+
+// explain adds to the reason why the instance does not start what to do about it.
+func (p place) explain(err error) error {
+	switch {
+	case errors.Is(err, orchestrator.ErrRunning):
+		return fmt.Errorf(`instance %q is already running: "skiff status" tells about it, "skiff down" stops it`, p.name)
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return fmt.Errorf("%w: make room on the disk of %s, or keep the instance elsewhere with --data-dir", err, p.dir)
+	}
+	return err
 }
 
 // stop ends the daemon as its Ctrl-C does and waits for its end. One that hands

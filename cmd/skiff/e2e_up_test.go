@@ -263,7 +263,7 @@ func TestCannotStart(t *testing.T) {
 		{damaged, "127.0.0.1:0", "error: open store " + state + ": damaged (invalid database): move the file away to start empty, or put a backup in its place\n"},
 		{lost, "127.0.0.1:0", "error: no container engine answers at unix:///nowhere/docker.sock: start Docker, or set DOCKER_HOST to where it listens: "},
 		{taken, listener.Addr().String(), "error: open the API's address: listen tcp " + listener.Addr().String() + ": bind: address already in use (\"--listen 127.0.0.1:0\" picks a free port)\n"},
-		{full, "127.0.0.1:0", "error: keep process number: write " + full.paths().PID + ".next: no space left on device\n"},
+		{full, "127.0.0.1:0", "error: keep process number: write " + full.paths().PID + ".next: no space left on device: make room on the disk of " + full.dir + ", or keep the instance elsewhere with --data-dir\n"},
 	} {
 		if r := try(t, c.i.skiff, "up", "--listen", c.listen); r.code != 1 || r.out != "" || !strings.HasPrefix(r.err, c.want) {
 			t.Errorf("up: want %q, got %v", c.want, r)

@@ -33,6 +33,9 @@ func attributes(daemon *exec.Cmd) *syscall.SysProcAttr {
 	return daemon.SysProcAttr
 }
 
+// room is not known here.
+func room(string) (bytes int64, known bool) { return 0, false }
+
 // terminate asks a process to end, which Windows lets only those of the same
 // console do.
 func terminate(pid int) error {

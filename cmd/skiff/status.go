@@ -22,6 +22,9 @@ func (p *program) status() *cobra.Command {
 	}.command()
 }
 
+// leastRoom is what a change may take on the disk.
+const leastRoom = 1 << 20
+
 func (p *program) runStatus(c *call) error {
 	at, err := locate(c)
 	if err != nil {
@@ -50,8 +53,12 @@ func (p *program) runStatus(c *call) error {
 	if err != nil {
 		return err
 	}
+	data := at.dir
+	if free, known := room(at.dir); known && free < leastRoom {
+		data += " (its disk is full: what is not stored is refused until there is room)"
+	}
 	out := tabwriter.NewWriter(p.Out, 0, 0, 2, ' ', 0)
-	printf(out, "Instance:\t%s\nAPI:\t%s\nProcess:\t%d\nVersion:\t%s\nData:\t%s\n", at.name, config.Host, pid, server.GitVersion, at.dir)
+	printf(out, "Instance:\t%s\nAPI:\t%s\nProcess:\t%d\nVersion:\t%s\nData:\t%s\n", at.name, config.Host, pid, server.GitVersion, data)
 	if err := describeLoad(c, client, out); err != nil {
 		return err
 	}

@@ -154,7 +154,7 @@ func upArgs(c *call, at place) []string {
 func (p *program) background(ctx context.Context, at place, daemon *exec.Cmd) (address string, err error) {
 	log, begin, err := openLog(at)
 	if err != nil {
-		return "", err
+		return "", at.explain(err)
 	}
 	defer log.Close()
 	ready, tell, err := os.Pipe()

@@ -49,6 +49,18 @@ func (d *Disk) Fill(t testing.TB) {
 	}
 }
 
+// Give gives so many bytes of the room back that Fill has taken.
+func (d *Disk) Give(t testing.TB, bytes int64) {
+	t.Helper()
+	info, err := os.Stat(d.filler)
+	if err == nil {
+		err = os.Truncate(d.filler, info.Size()-bytes)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Free gives the room back that Fill has taken.
 func (d *Disk) Free(t testing.TB) {
 	t.Helper()
