@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
 
@@ -53,16 +54,29 @@ type account struct {
 	members []string
 }
 
+// unreadableFor is how long it is remembered that an image's files could not be
+// read: else each start of a container would try again, and wait for it.
+const unreadableFor = 10 * time.Minute
+
+// reading is what came of an attempt to read an image's files.
+type reading struct {
+	accounts
+	err error
+	at  time.Time
+}
+
 // accountsOf reads an image's files, once for all that ask at the same time.
 func (e *Engine) accountsOf(ctx context.Context, pod container.Pod, image string) (accounts, error) {
 	for {
 		if known, ok := e.accounts.Load(image); ok {
-			return known.(accounts), nil
+			if r := known.(reading); r.err == nil || time.Since(r.at) < unreadableFor {
+				return r.accounts, r.err
+			}
 		}
 		found, err, _ := e.readers.Do(image, func() (any, error) {
 			a, err := e.readAccounts(ctx, pod, image)
-			if err == nil {
-				e.accounts.Store(image, a)
+			if ctx.Err() == nil && !errors.Is(err, container.ErrUnavailable) {
+				e.accounts.Store(image, reading{a, err, time.Now()})
 			}
 			return a, err
 		})
@@ -82,7 +96,7 @@ func (e *Engine) readAccounts(ctx context.Context, pod container.Pod, image stri
 		a = accounts{users: parseAccounts(users, 3), groups: parseAccounts(groups, -1)}
 		return err
 	})
-	return a, err
+	return a, failure("read the image's users", err)
 }
 
 // smallFile bounds what is read of a file that should be small.

@@ -2,11 +2,13 @@ package docker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	dockercontainer "github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/image"
@@ -43,6 +45,34 @@ func TestIdentities(t *testing.T) {
 		if diff := cmp.Diff(test.want, got); diff != "" || fmt.Sprint(err) != test.err && (err != nil || test.err != "") {
 			t.Errorf("user %q: %v (-want +got):\n%s", user, err, diff)
 		}
+	}
+}
+
+// TestUnreadableImage: what cannot be read is not tried again for a while.
+func TestUnreadableImage(t *testing.T) {
+	t.Parallel()
+	e := newEngine(t)
+	s := spec(t, e)
+	late := e.instance + ":late"
+	ask := func() error {
+		_, err := e.Identity(t.Context(), s.Pod, late, "7")
+		return err
+	}
+	before := ask()
+	if err := e.api.ImageTag(t.Context(), s.ImageID, late); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if _, err := e.api.ImageRemove(context.Background(), late, image.RemoveOptions{}); err != nil {
+			t.Error(err)
+		}
+	})
+	if again := ask(); !errors.Is(before, container.ErrNotFound) || again != before {
+		t.Errorf("without the image: %v; again: %v", before, again)
+	}
+	e.accounts.Store(late, reading{err: before, at: time.Now().Add(-unreadableFor)})
+	if err := ask(); err != nil {
+		t.Errorf("after a while: %v", err)
 	}
 }
 
