@@ -59,6 +59,9 @@ func (p *pod) configure(ctx context.Context, s setup, spec *container.Spec) erro
 	if own.Seccomp, err = p.seccomp(effectiveSecurity(s.pod, s.c).SeccompProfile); err != nil {
 		return err
 	}
+	if own.SELinux != (container.SELinux{}) && !p.Machine.SELinux && spec.Attempt == 0 {
+		p.events.warn(s.pod, s.c.Name, reasonNoSELinux, "securityContext.seLinuxOptions has no effect: the container engine does not use SELinux")
+	}
 	own.Sysctls = spec.Security.Sysctls
 	spec.Security = own
 	spec.Resources = limits(s.pod, s.c, s.allocatable.Memory().Value())

@@ -47,6 +47,7 @@ const (
 	reasonConfigError       = "CreateContainerConfigError"
 	reasonInvalidVariables  = "InvalidEnvironmentVariableNames"
 	reasonNoPullSecret      = "FailedToRetrieveImagePullSecret"
+	reasonNoSELinux         = "NoSELinux"
 	reasonStartError        = "StartError"
 	reasonPostStartError    = "PostStartHookError"
 	reasonStatusUnknown     = "ContainerStatusUnknown"

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -73,6 +74,34 @@ func TestSecurity(t *testing.T) {
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
+		})
+	}
+}
+
+// What the engine passes over in silence is told.
+func TestSELinuxWhereThereIsNone(t *testing.T) {
+	for name, test := range map[string]struct {
+		options *corev1.SELinuxOptions
+		has     bool
+		told    bool
+	}{
+		"options, no SELinux": {&corev1.SELinuxOptions{Type: "spc_t"}, false, true},
+		"options and SELinux": {&corev1.SELinuxOptions{Type: "spc_t"}, true, false},
+		"neither":             {nil, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			play(t, func(t *testing.T, w *world) {
+				w.worker.Machine.SELinux = test.has
+				w.create(newPodObject("a", "web:1", func(p *corev1.Pod) {
+					p.Spec.SecurityContext = &corev1.PodSecurityContext{SELinuxOptions: test.options}
+				}))
+				w.untilReady("a")
+				w.untilEvent("Started: ")
+				told := strings.Contains(strings.Join(w.events(), "\n"), "NoSELinux: securityContext.seLinuxOptions has no effect")
+				if told != test.told {
+					t.Errorf("events: %q", w.events())
+				}
+			})
 		})
 	}
 }

@@ -13,4 +13,5 @@ type Info struct {
 	Machine       string // the machine's host name
 	CPUs          int
 	Memory        int64 // bytes
+	SELinux       bool  // containers get its labels
 }

@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -143,6 +145,7 @@ func (e *Engine) Info(ctx context.Context) (container.Info, error) {
 		Machine:       info.Name,
 		CPUs:          info.NCPU,
 		Memory:        info.MemTotal,
+		SELinux:       slices.ContainsFunc(info.SecurityOptions, func(o string) bool { return strings.HasPrefix(o, "name=selinux") }),
 	}, nil
 }
 
