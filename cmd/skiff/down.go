@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"skiff/orchestrator"
 )
 
 func (p *program) down() *cobra.Command {
@@ -48,10 +50,14 @@ func (p *program) runDown(c *call) error {
 	if err := p.forget(at); err != nil {
 		return err
 	}
-	if err := at.purge(c.ctx); err != nil {
+	switch err := at.purge(c.ctx); {
+	case errors.Is(err, orchestrator.ErrNoInstance):
+		printf(p.Out, "there is no instance %q in %s\n", at.name, at.dir)
+	case err != nil:
 		return fmt.Errorf("remove instance %q: %w", at.name, err)
+	default:
+		printf(p.Out, "instance %q removed\n", at.name)
 	}
-	printf(p.Out, "instance %q removed\n", at.name)
 	return nil
 }
 
