@@ -188,6 +188,15 @@ func (s *session) Rest() (idle time.Duration, waiting bool) {
 func (s *session) Hold()   { s.upwards.Lock() }
 func (s *session) Resume() { s.upwards.Unlock() }
 
+// Part ends the session, unless there is something to pass on.
+func (s *session) Part() bool {
+	if len(s.queue) > 0 {
+		return false
+	}
+	s.Close()
+	return true
+}
+
 // Close ends the session. The client's next datagram begins another.
 func (s *session) Close() {
 	s.relay.forget(s)

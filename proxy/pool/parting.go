@@ -11,7 +11,9 @@ type Resting interface {
 	// Hold keeps back what the client sends, until Resume. Answers pass.
 	Hold()
 	Resume()
-	Close()
+	// Part closes it, unless bytes have come meanwhile, or so long ago that on a
+	// busy machine nobody has got to read them.
+	Part() bool
 }
 
 // How a drain lets TCP connections go. A database driver keeps a connection
@@ -81,11 +83,13 @@ func (p *parting) step(claims []*Claim, elapsed time.Duration) time.Duration {
 		p.nextHold = elapsed + holdGap
 		return lookInterval
 	}
+	if !resting[i].Part() {
+		return lookInterval
+	}
 	if p.closed == nil {
 		p.closed = map[*Claim]bool{}
 	}
 	p.closed[of[i]] = true
-	resting[i].Close()
 	if len(p.closed) == 1 {
 		return min(firstPause, p.total/4)
 	}

@@ -41,18 +41,24 @@ type restingConn struct {
 	claim  *Claim
 	held   bool
 	closed time.Time
+	unread time.Duration // for how long after begun there is something that nobody has read
+	begun  time.Time
 }
 
 func (r *restingConn) Hold()   { r.held = true }
 func (r *restingConn) Resume() { r.held = false }
 
 func (r *restingConn) Rest() (time.Duration, bool) { return r.idle, false }
-func (r *restingConn) Close() {
+func (r *restingConn) Part() bool {
 	if !r.held {
 		panic("closed while the client may send")
 	}
+	if time.Since(r.begun) < r.unread {
+		return false
+	}
 	r.closed = time.Now()
 	r.claim.Release()
+	return true
 }
 
 // An idle pool must not hold up a rollout, and the connection that rested
@@ -88,6 +94,27 @@ func TestDrainLetsRestingConnectionsGo(t *testing.T) {
 		}
 		if s := p.Snapshot(); s.CutAtDrain != 0 {
 			t.Errorf("%d were cut", s.CutAtDrain)
+		}
+	})
+}
+
+// What seems to rest, and has sent something that nobody has got to read yet, is
+// left alone until that has passed.
+func TestDrainLeavesTheUnreadAlone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := New(Options{Dial: refused})
+		p.Add("a", "a:1")
+		c := &restingConn{idle: time.Minute, begun: time.Now(), unread: 2 * time.Second, claim: claim(t, p)}
+		c.claim.Stream(TCP, c)
+		if err := p.Drain(t.Context(), "a", 30*time.Second); err != nil {
+			t.Fatal(err)
+		}
+		if after := c.closed.Sub(c.begun); after < c.unread || after > c.unread+time.Second {
+			t.Errorf("it was closed after %s", after)
+		}
+		if s := p.Snapshot(); c.held || s.CutAtDrain != 0 {
+			t.Errorf("held back: %t, %d were cut", c.held, s.CutAtDrain)
 		}
 	})
 }

@@ -1,0 +1,49 @@
+package proxy
+
+import (
+	"io"
+	"net"
+	"testing"
+)
+
+// A connection on which a query has come that nobody has read is not at rest,
+// however long ago its last byte passed.
+func TestSpliceDoesNotPartFromTheUnread(t *testing.T) {
+	t.Parallel()
+	client, ours := connected(t)
+	theirs, server := connected(t)
+	s := newSplice(ours, theirs)
+	io.WriteString(client, "query")
+	eventually(t, "the query has come", func() bool { return s.client.queued() > 0 })
+	if s.Part() {
+		t.Fatal("closed with a query that is unread")
+	}
+	done := make(chan struct{})
+	go func() { defer close(done); s.run() }()
+	query := make([]byte, len("query"))
+	if _, err := io.ReadFull(server, query); err != nil || string(query) != "query" {
+		t.Errorf("the query became %q, %v", query, err)
+	}
+	if !s.Part() {
+		t.Error("goes on with nothing unread")
+	}
+	<-done
+}
+
+// connected are the two ends of a connection.
+func connected(t *testing.T) (a, b net.Conn) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	if a, err = net.Dial("tcp", listener.Addr().String()); err == nil {
+		b, err = listener.Accept()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { a.Close(); b.Close() })
+	return a, b
+}
