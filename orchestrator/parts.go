@@ -139,7 +139,7 @@ func (o *Orchestrator) assemble(ctx context.Context, st *store.Store, e *estate)
 		Drained: p.receipts.Drained,
 	})
 	p.metrics = metrics.New(metrics.Options{
-		Counts: p.Counts, API: p.server.EachRequests,
+		Counts: p.Counts, Gateway: p.inside.Use, API: p.server.EachRequests,
 		Services: p.factory.Services().Lister(), Pods: p.factory.Pods().Lister(),
 	})
 	p.worker = node.New(node.Options{

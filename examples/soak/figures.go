@@ -71,7 +71,7 @@ func (l *look) now(ctx context.Context) (figures, error) {
 	if err != nil {
 		return figures{}, err
 	}
-	daemon.goroutines, err = l.goroutines(ctx)
+	daemon.goroutines, gateway.goroutines, err = l.goroutines(ctx)
 	return figures{daemon, gateway}, err
 }
 
@@ -92,22 +92,25 @@ func processOf(pid int) (process, error) {
 	return p, nil
 }
 
-// goroutines asks the daemon's metrics.
-func (l *look) goroutines(ctx context.Context) (int, error) {
+// goroutines asks the daemon's metrics, which tell of the gateway as well.
+func (l *look) goroutines(ctx context.Context) (daemon, gateway int, err error) {
+	daemon, gateway = -1, -1
 	text, err := l.client.Discovery().RESTClient().Get().AbsPath("/metrics").DoRaw(ctx)
 	if apierrors.IsNotFound(err) {
-		return -1, nil
+		return daemon, gateway, nil
 	}
 	if err != nil {
-		return -1, fmt.Errorf("read metrics: %w", err)
+		return daemon, gateway, fmt.Errorf("read metrics: %w", err)
 	}
 	lines := bufio.NewScanner(bytes.NewReader(text))
-	for lines.Scan() {
+	for lines.Scan() && err == nil {
 		if n, ok := strings.CutPrefix(lines.Text(), "go_goroutines "); ok {
-			return strconv.Atoi(n)
+			daemon, err = strconv.Atoi(n)
+		} else if n, ok := strings.CutPrefix(lines.Text(), "skiff_gateway_goroutines "); ok {
+			gateway, err = strconv.Atoi(n)
 		}
 	}
-	return -1, lines.Err()
+	return daemon, gateway, errors.Join(err, lines.Err())
 }
 
 // settled replaces all Pods once more, with which connections to the old ones

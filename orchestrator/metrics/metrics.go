@@ -12,12 +12,14 @@ import (
 	"github.com/prometheus/common/expfmt"
 	corelisters "k8s.io/client-go/listers/core/v1"
 
+	"skiff/proxy/gateway"
 	"skiff/proxy/switchboard"
 )
 
 // Options are what the metrics are made of.
 type Options struct {
-	Counts func(context.Context) switchboard.Counts // by namespace/name of the Service
+	Counts  func(context.Context) switchboard.Counts // by namespace/name of the Service
+	Gateway func() gateway.Use
 	// API tells of the requests to the API, by method and class of the status.
 	API func(tell func(method, code string, n uint64))
 	// Services and Pods say which there are: what is gone has no series.
@@ -37,6 +39,7 @@ func (m *Metrics) WriteMetrics(ctx context.Context, w io.Writer) error {
 	for _, c := range []prometheus.Collector{
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		apiRequests(m.options.API), traffic{m.options, m.options.Counts(ctx)},
+		use(m.options.Gateway()), // who counts has just asked it
 	} {
 		if err := registry.Register(c); err != nil {
 			return fmt.Errorf("collect metrics: %w", err)

@@ -14,6 +14,7 @@ import (
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
 
+	"skiff/proxy/gateway"
 	"skiff/proxy/pool"
 	"skiff/proxy/switchboard"
 )
@@ -48,6 +49,7 @@ func TestWriteMetrics(t *testing.T) {
 	}
 	m := New(Options{
 		Counts:   func(context.Context) switchboard.Counts { return counts },
+		Gateway:  func() gateway.Use { return gateway.Use{Goroutines: 11} },
 		API:      func(tell func(method, code string, n uint64)) { tell("get", "2xx", 7) },
 		Services: corelisters.NewServiceLister(store(t, &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web"}})),
 		Pods:     corelisters.NewPodLister(store(t, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web-1-a", UID: "uid-1"}})),
@@ -86,6 +88,7 @@ func TestWriteMetrics(t *testing.T) {
 		{"skiff_pod_requests_total", map[string]string{"pod": ""}, 0, 0},
 		{"skiff_pod_requests_total", map[string]string{"pod": "web-1-a"}, 2 * float64(counts["default/web"]["80/TCP"].Backends["uid-1"].Requests), 2},
 		{"skiff_api_requests_total", map[string]string{"method": "get", "code": "2xx"}, 7, 1},
+		{"skiff_gateway_goroutines", nil, 11, 1},
 	} {
 		if n, series := sum(want.name, want.labels); n != want.n || series != want.series {
 			t.Errorf("%s%v: %v in %d series, want %v in %d", want.name, want.labels, n, series, want.n, want.series)

@@ -37,6 +37,10 @@ func TestCounts(t *testing.T) {
 		t.Errorf("counted %d, and %d after five requests", before, n)
 	}
 
+	if u := w.Use(); u.Goroutines == 0 || u.Heap == 0 || u.Memory < u.Heap {
+		t.Errorf("the gateway takes %+v", u)
+	}
+
 	w.machine.kill()
 	w.eventually("a", 80)
 	if n := counted().Requests(); n <= before+5 {

@@ -182,7 +182,7 @@ func (g *Gateway) apply(ctx context.Context, d *daemon, m message) (report, erro
 		g.board.Remove(m.Remove)
 	case m.Count: // every few seconds
 		g.board.Retry(ctx)
-		r.Counts = g.board.Counts()
+		r.Counts, r.Use = g.board.Counts(), useNow()
 	}
 	return r, nil
 }

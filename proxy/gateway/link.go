@@ -86,6 +86,7 @@ type Link struct {
 	mu       sync.Mutex // guards all below, and that it is told in order
 	services map[string]switchboard.Service
 	records  map[string][]dns.Record
+	use      Use
 }
 
 // NewLink makes a Link to a gateway that knows nothing yet.
@@ -190,6 +191,13 @@ func (l *Link) Recount(ctx context.Context) error {
 
 // forget takes a back end out of what a gateway that comes later is told. mu is
 // held.
+// Use is what the gateway said last that it takes.
+func (l *Link) Use() Use {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.use
+}
+
 func (l *Link) forget(id string) {
 	for name, s := range l.services {
 		ports := slices.Clone(s.Ports)
@@ -214,6 +222,9 @@ func (l *Link) takeUp(out *jsonl.Outbox[message]) (everything uint64) {
 func (l *Link) done(r report) {
 	if r.Counts != nil {
 		l.options.Counted(r.Counts)
+		l.mu.Lock()
+		l.use = r.Use
+		l.mu.Unlock()
 	}
 	if !l.gateway.Done(r.Done, r.Error) && r.Error != "" {
 		l.options.Log.Warn("the gateway could not do all it was told", "error", r.Error)

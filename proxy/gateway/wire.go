@@ -51,6 +51,7 @@ type report struct {
 	Open  uint64 `json:",omitempty"` // the daemon is to open a tunnel with that number
 
 	Counts switchboard.Counts `json:",omitempty"` // what was counted since the gateway began
+	Use    Use                `json:",omitzero"`  // comes with Counts
 }
 
 const (
