@@ -124,6 +124,9 @@ func (x *exchange) copyBody(claim *pool.Claim, res *http.Response, k *link, flus
 }
 
 func (x *exchange) verdict(err error) verdict {
+	if x.body != nil && x.body.late.Load() && !x.answered {
+		return verdict{errBodyLate.Status, pool.Refused, errBodyLate.Reason}
+	}
 	return judge(err, x.r.Context().Err() != nil)
 }
 
@@ -178,6 +181,19 @@ func judge(err error, clientGone bool) verdict {
 		return verdict{http.StatusBadGateway, pool.Unreached, "no connection to the application: " + reach.Error()}
 	}
 	return verdict{http.StatusBadGateway, pool.Broken, "the application ended the connection without a proper answer: " + err.Error()}
+}
+
+// bodyWithin bounds a pause within the body as the lean path does. One that comes
+// by HTTP/2 may be a stream that has nothing to say.
+func (x *exchange) bodyWithin(d time.Duration) {
+	if x.r.ProtoMajor != 1 {
+		return
+	}
+	until := time.Time{}
+	if d > 0 {
+		until = time.Now().Add(d)
+	}
+	http.NewResponseController(x.w).SetReadDeadline(until)
 }
 
 // leaveBody ends an exchange whose request body may not have been read to its

@@ -8,9 +8,11 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"skiff/proxy/http1"
 	"skiff/proxy/pool"
@@ -65,7 +67,7 @@ func (l *listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.NewResponseController(w).EnableFullDuplex()
 	}
 	if r.Body != http.NoBody && r.ContentLength != 0 {
-		x.body = &requestBody{body: r.Body}
+		x.body = &requestBody{body: r.Body, within: x.bodyWithin}
 		defer x.endBody()
 	}
 
@@ -198,6 +200,8 @@ func (e *cutError) Unwrap() []error { return []error{e.cause, e.err} }
 // another back end; only the server closes it for good.
 type requestBody struct {
 	body    io.ReadCloser
+	within  func(d time.Duration) // bounds the next read; 0: not at all
+	late    atomic.Bool           // the client paused for too long
 	touched atomic.Bool
 	ended   atomic.Bool // read to its end
 	left    atomic.Bool // the exchange is over
@@ -213,11 +217,24 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	if b.left.Load() {
 		return 0, http.ErrBodyReadAfterClose
 	}
+	b.patience(bodyTimeout)
 	n, err := b.body.Read(p)
 	if err == io.EOF {
 		b.ended.Store(true)
+		b.patience(0)
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) && !b.left.Load() {
+		b.late.Store(true)
 	}
 	return n, err
+}
+
+func (b *requestBody) patience(d time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.left.Load() {
+		b.within(d)
+	}
 }
 
 func (b *requestBody) Close() error { return nil }

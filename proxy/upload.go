@@ -177,6 +177,8 @@ func (u *upload) move(conn *backConn, client *wire) error {
 	return err
 }
 
+var errBodyLate = &http1.Refusal{Status: http.StatusRequestTimeout, Reason: "the request body did not come in time"}
+
 // uploadFailed ends a trip whose request does not come to its end.
 func (t *trip) uploadFailed(conn *backConn, err error) {
 	var refusal *http1.Refusal
@@ -185,7 +187,7 @@ func (t *trip) uploadFailed(conn *backConn, err error) {
 	case errors.As(err, &refusal):
 		t.body.failure = refusal
 	case errors.As(err, &timeout) && timeout.Timeout():
-		t.body.failure = &http1.Refusal{Status: http.StatusRequestTimeout, Reason: "the request body did not come in time"}
+		t.body.failure = errBodyLate
 	default:
 		t.leave(errClientGone)
 		t.cut(errClientGone)
