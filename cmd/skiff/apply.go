@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
@@ -63,7 +64,7 @@ func (p *program) runApply(c *call) error {
 		p.warnings.During(r.document(info))
 		done, err := p.applyOne(c, info, recorder)
 		if err != nil {
-			conflicts = conflicts || apierrors.IsConflict(err)
+			conflicts = conflicts || apierrors.HasStatusCause(err, metav1.CauseTypeFieldManagerConflict)
 			errs = append(errs, r.explain(info, err))
 			continue
 		}
@@ -74,7 +75,7 @@ func (p *program) runApply(c *call) error {
 			rolled = append(rolled, done)
 		}
 	}
-	if conflicts && c.Bool("server-side") {
+	if conflicts {
 		printf(p.ErrOut, conflictAdvice)
 	}
 	if err := utilerrors.NewAggregate(errs); err != nil || !c.Bool("wait") {

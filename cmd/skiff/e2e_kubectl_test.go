@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"context"
+	"fmt"
 	"os/exec"
 	"strings"
 	"testing"
@@ -107,6 +108,7 @@ func (k *typist) changes() {
 	k.types("apply -f web.yaml", "deployment.apps/web configured\nservice/web unchanged\n")
 	k.finds("rollout status deployment/web", "deployment \"web\" successfully rolled out")
 	k.appliesByServer()
+	k.startsToApplyByServer()
 	k.types("replace -f web.yaml --dry-run=server", "deployment.apps/web replaced (server dry run)\nservice/web replaced (server dry run)\n")
 }
 
@@ -135,6 +137,32 @@ func (k *typist) appliesByServer() {
 	k.types("wait deployment/web --for=jsonpath='{.status.terminatingReplicas}'=0", "deployment.apps/web condition met\n")
 	k.types("auth can-i create pods", "yes\n")
 	k.finds("auth whoami", "Username skiff-admin")
+}
+
+// startsToApplyByServer has each program go on by the server with what was
+// applied without it: what the manifest has dropped goes, what others have set
+// stays, and so does the way back.
+func (k *typist) startsToApplyByServer() {
+	const manifest = "{apiVersion: apps/v1, kind: Deployment, metadata: {name: moved}, spec: {selector: {matchLabels: {app: moved}}, " +
+		"template: {metadata: {labels: {app: moved}}, spec: {containers: [{name: web, image: skiff-example/web:1, env: [{name: A, value: a}, {name: %s, value: b}]}]}}}}"
+	k.i.write(k.T, "before.yaml", fmt.Sprintf(manifest, "B"))
+	k.i.write(k.T, "after.yaml", fmt.Sprintf(manifest, "C"))
+	for name, program := range map[string]func(context.Context, ...string) *exec.Cmd{"kubectl": k.i.kubectl, "skiff": k.i.skiff} {
+		must(k.T, program, "apply", "-f", "before.yaml")
+		k.types("scale deployment moved --replicas=0", "deployment.apps/moved scaled\n")
+		k.types("label deployment moved team=a", "deployment.apps/moved labeled\n")
+		for range 2 {
+			if r := try(k.T, program, "apply", "--server-side", "-f", "after.yaml"); r.code != 0 || r.out != "deployment.apps/moved serverside-applied\n" || r.err != "" {
+				k.Errorf("%s apply --server-side: %v", name, r)
+			}
+			k.types("get deployment moved -o jsonpath='{.spec.template.spec.containers[*].env[*].name} {.spec.replicas} {.metadata.labels.team}'", "A C 0 a")
+		}
+		if r := try(k.T, program, "apply", "-f", "before.yaml"); r.code != 0 || r.out != "deployment.apps/moved configured\n" || r.err != "" {
+			k.Errorf("%s apply after that: %v", name, r)
+		}
+		k.types("get deployment moved -o jsonpath='{.spec.template.spec.containers[*].env[*].name}'", "A B")
+		k.types("delete deployment moved", "deployment.apps \"moved\" deleted from default namespace\n")
+	}
 }
 
 func (k *typist) creates() {

@@ -20,18 +20,17 @@ type account struct{ namespace, name string }
 // token. The Server itself trusts whoever calls it.
 func (s *Server) Outside() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		if req.TLS != nil && len(req.TLS.VerifiedChains) > 0 {
-			s.serveAs(w, req, nil)
-			return
+		r := &request{Request: req, w: w, query: req.URL.Query(), outside: true}
+		if req.TLS == nil || len(req.TLS.VerifiedChains) == 0 {
+			var err error
+			if r.account, err = s.authenticate(req); err != nil {
+				s.log.Debug("request refused", "path", req.URL.Path, "error", err)
+				req.Body = http.NoBody
+				s.fail(r, apierrors.NewUnauthorized("Unauthorized"))
+				return
+			}
 		}
-		who, err := s.authenticate(req)
-		if err != nil {
-			s.log.Debug("request refused", "path", req.URL.Path, "error", err)
-			req.Body = http.NoBody
-			s.fail(&request{Request: req, w: w, query: req.URL.Query()}, apierrors.NewUnauthorized("Unauthorized"))
-			return
-		}
-		s.serveAs(w, req, who)
+		s.serveOne(r)
 	})
 }
 

@@ -8,6 +8,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/managedfields"
 	kjson "sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 )
@@ -16,11 +18,11 @@ import (
 // have said (server-side apply), and makes the object where there is none:
 // https://kubernetes.io/docs/reference/using-api/server-side-apply/.
 func (s *Server) apply(r *request, mode changeMode, p *patch) error {
-	wanted, err := p.configuration(r)
+	wanted, err := p.configuration(r, r.kind.GVK)
 	if err != nil {
 		return err
 	}
-	r.applies = true
+	r.recorded = true
 	applied := func(to object) (object, error) { return r.applied(wanted, to, p.options.force) }
 	for {
 		changed, err := s.change(r, mode, p.options.dryRun, applied)
@@ -55,7 +57,7 @@ func (s *Server) missing(r *request) bool {
 }
 
 // configuration reads what is applied: YAML, of which JSON is a part.
-func (p *patch) configuration(r *request) (*unstructured.Unstructured, error) {
+func (p *patch) configuration(r *request, of schema.GroupVersionKind) (*unstructured.Unstructured, error) {
 	wanted := &unstructured.Unstructured{}
 	text, err := yaml.YAMLToJSON(p.body)
 	if err == nil {
@@ -72,9 +74,9 @@ func (p *patch) configuration(r *request) (*unstructured.Unstructured, error) {
 			return nil, apierrors.NewBadRequest(fmt.Sprintf("error decoding YAML: %v", err))
 		}
 	}
-	if gvk := wanted.GroupVersionKind(); gvk != r.kind.GVK {
+	if gvk := wanted.GroupVersionKind(); gvk != of {
 		return nil, apierrors.NewBadRequest(fmt.Sprintf("what is applied to %s has apiVersion %q and kind %q, expected %q and %q",
-			r.kind.Plural, wanted.GetAPIVersion(), wanted.GetKind(), r.kind.GVK.GroupVersion(), r.kind.GVK.Kind))
+			r.kind.Plural, wanted.GetAPIVersion(), wanted.GetKind(), of.GroupVersion(), of.Kind))
 	}
 	return wanted, r.place(wanted)
 }
@@ -86,10 +88,7 @@ func (r *request) applied(wanted *unstructured.Unstructured, to object, force bo
 	if err != nil {
 		return nil, err
 	}
-	merged, err := manager.Apply(withKind(deepCopy(to), r.kind.GVK), wanted.DeepCopy(), r.manager(), force)
-	if status := apierrors.APIStatus(nil); err != nil && !errors.As(err, &status) {
-		return nil, apierrors.NewBadRequest(err.Error()) // a field that there is not, or of another type
-	}
+	merged, err := r.merge(manager, wanted, withKind(deepCopy(to), r.kind.GVK), force)
 	if err != nil {
 		return nil, err
 	}
@@ -98,4 +97,12 @@ func (r *request) applied(wanted *unstructured.Unstructured, to object, force bo
 		return nil, fmt.Errorf("apply %s %s: merged into %T", r.kind.Plural, r.name, merged)
 	}
 	return obj, r.place(obj)
+}
+
+func (r *request) merge(by *managedfields.FieldManager, wanted *unstructured.Unstructured, to runtime.Object, force bool) (runtime.Object, error) {
+	merged, err := by.Apply(to, wanted.DeepCopy(), r.manager(), force)
+	if status := apierrors.APIStatus(nil); err != nil && !errors.As(err, &status) {
+		return nil, apierrors.NewBadRequest(err.Error()) // a field that there is not, or of another type
+	}
+	return merged, err
 }

@@ -13,9 +13,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	appsac "k8s.io/client-go/applyconfigurations/apps/v1"
+	autoscalingac "k8s.io/client-go/applyconfigurations/autoscaling/v1"
 	coreac "k8s.io/client-go/applyconfigurations/core/v1"
 	metaac "k8s.io/client-go/applyconfigurations/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 )
 
 // applied is a Deployment as its authors apply it.
@@ -131,6 +133,27 @@ func TestApply(t *testing.T) {
 		if kept := must(client.Apply(t.Context(), applied(nil, webContainer("web:5")), by("author"))); *kept.Spec.Replicas != 7 {
 			t.Errorf("%d replicas after an apply that says nothing of them", *kept.Spec.Replicas)
 		}
+		nine := autoscalingac.Scale().WithKind("Scale").WithAPIVersion("autoscaling/v1").WithName("web").WithNamespace("default").WithSpec(autoscalingac.ScaleSpec().WithReplicas(9))
+		if _, err := client.ApplyScale(t.Context(), "web", nine, by("autoscaler")); !apierrors.IsConflict(err) || !strings.Contains(err.Error(), `conflict with "scaler" with subresource "scale"`) {
+			t.Errorf("apply a scale that another has set: %v", err)
+		}
+		nines := by("autoscaler")
+		nines.Force = true
+		if scale, err := client.ApplyScale(t.Context(), "web", nine, nines); err != nil || scale.Spec.Replicas != 9 {
+			t.Errorf("apply a scale by force: %v, %v", scale, err)
+		}
+		_, err = client.Patch(t.Context(), "web", types.ApplyYAMLPatchType, []byte("{apiVersion: autoscaling/v1, kind: Scale, spec: {replica: 1}}"), nines.ToPatchOptions(), "scale")
+		if !apierrors.IsBadRequest(err) || !strings.Contains(err.Error(), `unknown field "spec.replica"`) {
+			t.Errorf("apply an unknown field of a scale: %v", err)
+		}
+		scaled = must(client.Get(t.Context(), "web", metav1.GetOptions{}))
+		expectManagers(t, scaled, "author Apply", "autoscaler Apply scale", "kubectl-set Update", "mesh Apply", "thief Apply")
+		if *scaled.Spec.Replicas != 9 {
+			t.Errorf("%d replicas were applied", *scaled.Spec.Replicas)
+		}
+		if _, err := client.Apply(t.Context(), applied(&three, webContainer("web:5")), by("author")); !apierrors.IsConflict(err) || !strings.Contains(err.Error(), `conflict with "autoscaler" with subresource "scale": .spec.replicas`) {
+			t.Errorf("replicas that a scale has set: %v", err)
+		}
 		status := must(client.ApplyStatus(t.Context(), appsac.Deployment("web", "default").WithStatus(appsac.DeploymentStatus().WithReplicas(5)), by("controller")))
 		if status.Status.Replicas != 5 || !slices.Contains(managersOf(status), "controller Apply status") {
 			t.Errorf("status %+v, managed by %q", status.Status, managersOf(status))
@@ -139,6 +162,33 @@ func TestApply(t *testing.T) {
 			t.Errorf("read: managed by %q", managersOf(read))
 		}
 	})
+}
+
+// TestRecord: what comes from outside is on record from the first on, and what is
+// not is when somebody applies it.
+func TestRecord(t *testing.T) {
+	t.Parallel()
+	api := newTestAPI(t, true)
+	client := api.typed(t, "application/json").AppsV1().Deployments("default")
+	made, err := client.Create(t.Context(), &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "web"}}, metav1.CreateOptions{FieldManager: "kubectl-create"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	expectManagers(t, made, "kubectl-create Update")
+	inside, err := kubernetes.NewForConfig(&rest.Config{Host: "https://skiff.invalid", Transport: Transport(api.Server), UserAgent: "controller/1", QPS: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	made.Status.Replicas = 2
+	if made, err = inside.AppsV1().Deployments("default").UpdateStatus(t.Context(), made, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	expectManagers(t, made, "controller Update status", "kubectl-create Update")
+	unread, err := inside.CoreV1().ConfigMaps("default").Create(t.Context(), configMap("c", "a", "1"), metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	expectManagers(t, unread)
 }
 
 // TestApplyToWhatWasMadeOtherwise: the record begins with the first apply.

@@ -136,6 +136,9 @@ func (k *kind) prepareCreate(obj object, now time.Time) {
 // back as the store's error.
 func (s *Server) insertPrepared(r *request, obj object, dryRun bool) (object, error) {
 	k := r.kind
+	if err := r.recordNew(obj); err != nil {
+		return nil, err
+	}
 	errs := checkName(obj)
 	if k.Validate != nil {
 		errs = append(errs, k.Validate(obj)...)

@@ -12,7 +12,7 @@ import (
 )
 
 // typeConverter knows which lists are merged by which keys. Its table is read
-// when somebody applies for the first time.
+// when somebody writes for the first time.
 var typeConverter = sync.OnceValue(func() managedfields.TypeConverter {
 	return applyconfigurations.NewTypeConverter(scheme.Scheme)
 })
@@ -20,10 +20,10 @@ var typeConverter = sync.OnceValue(func() managedfields.TypeConverter {
 // fieldManagers keep record, in metadata.managedFields, of who has set which
 // fields of a kind's objects; each subresource has its own.
 //
-// The record of an object begins when it is first applied by the server, and
-// not, as upstream's does, when it is made: what nobody applies, which is most of
-// what controllers write all the time, costs nothing. What was there before is
-// recorded as set by "before-first-apply".
+// The record of an object begins when somebody outside makes it, or applies it.
+// What the instance's own parts make, all Pods of Deployments for one, has none: it
+// would cost twice the room and be read by nobody. Where that is applied all the
+// same, what was there before is recorded as set by "before-first-apply".
 type fieldManagers struct {
 	mu     sync.Mutex
 	byName map[string]*managedfields.FieldManager
@@ -35,8 +35,12 @@ func (m *fieldManagers) of(k *kind, subresource string) (*managedfields.FieldMan
 	if found := m.byName[subresource]; found != nil {
 		return found, nil
 	}
-	made, err := managedfields.NewDefaultFieldManager(typeConverter(), scheme.Scheme, scheme.Scheme, scheme.Scheme,
-		k.GVK, k.GVK.GroupVersion(), subresource, k.reset(subresource))
+	of, types := k.GVK, typeConverter
+	if subresource == "scale" { // of which that table knows nothing
+		of, types = scaleGVK, managedfields.NewDeducedTypeConverter
+	}
+	made, err := managedfields.NewDefaultFieldManager(types(), scheme.Scheme, scheme.Scheme, scheme.Scheme,
+		of, of.GroupVersion(), subresource, k.reset(subresource))
 	if err != nil {
 		return nil, fmt.Errorf("manage fields of %s: %w", k.Plural, err)
 	}
@@ -52,7 +56,7 @@ func (m *fieldManagers) of(k *kind, subresource string) (*managedfields.FieldMan
 func (k *kind) reset(subresource string) map[fieldpath.APIVersion]fieldpath.Filter {
 	other := "status"
 	switch {
-	case k.PrepareStatus == nil:
+	case k.PrepareStatus == nil, subresource == "scale":
 		return nil
 	case subresource == "status":
 		other = "spec"
@@ -62,10 +66,23 @@ func (k *kind) reset(subresource string) map[fieldpath.APIVersion]fieldpath.Filt
 	}
 }
 
+// recordNew notes who has made an object.
+func (r *request) recordNew(obj object) error {
+	if r.recorded || !r.outside {
+		return nil
+	}
+	manager, err := r.kind.managers.of(r.kind, "")
+	if err != nil {
+		return err
+	}
+	manager.UpdateNoErrors(withKind(r.kind.New(), r.kind.GVK), withKind(obj, r.kind.GVK), r.manager())
+	return nil
+}
+
 // record notes who has set the fields in which obj differs from old.
 func (r *request) record(mode changeMode, obj, old object) error {
 	switch {
-	case r.applies: // done with the merging
+	case r.recorded:
 		return nil
 	case len(old.GetManagedFields()) == 0:
 		obj.SetManagedFields(nil)

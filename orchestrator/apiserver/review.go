@@ -28,6 +28,9 @@ func (s *Server) review(r *request) error {
 		}
 		asked.Status = authorizationv1.SubjectAccessReviewStatus{Allowed: s.allowed(r.account, asked.Spec)}
 	case *authorizationv1.SelfSubjectRulesReview:
+		if asked.Spec.Namespace == "" {
+			return apierrors.NewBadRequest("no namespace on request")
+		}
 		asked.Status = r.account.rules(asked.Spec.Namespace)
 	case *authenticationv1.SelfSubjectReview:
 		asked.Status.UserInfo = r.account.info()

@@ -93,6 +93,10 @@ func TestReviews(t *testing.T) {
 		t.Errorf("who asks for nothing is told %v", err)
 	}
 
+	if _, err := client.AuthorizationV1().SelfSubjectRulesReviews().Create(t.Context(), &authorizationv1.SelfSubjectRulesReview{}, metav1.CreateOptions{}); !apierrors.IsBadRequest(err) || !strings.Contains(err.Error(), "no namespace on request") {
+		t.Errorf("who asks for the rules of no namespace is told %v", err)
+	}
+
 	rules := &authorizationv1.SelfSubjectRulesReview{Spec: authorizationv1.SelfSubjectRulesReviewSpec{Namespace: "default"}}
 	users, err := client.AuthorizationV1().SelfSubjectRulesReviews().Create(t.Context(), rules, metav1.CreateOptions{})
 	if err != nil || len(users.Status.ResourceRules) != 1 || users.Status.ResourceRules[0].Verbs[0] != "*" {

@@ -17,12 +17,13 @@ type request struct {
 	query    url.Values
 	answered bool     // the status line is out
 	account  *account // nil: the instance's user, who may do everything
+	outside  bool     // it comes from no part of the instance itself
 
 	kind        *kind // nil outside of resources
 	namespace   string
 	name        string
 	subresource string
-	applies     bool // what is written is merged with what others have set
+	recorded    bool // what is written says by itself who has set which fields
 	out         output
 
 	warnings     map[string]bool

@@ -175,17 +175,18 @@ func (s *Server) stream(r *request) (context.Context, func()) {
 }
 
 // ServeHTTP serves whoever calls it as the instance's user.
-func (s *Server) ServeHTTP(w http.ResponseWriter, req *http.Request) { s.serveAs(w, req, nil) }
+func (s *Server) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	s.serveOne(&request{Request: req, w: w, query: req.URL.Query()})
+}
 
-func (s *Server) serveAs(w http.ResponseWriter, req *http.Request, who *account) {
-	r := &request{Request: req, w: w, query: req.URL.Query(), account: who}
+func (s *Server) serveOne(r *request) {
 	if !s.enter() {
 		s.fail(r, errEnding)
 		return
 	}
 	defer s.leave()
 	defer s.recovered(r)
-	req.Body = http.MaxBytesReader(w, req.Body, maxBody)
+	r.Body = http.MaxBytesReader(r.w, r.Body, maxBody)
 	if err := s.serve(r); err != nil {
 		s.fail(r, err)
 	}
