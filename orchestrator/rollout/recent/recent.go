@@ -6,6 +6,7 @@
 package recent
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -82,6 +83,8 @@ func (w *Writes[T]) Deleted(obj T, now time.Time) {
 	if w.deleted == nil {
 		w.deleted = map[types.UID]time.Time{}
 	}
+	// What was gone before the answer came is never looked at again.
+	maps.DeleteFunc(w.deleted, func(_ types.UID, at time.Time) bool { return now.Sub(at) >= Patience })
 	w.deleted[obj.GetUID()] = now
 }
 

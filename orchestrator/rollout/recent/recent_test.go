@@ -120,6 +120,20 @@ func TestGoneForgetsAll(t *testing.T) {
 	}
 }
 
+// The answer to a deletion may come after the informer has shown that the object
+// is gone: then nothing tells again that it is.
+func TestDeletionsDoNotAddUp(t *testing.T) {
+	t.Parallel()
+	var w Writes[*corev1.Pod]
+	w.Gone("a")
+	w.Deleted(pod("a", "1", "rs"), noon)
+	w.Deleted(pod("b", "1", "rs"), noon.Add(Patience-1))
+	w.Deleted(pod("c", "1", "rs"), noon.Add(Patience))
+	if len(w.deleted) != 2 {
+		t.Errorf("%d deletions are kept: %v", len(w.deleted), w.deleted)
+	}
+}
+
 func TestLatest(t *testing.T) {
 	t.Parallel()
 	var w Writes[*corev1.Pod]
