@@ -66,6 +66,9 @@ func secured(host string, port int, target string) string {
 	if port != 443 {
 		host += ":" + strconv.Itoa(port)
 	}
+	if !strings.HasPrefix(target, "/") { // all of the server: "*"
+		target = "/"
+	}
 	return "https://" + host + target
 }
 

@@ -152,6 +152,7 @@ func TestSentToTLS(t *testing.T) {
 		{"GET / HTTP/1.1\r\nHost: [::1]:80\r\n\r\n", "https://[::1]/"},
 		{"GET /x?y=z HTTP/1.1\r\nHost: far.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", "https://far.test:8443/x?y=z"},
 		{"GET http://far.test/x?y=z HTTP/1.1\r\nHost: far.test\r\n\r\n", "https://far.test:8443/x?y=z"},
+		{"OPTIONS * HTTP/1.1\r\nHost: safe.test\r\n\r\n", "https://safe.test/"},
 	} {
 		io.WriteString(conn, ask.request)
 		method, _, _ := strings.Cut(ask.request, " ")
