@@ -2,6 +2,13 @@
 // this machine to the back ends of a pool. What it promises: a request that
 // reached no back end goes to another one; while none is there but one is
 // expected, it waits; and a back end that leaves is let go without a loss.
+//
+// HTTP/1 clients have limits: 30 s for a head, and 2 minutes each for the rest
+// before the next request, for a pause within a body, and, on Linux, for taking
+// nothing of what is there for them. A back end has 2 s to take a connection, and
+// for its answer, and between the parts of it, all the time there is, as in
+// Kubernetes: what is slow is not broken, and the client's end frees it. TCP
+// connections, upgraded ones and the bodies of HTTP/2 may be silent for ever.
 package proxy
 
 import (
