@@ -117,7 +117,7 @@ func (l *traffic) turn(color string) {
 func (l *traffic) wait(t *testing.T, color string) {
 	t.Helper()
 	const enough = 20
-	limit := time.NewTimer(time.Minute)
+	limit := time.NewTimer(3 * time.Minute)
 	defer limit.Stop()
 	for {
 		l.mu.Lock()
@@ -134,7 +134,7 @@ func (l *traffic) wait(t *testing.T, color string) {
 		select {
 		case <-l.answered:
 		case <-limit.C:
-			t.Fatalf("%s: %s answered %d requests in a minute", l.name, color, n)
+			t.Fatalf("%s: %s answered %d requests in three minutes", l.name, color, n)
 		}
 	}
 }
