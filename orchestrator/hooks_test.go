@@ -67,10 +67,14 @@ func lifeProbes(l life) {
 			l.Errorf("%s does not hold: %+v", kind, pod.Status.Conditions)
 		}
 	}
-	eventually(l.T, "the server was asked by request and by command", func() bool {
-		log, err := l.Client.CoreV1().Pods("default").GetLogs("probes", &corev1.PodLogOptions{Container: "web"}).DoRaw(l.Context())
-		return err == nil && strings.Contains(string(log), "asked for /ready\n") && strings.Contains(string(log), "asked for /alive\n")
-	})
+	for container, paths := range map[string][]string{"web": {"/ready", "/alive"}, "secure": {"/ready"}} {
+		for _, path := range paths {
+			eventually(l.T, container+" was asked for "+path, func() bool {
+				log, err := l.Client.CoreV1().Pods("default").GetLogs("probes", &corev1.PodLogOptions{Container: container}).DoRaw(l.Context())
+				return err == nil && strings.Contains(string(log), "asked for "+path+"\n")
+			})
+		}
+	}
 }
 
 // lifeReplicaSet: a Pod that goes is replaced.

@@ -146,6 +146,9 @@ func lifeNames(l life) {
 		l.Errorf("resolv.conf is %q", out)
 	}
 	l.says("names", "app", "1 /pause\n", "life", "ps")
+	l.run("names.yaml", podReady, "name: names", "name: machine-names", "dnsPolicy: None", "dnsPolicy: Default",
+		"nameservers: [10.1.2.4]", "", "searches: [example.com]", "", `options: [{name: ndots, value: "2"}]`, "")
+	l.resolves("machine-names", false)
 }
 
 // resolves fails the test unless the Pod asks who it should for names.
@@ -184,6 +187,9 @@ func lifeHost(l life) {
 	if got := l.forwarded(pod, port); got == "" {
 		l.Error("nothing comes through the forwarded port")
 	}
+	l.run("host.yaml", podReady, "38080", strconv.Itoa(porttest.Free(l.T)), "name: host", "name: host-of-cluster",
+		"hostNetwork: true", "hostNetwork: true\n  dnsPolicy: ClusterFirstWithHostNet")
+	l.resolves("host-of-cluster", true)
 }
 
 func lifeLastWords(l life) {

@@ -4,6 +4,8 @@
 //	life serve             answers on $HOST:$PORT, :8080 if unset, with the host's
 //	                       name, until SIGTERM; says which other paths were
 //	                       asked for
+//	life secure            serves over HTTPS, with a certificate that nobody has
+//	                       signed
 //	life health            answers gRPC health checks on $PORT
 //	life ask URL           prints what a server answers
 //	life work FILE TEXT    appends a line to a file, as an init container does
@@ -46,7 +48,9 @@ func main() {
 func run(name string, args []string) error {
 	switch name {
 	case "serve":
-		return serve()
+		return serve(func(address string) error { return http.ListenAndServe(address, nil) })
+	case "secure":
+		return serve(listenSecurely)
 	case "health":
 		return healthCheck()
 	case "ask":
@@ -79,7 +83,7 @@ func run(name string, args []string) error {
 	return fmt.Errorf("life: there is no program %q", name)
 }
 
-func serve() error {
+func serve(listen func(address string) error) error {
 	name, err := os.Hostname()
 	if err != nil {
 		return err
@@ -103,7 +107,7 @@ func serve() error {
 	}
 	address := net.JoinHostPort(os.Getenv("HOST"), port)
 	fmt.Println("life serves on " + address)
-	return http.ListenAndServe(address, nil)
+	return listen(address)
 }
 
 func ask(url string) error {
