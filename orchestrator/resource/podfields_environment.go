@@ -3,14 +3,9 @@ package resource
 // environmentFields are the lines of podFields about the variables of
 // containers.
 var environmentFields = map[string]podField{
-	"enableServiceLinks":                            {support: honoured},
-	"containers[].envFrom":                          {support: honoured},
-	"containers[].env":                              {support: mixed},
-	"containers[].env[].name":                       {support: honoured},
-	"containers[].env[].value":                      {support: honoured},
-	"containers[].env[].valueFrom":                  {support: mixed},
-	"containers[].env[].valueFrom.fieldRef":         {support: honoured},
-	"containers[].env[].valueFrom.resourceFieldRef": {support: honoured},
-	"containers[].env[].valueFrom.configMapKeyRef":  {support: honoured},
-	"containers[].env[].valueFrom.secretKeyRef":     {support: honoured},
+	"enableServiceLinks":           {support: honoured},
+	"containers[].env":             {support: mixed},
+	"containers[].env[].name":      {support: honoured},
+	"containers[].env[].value":     {support: honoured},
+	"containers[].env[].valueFrom": {support: mixed},
 }

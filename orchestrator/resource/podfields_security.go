@@ -10,23 +10,17 @@ var securityFields = map[string]podField{
 	"securityContext.supplementalGroupsPolicy": {support: honoured}, // as far as validation lets it be
 	"securityContext.fsGroup":                  {support: honoured},
 	"securityContext.fsGroupChangePolicy":      {support: honoured},
-	"securityContext.seLinuxOptions":           {support: honoured},
 	"securityContext.seLinuxChangePolicy":      {support: ignored, why: "volumes keep their SELinux labels"},
-	"securityContext.sysctls":                  {support: honoured},
-	"securityContext.seccompProfile":           {support: honoured},
 	"securityContext.appArmorProfile":          {support: mixed},
 	"securityContext.appArmorProfile.type":     {neutral: profiles},
 
 	"containers[].securityContext.runAsUser":                {support: honoured},
 	"containers[].securityContext.runAsGroup":               {support: honoured},
 	"containers[].securityContext.runAsNonRoot":             {support: honoured},
-	"containers[].securityContext.capabilities":             {support: honoured},
 	"containers[].securityContext.privileged":               {support: honoured},
 	"containers[].securityContext.allowPrivilegeEscalation": {support: honoured},
 	"containers[].securityContext.readOnlyRootFilesystem":   {support: honoured},
-	"containers[].securityContext.seLinuxOptions":           {support: honoured},
 	"containers[].securityContext.procMount":                {neutral: []string{"Default"}, why: "it needs hostUsers: false"},
-	"containers[].securityContext.seccompProfile":           {support: honoured},
 	"containers[].securityContext.appArmorProfile":          {support: mixed},
 	"containers[].securityContext.appArmorProfile.type":     {neutral: profiles},
 }

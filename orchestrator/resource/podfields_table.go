@@ -13,7 +13,7 @@ const (
 // podFields says for each field of a Pod spec, Pods and templates alike,
 // whether skiff honours it. What has no line is refused. "[]" stands for every
 // element of a list, "[key]" for one entry of a map and "[*]" for its others.
-var podFields = withHandlers(withGroups(map[string]podField{
+var podFields = withHandlers(withLeaves(withGroups(map[string]podField{
 	"containers":                    {support: mixed},
 	"initContainers":                {support: mixed},
 	"restartPolicy":                 {support: honoured},
@@ -22,7 +22,6 @@ var podFields = withHandlers(withGroups(map[string]podField{
 	"hostname":                      {support: honoured},
 	"subdomain":                     {support: honoured},
 	"setHostnameAsFQDN":             {support: honoured},
-	"hostAliases":                   {support: honoured},
 	"activeDeadlineSeconds":         {support: honoured},
 	"shareProcessNamespace":         {support: honoured},
 	"hostNetwork":                   {support: honoured},
@@ -35,20 +34,15 @@ var podFields = withHandlers(withGroups(map[string]podField{
 	"nodeSelector":                 {support: honoured},
 	"affinity":                     {support: mixed},
 	"affinity.nodeAffinity":        {support: mixed},
-	"affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution":  {support: honoured},
 	"affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution": {support: ignored, why: oneNode},
 	"affinity.podAffinity":      {support: ignored, why: oneNode},
 	"affinity.podAntiAffinity":  {support: ignored, why: oneNode},
-	"imagePullSecrets":          {support: honoured},
-	"tolerations":               {support: honoured},
-	"schedulingGates":           {support: honoured},
 	"topologySpreadConstraints": {support: ignored, why: oneNode},
 	"schedulerName":             {support: ignored, why: oneNode, neutral: []string{"default-scheduler"}},
 	"priorityClassName":         {support: ignored, why: noPriority},
 	"priority":                  {support: ignored, why: noPriority, neutral: []string{"0"}},
 	"preemptionPolicy":          {support: ignored, why: noPriority, neutral: []string{"PreemptLowerPriority"}},
 	"dnsPolicy":                 {support: honoured},
-	"dnsConfig":                 {support: honoured},
 
 	"hostUsers":       {neutral: []string{"true"}, why: "the Docker Engine has no user namespaces for single Pods"},
 	"os":              {support: mixed},
@@ -97,12 +91,10 @@ var podFields = withHandlers(withGroups(map[string]podField{
 	"ephemeralContainers":                       {support: mixed},
 	"ephemeralContainers[].targetContainerName": {support: honoured},
 
-	"containers[].restartPolicy":                  {support: honoured},
-	"containers[].restartPolicyRules":             {support: mixed},
-	"containers[].restartPolicyRules[].exitCodes": {support: honoured},
-	"containers[].restartPolicyRules[].action":    {support: honoured}, // the one that is not, validation refuses by name
-	"readinessGates":                              {support: honoured},
-}, securityFields, environmentFields, volumeFields))
+	"containers[].restartPolicy":               {support: honoured},
+	"containers[].restartPolicyRules":          {support: mixed},
+	"containers[].restartPolicyRules[].action": {support: honoured}, // the one that is not, validation refuses by name
+}, securityFields, environmentFields, volumeFields), leaves))
 
 // withGroups adds the lines of groups that have a file of their own.
 func withGroups(table map[string]podField, groups ...map[string]podField) map[string]podField {
@@ -116,9 +108,12 @@ func withGroups(table map[string]podField, groups ...map[string]podField) map[st
 // same for each of them.
 func withHandlers(table map[string]podField) map[string]podField {
 	probe := map[string]podField{
-		"exec":                {support: honoured},
+		"exec":                {support: mixed},
+		"exec.command":        {support: honoured},
 		"httpGet":             {support: mixed},
-		"tcpSocket":           {support: honoured},
+		"tcpSocket":           {support: mixed},
+		"tcpSocket.port":      {support: honoured},
+		"tcpSocket.host":      {support: honoured},
 		"grpc":                {support: mixed},
 		"grpc.port":           {support: honoured},
 		"grpc.service":        {support: honoured},
@@ -133,14 +128,17 @@ func withHandlers(table map[string]podField) map[string]podField {
 		"terminationGracePeriodSeconds": {support: honoured},
 	}
 	hook := map[string]podField{
-		"exec":    {support: honoured},
-		"httpGet": {support: mixed},
-		"sleep":   {support: honoured},
+		"exec":          {support: mixed},
+		"exec.command":  {support: honoured},
+		"httpGet":       {support: mixed},
+		"sleep":         {support: mixed},
+		"sleep.seconds": {support: honoured},
 	}
 	for _, lines := range []map[string]podField{probe, hook} {
-		for _, f := range []string{"path", "port", "host", "scheme", "httpHeaders"} {
+		for _, f := range []string{"path", "port", "host", "scheme", "httpHeaders[].name", "httpHeaders[].value"} {
 			lines["httpGet."+f] = podField{support: honoured}
 		}
+		lines["httpGet.httpHeaders"] = podField{support: mixed}
 		lines["httpGet.protocol"] = podField{neutral: []string{"HTTP1"}}
 	}
 	add := func(group string, lines map[string]podField) {

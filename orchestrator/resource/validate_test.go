@@ -315,6 +315,10 @@ func volumeTests() []refusal {
 		{mounted("emptyDir: {medium: Memory}"), nil},
 		{mounted("emptyDir: {medium: HugePages}"), []string{`spec.volumes[0].emptyDir.medium: Forbidden: not supported by skiff yet`}},
 		{mounted("configMap: {name: c, defaultMode: 0400, items: [{key: a, path: b/c, mode: 0777}]}"), nil},
+		{mounted("secret: {secretName: s, defaultUser: 1000, items: [{key: a, path: b, user: 7}]}"), []string{
+			`spec.volumes[0].secret.items[0].user: Forbidden: not supported by skiff yet`,
+			`spec.volumes[0].secret.defaultUser: Forbidden: not supported by skiff yet`,
+		}},
 		{mounted("configMap: {defaultMode: 01000}"), []string{
 			`spec.volumes[0].configMap.name: Required value`,
 			`spec.volumes[0].configMap.defaultMode: Invalid value: 512: must be a number between 0 and 0777 (octal), both inclusive`,
