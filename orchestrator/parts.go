@@ -52,6 +52,7 @@ type parts struct {
 	server *apiserver.Server
 	ready  atomic.Bool
 
+	client      kubernetes.Interface
 	events      record.EventBroadcaster // the director's
 	factory     *informer.Factory
 	inside      *inside
@@ -123,6 +124,7 @@ func (o *Orchestrator) assemble(ctx context.Context, st *store.Store, e *estate)
 	if err != nil {
 		return nil, fmt.Errorf("make client: %w", err)
 	}
+	p.client = client
 	anyKind, err := metadata.NewForConfig(inProcess(p.server))
 	if err != nil {
 		return nil, fmt.Errorf("make metadata client: %w", err)

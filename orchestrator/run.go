@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"skiff/orchestrator/apiserver"
+	"skiff/orchestrator/ingress"
 	"skiff/orchestrator/store"
 )
 
@@ -121,10 +122,12 @@ func (o *Orchestrator) becomeReady(ctx context.Context, p *parts) error {
 	if err := p.services.Bootstrap(ctx); err != nil {
 		return err
 	}
+	doors := p.withdraw
 	if p.doors != nil {
-		if err := p.doors.Bootstrap(ctx); err != nil {
-			return err
-		}
+		doors = p.doors.Bootstrap
+	}
+	if err := doors(ctx); err != nil {
+		return err
 	}
 	p.factory.Start(ctx.Done())
 	p.factory.WaitForCacheSync(ctx)
@@ -168,6 +171,9 @@ func (p *parts) serves(ctx context.Context) error {
 	}
 	return nil
 }
+
+// withdraw says that Ingresses are not served.
+func (p *parts) withdraw(ctx context.Context) error { return ingress.Withdraw(ctx, p.client) }
 
 // runDoors waits for the Services: those that are not forwarded would lose their
 // names for a moment.

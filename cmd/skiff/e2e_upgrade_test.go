@@ -120,14 +120,16 @@ func onHost(svc *corev1.Service) string {
 	return fmt.Sprintf("127.0.0.1:%d", svc.Spec.Ports[0].NodePort)
 }
 
-// door gives the address at which an Ingress leads every request to the example.
-func (i *instance) door(t *testing.T) string {
-	t.Helper()
-	must(t, i.skiff, "create", "-f", i.write(t, "door.yaml", `
+const doorManifest = `
 apiVersion: networking.k8s.io/v1
 kind: Ingress
 metadata: {name: door}
-spec: {defaultBackend: {service: {name: web, port: {number: 80}}}}`))
+spec: {defaultBackend: {service: {name: web, port: {number: 80}}}}`
+
+// door gives the address at which an Ingress leads every request to the example.
+func (i *instance) door(t *testing.T) string {
+	t.Helper()
+	must(t, i.skiff, "create", "-f", i.write(t, "door.yaml", doorManifest))
 	address := i.doorAt(t)
 	i.answers(t, address)
 	return address
@@ -457,5 +459,19 @@ func TestUpgradeOfNothing(t *testing.T) {
 			t.Fatalf("upgrade: %v", r)
 		}
 		must(t, i.skiff, "get", "pods")
+	}
+}
+
+// An Ingress that is served no more does not say that it is.
+func TestIngressOff(t *testing.T) {
+	t.Parallel()
+	i := newInstance(t)
+	must(t, i.skiff, "up", "-d", "--listen", "127.0.0.1:0", "--ingress", "0,0")
+	must(t, i.skiff, "create", "-f", i.write(t, "door.yaml", doorManifest))
+	i.doorAt(t)
+	must(t, i.skiff, "down")
+	must(t, i.skiff, "up", "-d", "--listen", "127.0.0.1:0", "--ingress", "off")
+	if at := must(t, i.skiff, "get", "ingress", "door", "-o", "jsonpath={.status}"); at != `{"loadBalancer":{}}` {
+		t.Errorf("the status is %s", at)
 	}
 }

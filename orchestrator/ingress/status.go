@@ -13,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
 
 	"skiff/orchestrator/resource"
 )
@@ -69,14 +70,18 @@ func (c *Controller) writeStatus(ctx context.Context, mine []*networkingv1.Ingre
 		if apiequality.Semantic.DeepEqual(in.Status.LoadBalancer, want) {
 			continue
 		}
-		in = in.DeepCopy()
-		in.Status.LoadBalancer = want
-		_, err := c.Client.NetworkingV1().Ingresses(in.Namespace).UpdateStatus(ctx, in, metav1.UpdateOptions{})
-		if err != nil && !apierrors.IsNotFound(err) {
-			errs = append(errs, fmt.Errorf("write the status of ingress %s/%s: %w", in.Namespace, in.Name, err))
-		}
+		errs = append(errs, writeStatus(ctx, c.Client, in.DeepCopy(), want))
 	}
 	return errors.Join(errs...)
+}
+
+func writeStatus(ctx context.Context, client kubernetes.Interface, in *networkingv1.Ingress, status networkingv1.IngressLoadBalancerStatus) error {
+	in.Status.LoadBalancer = status
+	_, err := client.NetworkingV1().Ingresses(in.Namespace).UpdateStatus(ctx, in, metav1.UpdateOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("write the status of ingress %s/%s: %w", in.Namespace, in.Name, err)
+	}
+	return nil
 }
 
 // The annotations of skiff's class tell at which ports the doors are.
@@ -122,4 +127,28 @@ func (c *Controller) publish(ctx context.Context) error {
 		return fmt.Errorf("say where the doors are: %w", err)
 	}
 	return nil
+}
+
+// Withdraw says of the Ingresses of skiff's classes that they are served nowhere:
+// an earlier run served them, and this one does not.
+func Withdraw(ctx context.Context, client kubernetes.Interface) error {
+	classes, err := client.NetworkingV1().IngressClasses().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("list ingress classes: %w", err)
+	}
+	mine := map[string]bool{}
+	for _, class := range classes.Items {
+		mine[class.Name] = class.Spec.Controller == resource.IngressController
+	}
+	all, err := client.NetworkingV1().Ingresses(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("list ingresses: %w", err)
+	}
+	var errs []error
+	for _, in := range all.Items {
+		if mine[resource.IngressClassOf(&in)] && len(in.Status.LoadBalancer.Ingress) > 0 {
+			errs = append(errs, writeStatus(ctx, client, &in, networkingv1.IngressLoadBalancerStatus{}))
+		}
+	}
+	return errors.Join(errs...)
 }

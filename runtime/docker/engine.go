@@ -74,7 +74,8 @@ type Engine struct {
 	accounts sync.Map           // of images, by their IDs
 	readers  singleflight.Group // of accounts
 
-	walks chan struct{} // who gives a volume to a group holds one
+	walks      chan struct{} // who gives a volume to a group holds one
+	forwarders chan struct{} // likewise who forwards to a loopback address
 }
 
 // New prepares the connection; the engine is not asked anything yet.
@@ -104,6 +105,8 @@ func New(o Options) (*Engine, error) {
 		gate:     newGate(max(2, 2*runtime.NumCPU())),
 		program:  o.Program,
 		walks:    make(chan struct{}, walksAtOnce),
+
+		forwarders: make(chan struct{}, forwardersAtOnce),
 	}, nil
 }
 

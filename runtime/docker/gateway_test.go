@@ -93,6 +93,44 @@ func TestGatewayUpgradeFails(t *testing.T) {
 	}
 }
 
+// One that was made and not started, because skiff ended in between, is started
+// next, or removed, with or without the instance.
+func TestGatewayMadeOnly(t *testing.T) {
+	t.Parallel()
+	e := newEngine(t)
+	g := newGateway(t, e, "serve")
+	for name, next := range map[string]func() error{
+		"start":  func() error { return g.Start(t.Context()) },
+		"remove": func() error { return g.Remove(t.Context()) },
+		"purge":  func() error { return e.purgeContainers(t.Context()) },
+	} {
+		image, err := e.programImage(t.Context())
+		if err == nil {
+			err = e.ensureGatewayImage(t.Context(), image)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		made, err := g.create(t.Context(), image)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if running, _, err := g.Running(t.Context()); running || err != nil {
+			t.Errorf("it runs: %t, %v", running, err)
+		}
+		if err := next(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		found, err := g.find(t.Context())
+		if started := name == "start"; started && (err != nil || found.ID != made || !found.State.Running) || !started && !errors.Is(err, container.ErrNotFound) {
+			t.Errorf("%s: %+v, %v", name, found.ContainerJSONBase, err)
+		}
+		if err := g.Remove(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestGatewayStaysThroughAnUpgrade: another skiff goes on with the gateway that
 // runs, which forwards between Pods; the next one that is started is its own.
 func TestGatewayStaysThroughAnUpgrade(t *testing.T) {

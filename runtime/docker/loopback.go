@@ -3,10 +3,12 @@ package docker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/docker/docker/api/types"
 	dockercontainer "github.com/docker/docker/api/types/container"
@@ -19,12 +21,25 @@ const (
 	forwarderName   = "PORT" // no container of a Pod can be called that
 	forwarderMemory = 64 << 20
 	nobody          = "65534:65534"
+	// forwardersAtOnce bounds how many run; who wants another waits for its turn.
+	forwardersAtOnce = 32
 )
 
 // DialLoopback connects to a port of the loopback address of a running container
 // of a Pod. Nobody reaches it from outside, so that skiff's program goes inside,
 // for as long as the connection is open.
-func (e *Engine) DialLoopback(ctx context.Context, pod container.Pod, id string, port int) (net.Conn, error) {
+func (e *Engine) DialLoopback(ctx context.Context, pod container.Pod, id string, port int) (conn net.Conn, err error) {
+	select {
+	case e.forwarders <- struct{}{}:
+	case <-ctx.Done():
+		return nil, fmt.Errorf("forward to loopback: %d connections are forwarded already: %w", forwardersAtOnce, ctx.Err())
+	}
+	leave := sync.OnceFunc(func() { <-e.forwarders })
+	defer func() {
+		if err != nil {
+			leave()
+		}
+	}()
 	config := &dockercontainer.Config{
 		Cmd: []string{loopback.Command, strconv.Itoa(port)}, User: nobody,
 		AttachStdin: true, AttachStdout: true, AttachStderr: true, OpenStdin: true, StdinOnce: true,
@@ -38,7 +53,7 @@ func (e *Engine) DialLoopback(ctx context.Context, pod container.Pod, id string,
 	if err != nil {
 		return nil, failure("forward to loopback", err)
 	}
-	c, err := e.connect(ctx, forwarder)
+	c, err := e.connect(ctx, forwarder, leave)
 	if err != nil {
 		return nil, errors.Join(failure("forward to loopback", err), e.Remove(context.WithoutCancel(ctx), forwarder))
 	}
@@ -46,7 +61,7 @@ func (e *Engine) DialLoopback(ctx context.Context, pod container.Pod, id string,
 }
 
 // connect starts the forwarder and waits until it is connected.
-func (e *Engine) connect(ctx context.Context, forwarder string) (*tunnel, error) {
+func (e *Engine) connect(ctx context.Context, forwarder string, removed func()) (*tunnel, error) {
 	stream, err := e.api.ContainerAttach(ctx, forwarder, dockercontainer.AttachOptions{Stream: true, Stdin: true, Stdout: true, Stderr: true})
 	if err != nil {
 		return nil, err
@@ -54,7 +69,10 @@ func (e *Engine) connect(ctx context.Context, forwarder string) (*tunnel, error)
 	stop := context.AfterFunc(ctx, stream.Close)
 	defer stop()
 	c := &tunnel{Conn: stream.Conn, stream: stream, from: demultiplex(stream.Reader)}
-	c.remove = func() error { return e.Remove(context.WithoutCancel(ctx), forwarder) }
+	c.remove = func() error {
+		defer removed()
+		return e.Remove(context.WithoutCancel(ctx), forwarder)
+	}
 	if err := e.startTool(ctx, forwarder); err != nil {
 		stream.Close()
 		return nil, err

@@ -2,6 +2,7 @@ package docker
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"strings"
@@ -43,6 +44,18 @@ func TestDialLoopback(t *testing.T) {
 	var refused net.Conn
 	if refused, err = e.DialLoopback(ctx, s.Pod, id, 1); err == nil || !strings.Contains(err.Error(), "dial tcp 127.0.0.1:1: connect: connection refused") {
 		t.Errorf("to a port that nobody listens at: %v, %v", refused, err)
+	}
+	// Who has no turn waits for one, and those that are over have theirs no more.
+	if n := len(e.forwarders); n != 0 {
+		t.Errorf("%d forwarders are counted that are gone", n)
+	}
+	for range forwardersAtOnce {
+		e.forwarders <- struct{}{}
+	}
+	soon, end := context.WithTimeout(ctx, 10*time.Millisecond)
+	defer end()
+	if _, err = e.DialLoopback(soon, s.Pod, id, 8080); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "are forwarded already") {
+		t.Errorf("one more than there may be: %v", err)
 	}
 	list, err := e.List(t.Context())
 	if err != nil || len(list) != 1 {
