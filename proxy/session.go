@@ -188,14 +188,8 @@ func (s *session) Rest() (idle time.Duration, waiting bool) {
 func (s *session) Hold()   { s.upwards.Lock() }
 func (s *session) Resume() { s.upwards.Unlock() }
 
-// Part ends the session, unless there is something to pass on.
-func (s *session) Part() bool {
-	if len(s.queue) > 0 {
-		return false
-	}
-	s.Close()
-	return true
-}
+// Unread says whether there is a datagram to pass on.
+func (s *session) Unread() bool { return len(s.queue) > 0 }
 
 // Close ends the session. The client's next datagram begins another.
 func (s *session) Close() {

@@ -126,14 +126,8 @@ func (s *splice) Rest() (idle time.Duration, waiting bool) {
 	return time.Since(s.started) - time.Duration(s.last.Load()), s.waiting.Load()
 }
 
-// Part closes it, unless there is something that has to be passed on yet.
-func (s *splice) Part() bool {
-	if s.client.queued() > 0 || s.server.queued() > 0 {
-		return false
-	}
-	s.Close()
-	return true
-}
+// Unread says whether the client has sent something that is still in its socket.
+func (s *splice) Unread() bool { return s.client.queued() > 0 }
 
 // Close cuts both connections.
 func (s *splice) Close() {

@@ -11,9 +11,10 @@ type Resting interface {
 	// Hold keeps back what the client sends, until Resume. Answers pass.
 	Hold()
 	Resume()
-	// Part closes it, unless bytes have come meanwhile, or so long ago that on a
-	// busy machine nobody has got to read them.
-	Part() bool
+	// Unread says whether the client has sent something that nobody has got to
+	// read yet, as on a busy machine.
+	Unread() bool
+	Close()
 }
 
 // How a drain lets TCP connections go. A database driver keeps a connection
@@ -69,6 +70,10 @@ func (p *parting) step(claims []*Claim, elapsed time.Duration) time.Duration {
 		}
 	}
 	i := nextToPart(rests, elapsed, p.total)
+	for i >= 0 && resting[i].Unread() {
+		rests[i].waiting = true
+		i = nextToPart(rests, elapsed, p.total)
+	}
 	switch {
 	case len(p.held) == 0 && (i < 0 || elapsed < p.nextHold):
 		if len(rests) == 0 {
@@ -83,13 +88,11 @@ func (p *parting) step(claims []*Claim, elapsed time.Duration) time.Duration {
 		p.nextHold = elapsed + holdGap
 		return lookInterval
 	}
-	if !resting[i].Part() {
-		return lookInterval
-	}
 	if p.closed == nil {
 		p.closed = map[*Claim]bool{}
 	}
 	p.closed[of[i]] = true
+	resting[i].Close()
 	if len(p.closed) == 1 {
 		return min(firstPause, p.total/4)
 	}

@@ -49,16 +49,14 @@ func (r *restingConn) Hold()   { r.held = true }
 func (r *restingConn) Resume() { r.held = false }
 
 func (r *restingConn) Rest() (time.Duration, bool) { return r.idle, false }
-func (r *restingConn) Part() bool {
+func (r *restingConn) Unread() bool                { return time.Since(r.begun) < r.unread }
+
+func (r *restingConn) Close() {
 	if !r.held {
 		panic("closed while the client may send")
 	}
-	if time.Since(r.begun) < r.unread {
-		return false
-	}
 	r.closed = time.Now()
 	r.claim.Release()
-	return true
 }
 
 // An idle pool must not hold up a rollout, and the connection that rested
