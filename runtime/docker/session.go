@@ -31,7 +31,7 @@ func (e *Engine) ExecSession(ctx context.Context, id string, cmd []string, s con
 	if err != nil {
 		return 0, failure("exec in container", err)
 	}
-	err = e.converse(ctx, stream, s, func(o dockercontainer.ResizeOptions) error {
+	err = e.converse(ctx, stream, s, true, func(o dockercontainer.ResizeOptions) error {
 		return e.api.ContainerExecResize(ctx, made.ID, o)
 	})
 	if ctx.Err() != nil {
@@ -61,7 +61,10 @@ func (e *Engine) AttachSession(ctx context.Context, id string, s container.Sessi
 	if err != nil {
 		return failure("attach to container", err)
 	}
-	err = e.converse(ctx, stream, s, func(o dockercontainer.ResizeOptions) error {
+	// The engine hands on the end of the input only to a process that reads but
+	// one; for any other it would take it for the end of the whole session.
+	ends := c.Config.StdinOnce && !s.TTY
+	err = e.converse(ctx, stream, s, ends, func(o dockercontainer.ResizeOptions) error {
 		return e.api.ContainerResize(ctx, engineID(id), o)
 	})
 	if ctx.Err() != nil {
@@ -70,8 +73,9 @@ func (e *Engine) AttachSession(ctx context.Context, id string, s container.Sessi
 	return failure("attach to container", err)
 }
 
-// converse carries what is said both ways until the process has said all.
-func (e *Engine) converse(ctx context.Context, stream types.HijackedResponse, s container.Session, resize func(dockercontainer.ResizeOptions) error) error {
+// converse carries what is said both ways until the process has said all. The
+// end of the input is said, too, where ends.
+func (e *Engine) converse(ctx context.Context, stream types.HijackedResponse, s container.Session, ends bool, resize func(dockercontainer.ResizeOptions) error) error {
 	defer stream.Close()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -81,8 +85,11 @@ func (e *Engine) converse(ctx context.Context, stream types.HijackedResponse, s 
 	if s.In != nil {
 		go func() { // it ends with its reader, which its owner ends
 			_, err := io.Copy(stream.Conn, s.In)
-			if closeErr := stream.CloseWrite(); err != nil || closeErr != nil {
-				e.log.Debug("standard input of a session ended", "error", errors.Join(err, closeErr))
+			if ends {
+				err = errors.Join(err, stream.CloseWrite())
+			}
+			if err != nil {
+				e.log.Debug("standard input of a session ended", "error", err)
 			}
 		}()
 	}
