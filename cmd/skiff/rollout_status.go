@@ -87,33 +87,40 @@ func (p *program) awaitRollout(ctx context.Context, objects dynamic.ResourceInte
 	if err != nil {
 		return err
 	}
+	said := ""
+	show := func(obj *unstructured.Unstructured) (done bool, err error) {
+		text, done, err := viewer.Status(obj, revision)
+		if text != said {
+			printf(p.Out, "%s", text)
+			said = text
+		}
+		return done || !wait, err
+	}
+	named := fields.OneTermEqualSelector("metadata.name", info.Name).String()
 	for {
-		obj, err := objects.Get(ctx, info.Name, metav1.GetOptions{})
+		// The version of a list is one that can be watched from. That of an object
+		// may be older than all that the server remembers.
+		list, err := objects.List(ctx, metav1.ListOptions{FieldSelector: named})
 		if err != nil {
 			return canceled(ctx, err)
 		}
-		show := func(obj *unstructured.Unstructured) (done bool, err error) {
-			text, done, err := viewer.Status(obj, revision)
-			printf(p.Out, "%s", text)
-			return done || !wait, err
+		if len(list.Items) == 0 {
+			return apierrors.NewNotFound(info.Mapping.Resource.GroupResource(), info.Name)
 		}
-		if done, err := show(obj); done || err != nil {
+		if done, err := show(&list.Items[0]); done || err != nil {
 			return err
 		}
-		done, err := followStatus(ctx, objects, obj, show)
+		done, err := followStatus(ctx, objects, metav1.ListOptions{FieldSelector: named, ResourceVersion: list.GetResourceVersion()}, show)
 		if done || err != nil {
 			return canceled(ctx, err)
 		}
 	}
 }
 
-// followStatus shows obj's changes; it ends without being done where the watch
-// ends, and the caller begins anew.
-func followStatus(ctx context.Context, objects dynamic.ResourceInterface, obj *unstructured.Unstructured, show func(*unstructured.Unstructured) (bool, error)) (bool, error) {
-	events, err := objects.Watch(ctx, metav1.ListOptions{
-		FieldSelector:   fields.OneTermEqualSelector("metadata.name", obj.GetName()).String(),
-		ResourceVersion: obj.GetResourceVersion(),
-	})
+// followStatus shows an object's changes; it ends without being done where the
+// watch ends, and the caller begins anew.
+func followStatus(ctx context.Context, objects dynamic.ResourceInterface, from metav1.ListOptions, show func(*unstructured.Unstructured) (bool, error)) (bool, error) {
+	events, err := objects.Watch(ctx, from)
 	if apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
 		return false, nil
 	}

@@ -1,12 +1,16 @@
 package main
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // stuck writes down a rollout as the controllers leave it when it is overdue.
@@ -87,4 +91,50 @@ func TestRolloutStatus(t *testing.T) {
 	if diff := cmp.Diff(want, c.run(t, "", "rollout", "status", "deployment/web")); diff != "" {
 		t.Errorf("a rollout that is done (-want +got):\n%s", diff)
 	}
+}
+
+// TestRolloutStatusOfOldVersion: a Deployment's version that the server does not
+// remember any more, as none is after a restart, is nothing to the user.
+func TestRolloutStatusOfOldVersion(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	c.run(t, "", "create", "-f", c.write(t, "web.yaml", webAndService))
+	c.run(t, "", "create", "-f", c.write(t, "other.yaml", strings.ReplaceAll(webAndService, "name: web", "name: other")))
+	c.forget(t, "web", "other")
+
+	want := result{"Waiting for deployment spec update to be observed...\n", "error: timed out waiting for the condition\n", 1}
+	if diff := cmp.Diff(want, c.run(t, "", "rollout", "status", "deployment/web", "--timeout=1s")); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	want = result{"", "Error from server (NotFound): deployments.apps \"gone\" not found\n", 1}
+	if diff := cmp.Diff(want, c.run(t, "", "rollout", "status", "deployment/gone")); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// forget changes a Deployment until the server does not remember what was since
+// the last change of another one.
+func (c *cluster) forget(t *testing.T, unchanged, changed string) {
+	t.Helper()
+	deployments := c.client.AppsV1().Deployments("default")
+	d, err := deployments.Get(t.Context(), unchanged, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 100 {
+		text := fmt.Sprintf(`{"metadata": {"annotations": {"text": "%d %s"}}}`, n, strings.Repeat("x", 200<<10))
+		if _, err := deployments.Patch(t.Context(), changed, types.MergePatchType, []byte(text), metav1.PatchOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		events, err := deployments.Watch(t.Context(), metav1.ListOptions{ResourceVersion: d.ResourceVersion})
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := <-events.ResultChan()
+		events.Stop()
+		if apierrors.IsResourceExpired(apierrors.FromObject(first.Object)) {
+			return
+		}
+	}
+	t.Fatal("the server remembers all of it")
 }
