@@ -128,7 +128,11 @@ func TestCommands(t *testing.T) {
 	file := c.write(t, "web.yaml", webAndService)
 	changed := c.write(t, "changed.yaml", strings.Replace(webAndService, "replicas: 2", "replicas: 5", 1))
 	immutable := c.write(t, "immutable.yaml", strings.ReplaceAll(webAndService, "app: web", "app: other"))
-	unknown := c.write(t, "unknown.yaml", "apiVersion: batch/v1\nkind: Job\nmetadata: {name: x}\n")
+	const job = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: x}\n"
+	unknown := c.write(t, "unknown.yaml", job)
+	const noJob = ":2: kind: no matches for kind \"Job\" in version \"batch/v1\"\n"
+	partly := c.write(t, "partly.yaml", job+"---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: rest}\n")
+	unread := c.write(t, "unread.yaml", job+"---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: rest, nam: rest}\n")
 	warned := c.write(t, "warned.yaml", strings.Replace(strings.ReplaceAll(webAndService, "name: web", "name: aside"), "      containers:", "      hostIPC: false\n      schedulerName: other\n      containers:", 1))
 	const notApplied = "Warning: resource %s/web is missing the kubectl.kubernetes.io/last-applied-configuration annotation which is required by skiff apply. " +
 		"skiff apply should only be used on resources created declaratively by either skiff create --save-config or skiff apply. The missing annotation will be patched automatically.\n"
@@ -158,7 +162,16 @@ func TestCommands(t *testing.T) {
 		{"apply -f " + changed, result{"deployment.apps/web configured\nservice/web unchanged\n", "", 0}},
 		{"get deployment web -o jsonpath={.spec.replicas}", result{"5", "", 0}},
 		{"apply -f " + immutable, result{"service/web configured\n", "immutable.yaml:6: spec.selector: Invalid value: {\"matchLabels\":{\"app\":\"other\"}}: field is immutable\n", 1}},
-		{"apply -f " + unknown, result{"", "unknown.yaml:2: kind: no matches for kind \"Job\" in version \"batch/v1\"\n", 1}},
+		{"apply -f " + unknown, result{"", "unknown.yaml" + noJob, 1}},
+		{"delete -f " + unknown, result{"", "unknown.yaml" + noJob, 1}},
+		{"create -f " + partly, result{"configmap/rest created\n", "partly.yaml" + noJob, 1}},
+		{"delete -f " + partly, result{"configmap \"rest\" deleted from default namespace\n", "partly.yaml" + noJob, 1}},
+		{"apply -f " + partly, result{"configmap/rest created\n", "partly.yaml" + noJob, 1}},
+		{"apply -f " + partly, result{"configmap/rest unchanged\n", "partly.yaml" + noJob, 1}},
+		{"get -f " + partly, result{"", "partly.yaml" + noJob, 1}},
+		{"delete configmap rest", result{"configmap \"rest\" deleted from default namespace\n", "", 0}},
+		{"apply -f " + unread, result{"", "unread.yaml:7: metadata.nam: unknown field \"nam\" (did you mean \"name\"?)\n", 1}},
+		{"get configmap rest --ignore-not-found", result{"", "", 0}},
 		{"apply", result{"", "error: must specify -f FILE\nSee 'skiff apply --help' for usage.\n", 1}},
 		{"set image -f " + file + " web=web:2", result{"deployment.apps/web image updated\n", "", 0}},
 		{"set image deployment/web web=web:2", result{"", "", 0}},

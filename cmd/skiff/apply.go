@@ -78,7 +78,7 @@ func (p *program) runApply(c *call) error {
 	if conflicts {
 		printf(p.ErrOut, conflictAdvice)
 	}
-	if err := utilerrors.NewAggregate(errs); err != nil || !c.Bool("wait") {
+	if err := utilerrors.NewAggregate(append(errs, r.unserved)); err != nil || !c.Bool("wait") {
 		return err
 	}
 	return p.awaitApplied(c, r, rolled)

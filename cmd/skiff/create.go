@@ -47,7 +47,7 @@ func (p *program) runCreate(c *call) error {
 			errs = append(errs, r.explain(info, err))
 		}
 	}
-	return utilerrors.NewAggregate(errs)
+	return utilerrors.NewAggregate(append(errs, r.unserved))
 }
 
 // manifests gives the objects of create and apply, which work on files only.
@@ -58,7 +58,7 @@ func (p *program) manifests(c *call) ([]*resource.Info, *request, error) {
 	if len(c.StringSlice("filename")) == 0 {
 		return nil, nil, c.usage("must specify -f FILE")
 	}
-	r, err := p.request(c)
+	r, err := p.servedRequest(c)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -59,9 +59,12 @@ func (p *program) runDelete(c *call) error {
 	if options.GracePeriodSeconds != nil && *options.GracePeriodSeconds == 0 {
 		p.warnings.Warn("Immediate deletion does not wait for confirmation that the running resource has been terminated. The resource may continue to run on the cluster indefinitely.")
 	}
-	r, err := p.request(c)
+	r, err := p.servedRequest(c)
 	if err != nil {
 		return err
+	}
+	if len(r.docs) == 0 && r.unserved != nil {
+		return r.unserved
 	}
 	infos, err := p.toDelete(c, r)
 	if err != nil {
@@ -69,9 +72,9 @@ func (p *program) runDelete(c *call) error {
 	}
 	if len(infos) == 0 {
 		printf(p.Out, "No resources found\n")
-		return nil
+		return r.unserved
 	}
-	return p.deleteAll(c, infos, options)
+	return utilerrors.NewAggregate([]error{p.deleteAll(c, infos, options), r.unserved})
 }
 
 func (p *program) toDelete(c *call, r *request) ([]*resource.Info, error) {

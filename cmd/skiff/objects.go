@@ -18,6 +18,7 @@ type request struct {
 	namespace string
 	explicit  bool // the user named the namespace
 	docs      []*manifest.Document
+	unserved  error // names the documents whose kinds the server does not have
 	byFile    bool
 	args      []string
 }
@@ -25,6 +26,16 @@ type request struct {
 // request reads the manifests that -f names and checks that the server has
 // their kinds; nothing is sent before all of them are sound.
 func (p *program) request(c *call) (*request, error) {
+	r, err := p.servedRequest(c)
+	if err != nil {
+		return nil, err
+	}
+	return r, r.unserved
+}
+
+// servedRequest is request for commands that go on, as kubectl's do, with the
+// documents whose kinds the server has. They are to report the others.
+func (p *program) servedRequest(c *call) (*request, error) {
 	r := &request{args: c.args, byFile: len(c.StringSlice("filename")) > 0}
 	if r.byFile {
 		var err error
@@ -42,11 +53,13 @@ func (p *program) request(c *call) (*request, error) {
 	if r.namespace, r.explicit, err = r.connection.namespace(); err != nil {
 		return nil, err
 	}
-	return r, r.checkKinds()
+	return r, r.setApart()
 }
 
-func (r *request) checkKinds() error {
-	var errs manifest.Errors
+// setApart leaves the documents whose kinds the server has.
+func (r *request) setApart() error {
+	var served []*manifest.Document
+	var unserved manifest.Errors
 	for _, d := range r.docs {
 		mapper, err := r.ToRESTMapper()
 		if err != nil {
@@ -56,13 +69,15 @@ func (r *request) checkKinds() error {
 		_, err = mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
 		switch {
 		case meta.IsNoMatchError(err):
-			errs = append(errs, &manifest.Error{File: d.File, Line: d.Line("kind"), Path: "kind", Message: err.Error()})
+			unserved = append(unserved, &manifest.Error{File: d.File, Line: d.Line("kind"), Path: "kind", Message: err.Error()})
 		case err != nil:
 			return err
+		default:
+			served = append(served, d)
 		}
 	}
-	if len(errs) > 0 {
-		return errs
+	if r.docs = served; len(unserved) > 0 {
+		r.unserved = unserved
 	}
 	return nil
 }
