@@ -10,6 +10,8 @@ import (
 	"os/signal"
 	"syscall"
 
+	"k8s.io/klog/v2"
+
 	"skiff/orchestrator"
 )
 
@@ -49,6 +51,7 @@ func (p place) options(listen string, log io.Writer) orchestrator.Options {
 // staying as they are. A signal during the latter has it leave at once; the
 // next start finds the containers. whenReady is called with the API's address.
 func (p place) serve(ctx context.Context, options orchestrator.Options, whenReady func(address string)) error {
+	klog.SetSlogLogger(options.Log)
 	o, err := orchestrator.New(options)
 	if err != nil {
 		return err

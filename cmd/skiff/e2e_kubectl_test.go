@@ -203,6 +203,7 @@ func (k *typist) follows() {
 func (k *typist) talks() {
 	k.i.write(k.T, "life.yaml", `{apiVersion: v1, kind: Pod, metadata: {name: life}, spec: {containers: [
 		{name: app, image: "skiff-example/life:1"},
+		{name: open, image: "skiff-example/life:1", args: [cat], stdin: true},
 		{name: listener, image: "skiff-example/life:1", args: [cat], stdin: true, stdinOnce: true}]}}`)
 	k.types("apply -f life.yaml", "pod/life created\n")
 	k.types("wait --for=condition=ready pod/life --timeout=2m", "pod/life condition met\n")

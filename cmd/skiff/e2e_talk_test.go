@@ -30,6 +30,7 @@ func talksAsKubectl(t *testing.T, i *instance) {
 	if got := read(t, i.work+"/returned"); got != "and forth\n" {
 		t.Errorf("skiff cp there and back: %q", got)
 	}
+	interrupts(t, i)
 	urls := strings.Fields(must(t, i.skiff, "url", "service/web"))
 	if len(urls) != 2 || !strings.HasPrefix(urls[1], "http://web.localhost") {
 		t.Errorf("skiff url: %q", urls)
@@ -43,6 +44,34 @@ func talksAsKubectl(t *testing.T, i *instance) {
 	address, port, _ := strings.Cut(strings.TrimPrefix(forward, "Forwarding from "), " -> ")
 	if port != "8080" || !answers(t, "http://"+address) {
 		t.Errorf("skiff port-forward: nobody answers where it says %q", forward)
+	}
+}
+
+// interrupts presses Ctrl-C in sessions: they end, and nothing is said of it.
+func interrupts(t *testing.T, i *instance) {
+	t.Helper()
+	for _, command := range [][]string{
+		{"attach", "-qi", "life", "-c", "open"},
+		{"exec", "-i", "life", "-c", "app", "--", "life", "cat"},
+	} {
+		cmd := i.skiff(t.Context(), command...)
+		say, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		session := follow(t, cmd)
+		if _, err := io.WriteString(say, "heard\n"); err != nil {
+			t.Fatal(err)
+		}
+		session.until("heard")
+		session.interrupt()
+		for line := range session.lines {
+			t.Errorf("skiff %v, interrupted: %q", command, line)
+		}
+		_ = session.wait()
+		if code := session.cmd.ProcessState.ExitCode(); code != 130 {
+			t.Errorf("skiff %v, interrupted: exit code %d", command, code)
+		}
 	}
 }
 

@@ -4,8 +4,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -15,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"k8s.io/klog/v2"
 )
 
 func main() {
@@ -23,11 +26,17 @@ func main() {
 		stop()
 		os.Exit(code)
 	}
+	// What Kubernetes' packages log is for who runs a daemon; see serve.
+	klog.SetSlogLogger(slog.New(slog.DiscardHandler))
 	streams := genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr}
 	code := run(ctx, os.Args, streams)
 	stop()
 	os.Exit(code)
 }
+
+// codeInterrupted is what shells give a command that Ctrl-C has ended. Whoever
+// presses it need not be told.
+const codeInterrupted = 130
 
 // program is what every command has at hand.
 type program struct {
@@ -44,7 +53,11 @@ func run(ctx context.Context, argv []string, streams genericiooptions.IOStreams)
 		return report(streams.ErrOut, err)
 	}
 	app.SetArgs(argv[1:])
-	return report(streams.ErrOut, app.ExecuteContext(ctx))
+	err := app.ExecuteContext(ctx)
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return codeInterrupted
+	}
+	return report(streams.ErrOut, err)
 }
 
 func (p *program) app() *cobra.Command {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"os"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -13,6 +14,7 @@ import (
 	"k8s.io/client-go/tools/remotecommand"
 	"k8s.io/kubectl/pkg/polymorphichelpers"
 	"k8s.io/kubectl/pkg/scheme"
+	"k8s.io/kubectl/pkg/util/interrupt"
 	"k8s.io/kubectl/pkg/util/term"
 	"k8s.io/streaming/pkg/httpstream"
 )
@@ -63,7 +65,10 @@ func subresource(conn *connection, pod *corev1.Pod, name string, options runtime
 // talk connects this terminal with a process of the Pod, until that has ended.
 func (p *program) talk(c *call, conn *connection, pod *corev1.Pod, ask func(said) (string, runtime.Object), tty bool) error {
 	s := said{stdin: c.Bool("stdin"), tty: tty}
-	terminal := term.TTY{In: p.In, Out: p.Out}
+	// A signal ends c.ctx, and with it the session; the terminal's own way with
+	// one is to exit on the spot.
+	signalled := interrupt.New(func(os.Signal) {})
+	terminal := term.TTY{In: p.In, Out: p.Out, Parent: signalled}
 	if s.tty && !terminal.IsTerminalIn() && s.stdin {
 		printf(p.ErrOut, "Unable to use a TTY - input is not a terminal or the right kind of file\n")
 		s.tty = false
