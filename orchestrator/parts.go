@@ -206,11 +206,11 @@ func inProcess(server http.Handler) *rest.Config {
 	return config
 }
 
-var errStarting = errors.New("starting")
+var errNotReady = errors.New("starting or stopping")
 
 func (p *parts) readiness() error {
 	if !p.ready.Load() {
-		return errStarting
+		return errNotReady
 	}
 	return nil
 }

@@ -5,10 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
+
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/tools/clientcmd"
 
 	"k8s.io/klog/v2"
 
@@ -38,6 +43,44 @@ func (p place) running() (int, error) {
 		return 0, err
 	}
 	return p.paths.Running()
+}
+
+// unsettledPatience is what a process may take to start or to stop.
+const unsettledPatience = 2 * time.Minute
+
+// settled gives the process that runs the instance, 0 if there is none. One that
+// is about to start or to stop is waited for.
+func (p place) settled(ctx context.Context) (pid int, err error) {
+	for deadline := time.Now().Add(unsettledPatience); ; {
+		pid, err := p.running()
+		numberless := errors.Is(err, fs.ErrNotExist) // it has only just begun, or ends
+		if err != nil && !numberless {
+			return 0, err
+		}
+		if !numberless && (pid == 0 || p.isReady(ctx)) {
+			return pid, nil
+		}
+		if time.Now().After(deadline) {
+			return 0, fmt.Errorf("instance %q is about to start or to stop, for %s already (process %d)", p.name, unsettledPatience, pid)
+		}
+		if err := pause(ctx, 50*time.Millisecond); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// isReady asks the API whether it is to be counted on.
+func (p place) isReady(ctx context.Context) bool {
+	config, err := clientcmd.BuildConfigFromFlags("", p.kubeconfig())
+	if err != nil {
+		return false
+	}
+	config.Timeout = time.Second
+	client, err := discovery.NewDiscoveryClientForConfig(config)
+	if err != nil {
+		return false
+	}
+	return client.RESTClient().Get().AbsPath("/readyz").Do(ctx).Error() == nil
 }
 
 func (p place) options(listen string, log io.Writer) orchestrator.Options {
@@ -88,7 +131,7 @@ func (p place) serve(ctx context.Context, options orchestrator.Options, whenRead
 func (p place) explain(err error) error {
 	switch {
 	case errors.Is(err, orchestrator.ErrRunning):
-		return fmt.Errorf(`instance %q is already running: "skiff status" tells about it, "skiff down" stops it`, p.name)
+		return fmt.Errorf(`instance %q is %w: "skiff status" tells about it, "skiff down" stops it`, p.name, orchestrator.ErrRunning)
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return fmt.Errorf("%w: make room on the disk of %s, or keep the instance elsewhere with --data-dir", err, p.dir)
 	}
@@ -96,7 +139,7 @@ func (p place) explain(err error) error {
 }
 
 // stop ends the daemon as its Ctrl-C does and waits for its end. One that hands
-// over at that moment is followed.
+// over at that moment is followed, but not one that was started since.
 func (p place) stop(ctx context.Context, pid int) error {
 	for {
 		if err := terminate(pid); err != nil {
@@ -108,6 +151,13 @@ func (p place) stop(ctx context.Context, pid int) error {
 		}
 		if pid, err = p.running(); err != nil || pid == 0 {
 			return err
+		}
+		next, err := orchestrator.Describe(ctx, p.paths)
+		if ctx.Err() != nil {
+			return fmt.Errorf("wait for the daemon to stop: %w", ctx.Err())
+		}
+		if err != nil || next.Inherited == 0 { // an heir answers, and has listeners
+			return nil
 		}
 	}
 }

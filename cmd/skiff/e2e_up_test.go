@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -26,8 +25,7 @@ func TestUpAndDown(t *testing.T) {
 	if r := try(t, i.skiff, "up", "--listen", "127.0.0.1:0"); r.code != 1 || r.err != want {
 		t.Errorf("up while it runs: want %q, got %v", want, r)
 	}
-	said := regexp.MustCompile(`^skiff is already running \(process \d+\)\n$`)
-	if r := try(t, i.skiff, "up", "-d"); r.code != 0 || !said.MatchString(r.out) {
+	if r := try(t, i.skiff, "up", "-d"); r.code != 0 || !alreadyRuns.MatchString(r.out) {
 		t.Errorf("up -d while it runs: %v", r)
 	}
 

@@ -24,6 +24,7 @@ const (
 	// background tells the command that started it how the start went.
 	readyFDEnv = "SKIFF_READY_FD"
 	readyAt    = "ready at "
+	otherRuns  = "another one runs"
 	maxLog     = 16 << 20
 	maxReason  = 64 << 10
 )
@@ -93,6 +94,11 @@ func (p *program) upHere(c *call, at place, options orchestrator.Options) error 
 		return upInBackground(c, at, options, os.NewFile(uintptr(number), "ready"))
 	}
 	start := time.Now()
+	if pid, err := at.settled(c.ctx); err != nil {
+		return err
+	} else if pid != 0 {
+		return at.explain(orchestrator.ErrRunning)
+	}
 	return at.serve(c.ctx, options, func(address string) {
 		p.sayReady(at, address, time.Since(start))
 		printf(p.Out, "Ctrl-C stops it.\n")
@@ -100,13 +106,18 @@ func (p *program) upHere(c *call, at place, options orchestrator.Options) error 
 }
 
 // upInBackground tells the command that started it where the API is, or why
-// there is none. That is in the log as well, unless the disk is full.
+// there is none. That is in the log as well, unless the disk is full; where
+// another process runs the instance, the log is that one's.
 func upInBackground(c *call, at place, options orchestrator.Options, tell *os.File) error {
 	defer tell.Close()
 	err := at.serve(c.ctx, options, func(address string) {
 		printf(tell, "%s%s", readyAt, address)
 		_ = tell.Close()
 	})
+	if errors.Is(err, orchestrator.ErrRunning) {
+		printf(tell, otherRuns)
+		return errReported
+	}
 	report(tell, err)
 	return err
 }
@@ -120,25 +131,32 @@ func (p *program) sayReady(at place, address string, took time.Duration) {
 	printf(p.Out, "Next: %s apply -f FILE, %[1]s get all; for kubectl: export KUBECONFIG=%s\n", program, at.kubeconfig())
 }
 
-// upDetached starts this program again in the background.
+// upDetached starts this program again in the background, unless it runs.
 func (p *program) upDetached(c *call, at place) error {
 	start := time.Now()
-	if pid, err := at.running(); err != nil {
-		return err
-	} else if pid != 0 {
-		printf(p.Out, "skiff is already running (process %d)\n", pid)
-		return nil
-	}
 	self, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("start skiff: %w", err)
 	}
-	address, err := p.background(c.ctx, at, exec.Command(self, upArgs(c, at)...))
-	if err != nil {
-		return err
+	for {
+		pid, err := at.settled(c.ctx)
+		if err != nil {
+			return err
+		}
+		if pid != 0 {
+			printf(p.Out, "skiff is already running (process %d)\n", pid)
+			return nil
+		}
+		address, err := p.background(c.ctx, at, exec.Command(self, upArgs(c, at)...))
+		if errors.Is(err, orchestrator.ErrRunning) {
+			continue // somebody else was faster
+		}
+		if err != nil {
+			return err
+		}
+		p.sayReady(at, address, time.Since(start))
+		return nil
 	}
-	p.sayReady(at, address, time.Since(start))
-	return nil
 }
 
 // upArgs are the arguments with which a daemon is started as this one was.
@@ -150,7 +168,7 @@ func upArgs(c *call, at place) []string {
 
 // background starts a daemon in a session of its own, which no terminal ends,
 // and gives the address of its API once that is ready. A daemon that does not
-// become ready has ended when background returns.
+// become ready has ended when background returns. ErrRunning: there is another.
 func (p *program) background(ctx context.Context, at place, daemon *exec.Cmd) (address string, err error) {
 	log, begin, err := openLog(at)
 	if err != nil {
@@ -216,8 +234,11 @@ func awaitReady(ctx context.Context, daemon *exec.Cmd, ready io.Reader) (address
 			return address, nil
 		}
 		ended := end(daemon)
-		if text == "" {
+		switch text {
+		case "":
 			return "", fmt.Errorf("%w: %v", errCrash, ended)
+		case otherRuns:
+			return "", orchestrator.ErrRunning
 		}
 		return "", errors.New("skiff did not start: " + strings.TrimPrefix(text, "error: "))
 	case <-ctx.Done():
