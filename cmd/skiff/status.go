@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/kubectl/pkg/util/podutils"
 )
 
 func (p *program) status() *cobra.Command {
@@ -88,18 +89,24 @@ func describeLoad(c *call, client kubernetes.Interface, out *tabwriter.Writer) e
 	if err != nil {
 		return err
 	}
-	printf(out, "Pods:\t%s\n", countPhases(pods.Items))
+	printf(out, "Pods:\t%s\n", countPods(pods.Items))
 	return nil
 }
 
-func countPhases(pods []corev1.Pod) string {
-	counts := map[corev1.PodPhase]int{}
+// countPods counts Pods by their phase. That of one whose containers all start
+// again is Running, too, so that it is said which are not ready.
+func countPods(pods []corev1.Pod) string {
+	counts := map[string]int{}
 	for _, pod := range pods {
-		counts[pod.Status.Phase]++
+		word := strings.ToLower(string(pod.Status.Phase))
+		if pod.Status.Phase == corev1.PodRunning && !podutils.IsPodReady(&pod) {
+			word = "not ready"
+		}
+		counts[word]++
 	}
 	words := []string{fmt.Sprint(len(pods))}
-	for _, phase := range slices.Sorted(maps.Keys(counts)) {
-		words = append(words, fmt.Sprintf("%d %s", counts[phase], strings.ToLower(string(phase))))
+	for _, word := range slices.Sorted(maps.Keys(counts)) {
+		words = append(words, fmt.Sprintf("%d %s", counts[word], word))
 	}
 	return strings.Join(words, ", ")
 }
