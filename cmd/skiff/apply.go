@@ -97,7 +97,7 @@ func (p *program) awaitApplied(c *call, r *request, all []applied) error {
 	ctx, cancel := within(c)
 	defer cancel()
 	for _, a := range all {
-		if err := p.followRollout(ctx, c, r, a.info, 0, true); err != nil {
+		if _, err := p.followRollout(ctx, c, r, a.info, 0, true); err != nil {
 			return err
 		}
 		if !a.rolls {

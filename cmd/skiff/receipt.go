@@ -70,6 +70,26 @@ func (p *program) printReceipt(ctx context.Context, r *request, info *resource.I
 	}
 }
 
+// newestReceipt is the one that printReceipt would begin with; it is empty where
+// there is none.
+func newestReceipt(ctx context.Context, r *request, info *resource.Info) (written rolloutReceipt, err error) {
+	if !isDeployment(info) {
+		return written, nil
+	}
+	client, err := r.clientset()
+	if err != nil {
+		return written, err
+	}
+	set, _, err := newestSet(ctx, client, info)
+	if err != nil || set == nil {
+		return written, err
+	}
+	if newest, ok := receiptOf(set); ok {
+		written = newest
+	}
+	return written, nil
+}
+
 func isDeployment(info *resource.Info) bool {
 	return info.Mapping.GroupVersionKind.GroupKind() == appsv1.SchemeGroupVersion.WithKind("Deployment").GroupKind()
 }

@@ -43,14 +43,32 @@ func (p *program) runRolloutStatus(c *call) error {
 	ctx, cancel := within(c)
 	defer cancel()
 	for _, info := range infos {
-		if err := p.followRollout(ctx, c, r, info, c.Int64("revision"), c.Bool("watch")); err != nil {
-			return err
-		}
-		if err := p.printReceipt(ctx, r, info, c.Bool("watch")); err != nil {
+		if err := p.followToReceipt(ctx, c, r, info); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// followToReceipt ends with the newest receipt. Where something had to be waited
+// for, one that was there before does not tell of it: what was waited for was no
+// rollout, but more replicas, say.
+func (p *program) followToReceipt(ctx context.Context, c *call, r *request, info *resource.Info) error {
+	before, err := newestReceipt(c.ctx, r, info)
+	if err != nil {
+		return err
+	}
+	waited, err := p.followRollout(ctx, c, r, info, c.Int64("revision"), c.Bool("watch"))
+	if err != nil {
+		return err
+	}
+	if waited && before.Ended != nil {
+		after, err := newestReceipt(c.ctx, r, info)
+		if err != nil || after.Ended.Equal(before.Ended) {
+			return err
+		}
+	}
+	return p.printReceipt(ctx, r, info, c.Bool("watch"))
 }
 
 // within bounds a command by its --timeout.
@@ -61,31 +79,31 @@ func within(c *call) (context.Context, context.CancelFunc) {
 	return context.WithCancel(c.ctx)
 }
 
-// followRollout prints every change of a rollout's status until it is done. Of
-// one that fails it says why.
-func (p *program) followRollout(ctx context.Context, c *call, r *request, info *resource.Info, revision int64, wait bool) error {
+// followRollout prints every change of a rollout's status until it is done, and
+// says whether it was not from the first. Of one that fails it says why.
+func (p *program) followRollout(ctx context.Context, c *call, r *request, info *resource.Info, revision int64, wait bool) (waited bool, err error) {
 	config, err := r.ToRESTConfig()
 	if err != nil {
-		return err
+		return false, err
 	}
 	client, err := dynamic.NewForConfig(config)
 	if err != nil {
-		return err
+		return false, err
 	}
 	objects := client.Resource(info.Mapping.Resource).Namespace(info.Namespace)
-	if err := p.awaitRollout(ctx, objects, info, revision, wait); err != nil {
+	if waited, err = p.awaitRollout(ctx, objects, info, revision, wait); err != nil {
 		report(p.ErrOut, err)
 		p.sayWhy(c.ctx, r, info)
-		return errReported
+		return waited, errReported
 	}
-	return nil
+	return waited, nil
 }
 
 // awaitRollout prints every change of the rollout's status until it is done.
-func (p *program) awaitRollout(ctx context.Context, objects dynamic.ResourceInterface, info *resource.Info, revision int64, wait bool) error {
+func (p *program) awaitRollout(ctx context.Context, objects dynamic.ResourceInterface, info *resource.Info, revision int64, wait bool) (waited bool, err error) {
 	viewer, err := polymorphichelpers.StatusViewerFn(info.Mapping)
 	if err != nil {
-		return err
+		return false, err
 	}
 	said := ""
 	show := func(obj *unstructured.Unstructured) (done bool, err error) {
@@ -97,22 +115,22 @@ func (p *program) awaitRollout(ctx context.Context, objects dynamic.ResourceInte
 		return done || !wait, err
 	}
 	named := fields.OneTermEqualSelector("metadata.name", info.Name).String()
-	for {
+	for ; ; waited = true {
 		// The version of a list is one that can be watched from. That of an object
 		// may be older than all that the server remembers.
 		list, err := objects.List(ctx, metav1.ListOptions{FieldSelector: named})
 		if err != nil {
-			return canceled(ctx, err)
+			return waited, canceled(ctx, err)
 		}
 		if len(list.Items) == 0 {
-			return apierrors.NewNotFound(info.Mapping.Resource.GroupResource(), info.Name)
+			return waited, apierrors.NewNotFound(info.Mapping.Resource.GroupResource(), info.Name)
 		}
 		if done, err := show(&list.Items[0]); done || err != nil {
-			return err
+			return waited, err
 		}
 		done, err := followStatus(ctx, objects, metav1.ListOptions{FieldSelector: named, ResourceVersion: list.GetResourceVersion()}, show)
 		if done || err != nil {
-			return canceled(ctx, err)
+			return true, canceled(ctx, err)
 		}
 	}
 }

@@ -62,7 +62,7 @@ func TestRolloutStatus(t *testing.T) {
 	c.run(t, "", "create", "-f", file)
 
 	want := result{"Waiting for deployment spec update to be observed...\n", "error: timed out waiting for the condition\n", 1}
-	if diff := cmp.Diff(want, c.run(t, "", "rollout", "status", "deployment/web", "--timeout=50ms")); diff != "" {
+	if diff := cmp.Diff(want, c.run(t, "", "rollout", "status", "deployment/web", "--timeout=1s")); diff != "" {
 		t.Errorf("nothing happens (-want +got):\n%s", diff)
 	}
 
@@ -79,14 +79,7 @@ func TestRolloutStatus(t *testing.T) {
 		t.Errorf("a rollout that is overdue (-want +got):\n%s", diff)
 	}
 
-	d, err := c.client.AppsV1().Deployments("default").Get(t.Context(), "web", metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	d.Status = appsv1.DeploymentStatus{ObservedGeneration: d.Generation, Replicas: 2, UpdatedReplicas: 2, AvailableReplicas: 2, ReadyReplicas: 2}
-	if _, err := c.client.AppsV1().Deployments("default").UpdateStatus(t.Context(), d, metav1.UpdateOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	c.complete(t)
 	want = result{"deployment \"web\" successfully rolled out\n", "", 0}
 	if diff := cmp.Diff(want, c.run(t, "", "rollout", "status", "deployment/web")); diff != "" {
 		t.Errorf("a rollout that is done (-want +got):\n%s", diff)
