@@ -105,7 +105,7 @@ func New(o Options) (*Controller, error) {
 	c.Log = o.Log.With("controller", "ingress")
 	c.http = door{name: "http", wanted: o.Ports.HTTP}
 	c.https = door{name: "https", wanted: o.Ports.HTTPS, tls: c.tls()}
-	empty, _ := newRoutes(nil)
+	empty, _ := newRoutes(nil, nil)
 	c.routes.Store(empty)
 	c.certificates.Store(&certificates{})
 	return c, nil
@@ -149,7 +149,7 @@ func (c *Controller) Run(ctx context.Context) error {
 }
 
 func (c *Controller) sync(ctx context.Context) error {
-	mine, err := c.mine()
+	mine, others, err := c.parted()
 	if err != nil {
 		return err
 	}
@@ -163,7 +163,7 @@ func (c *Controller) sync(ctx context.Context) error {
 	set := ruleSet{resolve: c.resolve}
 	set.ingresses(mine)
 	names := set.services(services, c.httpOf)
-	now, hidden := newRoutes(set.rules)
+	now, hidden := newRoutes(set.rules, unservedRules(others))
 	certificates, problems := certificatesOf(mine, func(namespace, name string) (*corev1.Secret, error) {
 		return c.secrets.Secrets(namespace).Get(name)
 	})
@@ -186,24 +186,42 @@ func (c *Controller) sync(ctx context.Context) error {
 	for in, more := range set.conflicts(hidden) {
 		problems[in] = append(problems[in], more...)
 	}
-	c.tell(mine, problems)
+	for _, in := range mine {
+		problems[in] = append(problems[in], c.elsewhere(in)...)
+	}
+	for _, u := range others {
+		if u.nobodys {
+			problems[u.Ingress] = append(problems[u.Ingress], u.problem())
+		}
+	}
+	c.tell(problems)
 	return errors.Join(err, c.publish(ctx), c.writeStatus(ctx, mine))
 }
 
-// mine are the Ingresses of classes that this controller serves, the oldest
-// first.
-func (c *Controller) mine() ([]*networkingv1.Ingress, error) {
+// parted are the Ingresses of classes that this controller serves, and the
+// others, the oldest first.
+func (c *Controller) parted() (mine []*networkingv1.Ingress, others []unserved, err error) {
 	all, err := c.ingresses.List(labels.Everything())
 	if err != nil {
-		return nil, fmt.Errorf("list ingresses: %w", err)
+		return nil, nil, fmt.Errorf("list ingresses: %w", err)
 	}
-	all = slices.DeleteFunc(all, func(in *networkingv1.Ingress) bool {
-		class, err := c.classes.Get(resource.IngressClassOf(in))
-		return err != nil || class.Spec.Controller != resource.IngressController
-	})
 	slices.SortFunc(all, func(a, b *networkingv1.Ingress) int {
 		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time),
 			cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
-	return all, nil
+	known := classes(func(name string) *networkingv1.IngressClass {
+		class, err := c.classes.Get(name)
+		if err != nil {
+			return nil
+		}
+		return class
+	})
+	for _, in := range all {
+		if known.serve(in) {
+			mine = append(mine, in)
+		} else {
+			others = append(others, known.unserved(in))
+		}
+	}
+	return mine, others, nil
 }

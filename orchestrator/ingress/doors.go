@@ -154,7 +154,7 @@ func (d *door) excuse(err error) string {
 	why := err.Error()
 	switch {
 	case errors.As(err, &held):
-		why = fmt.Sprintf("it is in use by service %s", held.By)
+		why = "it is in use by " + traffic.Holder(held)
 	case errors.Is(err, syscall.EADDRINUSE):
 		why = "it is in use by another program"
 	case errors.Is(err, syscall.EACCES):

@@ -50,6 +50,36 @@ func TestPorts(t *testing.T) {
 	w.says("shop.test", "/", "200 default/web /")
 }
 
+// Who has the port is named where skiff itself gave it away, and whatever was
+// there first.
+func TestPortOfSkiffsOwn(t *testing.T) {
+	t.Parallel()
+	for holder, called := range map[string]string{"default/greedy": "service default/greedy", "pod default/greedy": "pod default/greedy"} {
+		for _, before := range []bool{true, false} {
+			port, err := freePort(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := newWorld(t, Ports{HTTP: port})
+			take := func() {
+				w.board.Set(t.Context(), switchboard.Service{Name: holder, Ports: []switchboard.Port{{
+					Name: "80/TCP", Mode: proxy.TCP, Addresses: []string{fmt.Sprintf("127.0.0.1:%d", port)},
+				}}})
+			}
+			if before {
+				take()
+			}
+			w.service("default", "web", proxy.HTTP)
+			w.ingress(shop)
+			w.says("shop.test", "/", "200 default/web /")
+			if !before {
+				take()
+			}
+			w.told("OtherPort", fmt.Sprintf("instead of %d: it is in use by %s", port, called))
+		}
+	}
+}
+
 // keeper is a system that keeps one port from this user.
 type keeper struct {
 	*proxy.Proxy

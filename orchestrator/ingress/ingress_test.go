@@ -96,7 +96,7 @@ spec: {ingressClassName: nginx, tls: [{}], rules: [{host: foreign.test, http: {p
 			t.Fatal(err)
 		}
 	}
-	w.says("foreign.test", "/", `404 404 not found: no Ingress and no Service has host "foreign.test": the hosts are api.other.localhost, web.default.localhost, web.localhost`)
+	w.says("foreign.test", "/", `404 404 not found: Ingress default/foreign is not served by skiff: there is no IngressClass "nginx"`)
 	if w.port(HTTPSPortAnnotation) != "" || len(w.get("foreign").Status.LoadBalancer.Ingress) > 0 {
 		t.Error("an Ingress of another class is served")
 	}

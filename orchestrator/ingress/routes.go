@@ -13,11 +13,12 @@ import (
 
 // routes are what is served at a moment.
 type routes struct {
-	table *route.Table[target]
-	hosts string // for who asks for another one
+	table    *route.Table[target]
+	unserved *route.Table[target] // what would be, each with the reason why it is not
+	hosts    string               // for who asks for another one
 }
 
-func newRoutes(rules []rule) (*routes, []int) {
+func newRoutes(rules, unserved []rule) (*routes, []int) {
 	table, hidden := route.New(rules)
 	const shown = 10
 	hosts := table.Hosts()
@@ -30,7 +31,8 @@ func newRoutes(rules []rule) (*routes, []int) {
 	default:
 		text = "the hosts are " + text
 	}
-	return &routes{table, text}, hidden
+	others, _ := route.New(unserved)
+	return &routes{table, others, text}, hidden
 }
 
 // Route is where a request goes that came to one of the doors.
@@ -40,10 +42,8 @@ func (c *Controller) Route(host, path string) (proxy.Destination, error) {
 	switch {
 	case errors.Is(err, route.ErrAmbiguous):
 		return proxy.Destination{}, &http1.Refusal{Status: http.StatusBadRequest, Reason: err.Error()}
-	case errors.Is(err, route.ErrNoHost):
-		return proxy.Destination{}, &http1.Refusal{Status: http.StatusNotFound, Reason: fmt.Sprintf("no Ingress and no Service has host %q: %s", short(host), r.hosts)}
 	case err != nil:
-		return proxy.Destination{}, &http1.Refusal{Status: http.StatusNotFound, Reason: fmt.Sprintf("no Ingress has path %q at host %q: %s", short(path), short(host), r.hosts)}
+		return proxy.Destination{}, &http1.Refusal{Status: http.StatusNotFound, Reason: r.missing(host, path, err)}
 	case to.reason != "":
 		return proxy.Destination{}, &http1.Refusal{Status: http.StatusServiceUnavailable, Reason: to.reason}
 	}
@@ -51,6 +51,17 @@ func (c *Controller) Route(host, path string) (proxy.Destination, error) {
 		to.to.HTTPS = int(c.secure.Load())
 	}
 	return to.to, nil
+}
+
+// missing says why nothing was found.
+func (r *routes) missing(host, path string, err error) string {
+	if would, none := r.unserved.Find(host, path); none == nil {
+		return would.reason
+	}
+	if errors.Is(err, route.ErrNoHost) {
+		return fmt.Sprintf("no Ingress and no Service has host %q: %s", short(host), r.hosts)
+	}
+	return fmt.Sprintf("no Ingress has path %q at host %q: %s", short(path), short(host), r.hosts)
 }
 
 // short keeps what a client sent from filling the answer.

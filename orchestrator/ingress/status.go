@@ -22,11 +22,11 @@ import (
 type problem struct{ reason, message string }
 
 // tell writes Events about what is new.
-func (c *Controller) tell(mine []*networkingv1.Ingress, problems map[*networkingv1.Ingress][]problem) {
+func (c *Controller) tell(problems map[*networkingv1.Ingress][]problem) {
 	told := map[types.UID]map[problem]bool{}
-	for _, in := range mine {
+	for in, all := range problems {
 		now := map[problem]bool{}
-		for _, p := range append(problems[in], c.elsewhere(in)...) {
+		for _, p := range all {
 			now[p] = true
 			if !c.told[in.UID][p] {
 				c.Recorder.Event(in, corev1.EventTypeWarning, p.reason, p.message)
@@ -132,21 +132,22 @@ func (c *Controller) publish(ctx context.Context) error {
 // Withdraw says of the Ingresses of skiff's classes that they are served nowhere:
 // an earlier run served them, and this one does not.
 func Withdraw(ctx context.Context, client kubernetes.Interface) error {
-	classes, err := client.NetworkingV1().IngressClasses().List(ctx, metav1.ListOptions{})
+	list, err := client.NetworkingV1().IngressClasses().List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return fmt.Errorf("list ingress classes: %w", err)
 	}
-	mine := map[string]bool{}
-	for _, class := range classes.Items {
-		mine[class.Name] = class.Spec.Controller == resource.IngressController
+	byName := map[string]*networkingv1.IngressClass{}
+	for i := range list.Items {
+		byName[list.Items[i].Name] = &list.Items[i]
 	}
+	known := classes(func(name string) *networkingv1.IngressClass { return byName[name] })
 	all, err := client.NetworkingV1().Ingresses(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return fmt.Errorf("list ingresses: %w", err)
 	}
 	var errs []error
 	for _, in := range all.Items {
-		if mine[resource.IngressClassOf(&in)] && len(in.Status.LoadBalancer.Ingress) > 0 {
+		if known.serve(&in) && len(in.Status.LoadBalancer.Ingress) > 0 {
 			errs = append(errs, writeStatus(ctx, client, &in, networkingv1.IngressLoadBalancerStatus{}))
 		}
 	}

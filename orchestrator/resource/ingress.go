@@ -127,6 +127,15 @@ func ingressWarnings(in, old *networkingv1.Ingress) []string {
 	if _, named := in.Annotations[classAnnotation]; named && (old == nil || old.Annotations[classAnnotation] != in.Annotations[classAnnotation]) {
 		warnings = append(warnings, fmt.Sprintf("annotation %q is deprecated, please use 'spec.ingressClassName' instead", classAnnotation))
 	}
+	if class := IngressClassOf(in); class != "" && class != IngressClassName && (old == nil || IngressClassOf(old) != class) {
+		// Whether that class exists may change at any time.
+		path := "spec.ingressClassName"
+		if in.Spec.IngressClassName == nil {
+			path = fmt.Sprintf("metadata.annotations[%s]", classAnnotation)
+		}
+		warnings = append(warnings, fmt.Sprintf("%s: %q is served only where an IngressClass of that name has the controller %s; leave it out to be served by skiff",
+			path, class, IngressController))
+	}
 	if old == nil || !apiequality.Semantic.DeepEqual(in.Annotations, old.Annotations) {
 		warnings = append(warnings, warnControllerAnnotations(in.Annotations)...)
 	}

@@ -186,4 +186,24 @@ spec: {rules: [{http: {paths: [{path: /, pathType: Prefix, backend: {resource: {
 	if got := ingress().Warnings(in, in); len(got) > 0 {
 		t.Errorf("an update that changes nothing warns: %q", got)
 	}
+
+	const nginx = `: "nginx" is served only where an IngressClass of that name has the controller skiff.dev/ingress; leave it out to be served by skiff`
+	byField := readIngress(t, "spec: {ingressClassName: nginx}")
+	byAnnotation := readIngress(t, "metadata: {annotations: {kubernetes.io/ingress.class: nginx}}")
+	skiffs := readIngress(t, "spec: {ingressClassName: skiff}")
+	for _, test := range []struct {
+		in, old *networkingv1.Ingress
+		want    []string
+	}{
+		{byField, nil, []string{"spec.ingressClassName" + nginx}},
+		{byField, skiffs, []string{"spec.ingressClassName" + nginx}},
+		{byAnnotation, nil, []string{want[0], "metadata.annotations[kubernetes.io/ingress.class]" + nginx}},
+		{byField, byField, nil},
+		{skiffs, byField, nil},
+		{readIngress(t, "{}"), byField, nil},
+	} {
+		if got := ingress().Warnings(test.in, test.old); strings.Join(got, "\n") != strings.Join(test.want, "\n") {
+			t.Errorf("%+v:\ngot  %q\nwant %q", test.in.Spec, got, test.want)
+		}
+	}
 }

@@ -48,17 +48,21 @@ func explain(address string, instead int32, err error) (reason, message string) 
 	var held *switchboard.HeldError
 	switch {
 	case errors.As(err, &held):
-		owner := held.By
-		if !strings.HasPrefix(owner, podKey) {
-			owner = "service " + owner
-		}
-		return "PortInUse", fmt.Sprintf("%s is in use by %s%s", address, owner, retried)
+		return "PortInUse", fmt.Sprintf("%s is in use by %s%s", address, Holder(held), retried)
 	case errors.Is(err, syscall.EADDRINUSE):
 		return "PortInUse", fmt.Sprintf("%s is in use by another program%s", address, retried)
 	case errors.Is(err, syscall.EACCES):
 		return "PortNotAllowed", notAllowed(address, instead)
 	}
 	return "ListenFailed", fmt.Sprintf("cannot listen on %s: %v", address, err)
+}
+
+// Holder is what has an address: a Service, or a Pod with host ports.
+func Holder(held *switchboard.HeldError) string {
+	if strings.HasPrefix(held.By, podKey) {
+		return held.By
+	}
+	return "service " + held.By
 }
 
 func notAllowed(address string, instead int32) string {
