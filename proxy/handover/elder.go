@@ -194,7 +194,8 @@ func Obey(ctx context.Context, conn Conn, p Process) error {
 		// Of what is told last, the heir reads when it is there.
 		_ = errors.Join(conn.SetReadDeadline(time.Now()), conn.SetWriteDeadline(time.Now().Add(farewell)))
 	})()
-	ctx, cancel := context.WithCancel(ctx)
+	// Not to be asked whether it is the end: the reading can end before this one.
+	serving, cancel := context.WithCancel(ctx)
 	defer cancel()
 	in := jsonl.NewReader[message](conn, maxChange)
 	for {
@@ -211,7 +212,7 @@ func Obey(ctx context.Context, conn Conn, p Process) error {
 		r := report{Done: m.Seq}
 		switch {
 		case m.Set != nil:
-			p.Set(ctx, *m.Set) // the heir listens, not this process
+			p.Set(serving, *m.Set) // the heir listens, not this process
 		case m.Expect != nil:
 			p.Expect(m.Expect.Service, m.Expect.Expected)
 		case m.Leave:
@@ -219,17 +220,17 @@ func Obey(ctx context.Context, conn Conn, p Process) error {
 			r.Left = true
 		case m.Count:
 			working.Go(func() {
-				r.Counts = p.Count(ctx)
+				r.Counts = p.Count(serving)
 				out.Put(r)
 			})
 			continue
 		case m.Remove != "":
 			wait := p.Remove(m.Remove)
-			working.Go(func() { out.Put(r.after(wait(ctx))) })
+			working.Go(func() { out.Put(r.after(wait(serving))) })
 			continue
 		case m.Drain != nil:
 			wait := p.Drain(m.Drain.ID, m.Drain.Streams)
-			working.Go(func() { out.Put(r.after(m.Drain.Await(ctx, wait))) })
+			working.Go(func() { out.Put(r.after(m.Drain.Await(serving, wait))) })
 			continue
 		}
 		out.Put(r)

@@ -362,6 +362,64 @@ func TestElderEndsAtOnce(t *testing.T) {
 	}
 }
 
+// What was counted is told also where the reading ends before anything else has
+// heard of the end.
+func TestElderTellsInTheEnd(t *testing.T) {
+	t.Parallel()
+	heir, own := pair(t)
+	last := make(chan switchboard.Counts, 1)
+	elder := NewElder(heir, func(c switchboard.Counts) { last <- c })
+	stop := run(t, elder)
+	ctx := &endsOnce{Context: context.Background(), done: make(chan struct{})}
+	ended := make(chan error, 1)
+	go func() {
+		err := Obey(ctx, own, Process{Front: &board{}, Leave: func() {}, Count: counted})
+		ended <- errors.Join(err, own.Close())
+	}()
+	if err := elder.Leave(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx.end()
+	if err := errors.Join(<-ended, stop()); err != nil {
+		t.Error(err)
+	}
+	select {
+	case <-last:
+	default:
+		t.Error("what it has counted in the end is not known")
+	}
+}
+
+// endsOnce is a context of whose end only the first hears that asked to be told.
+type endsOnce struct {
+	context.Context
+	done  chan struct{}
+	first func()
+}
+
+func (e *endsOnce) Done() <-chan struct{} { return e.done }
+
+func (e *endsOnce) Err() error {
+	select {
+	case <-e.done:
+		return context.Canceled
+	default:
+		return nil
+	}
+}
+
+func (e *endsOnce) AfterFunc(f func()) (stop func() bool) {
+	if e.first == nil {
+		e.first = f
+	}
+	return func() bool { return true }
+}
+
+func (e *endsOnce) end() {
+	close(e.done)
+	e.first()
+}
+
 // nothing forwards to no back end.
 type nothing struct{}
 
