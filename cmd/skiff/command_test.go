@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -116,6 +117,13 @@ func TestHelp(t *testing.T) {
 		commands = append(commands, []string{c.Name()})
 		for _, sub := range c.Commands() {
 			commands = append(commands, []string{c.Name(), sub.Name()})
+		}
+	}
+	var all strings.Builder
+	run(t.Context(), []string{"skiff", "--help"}, testProgram(&all, io.Discard).IOStreams)
+	for _, c := range app.Commands() {
+		if line := fmt.Sprintf("\n   %-12s %s\n", c.Name(), c.Short); len(c.Name()) > 12 || !strings.Contains(all.String(), line) {
+			t.Errorf("the list of commands is without %q:\n%s", line, all.String())
 		}
 	}
 	for _, path := range commands {

@@ -78,7 +78,7 @@ func badInputs() []badInput {
 			`spec.replicas: Invalid value: -1`},
 		{"key twice", spoil("  replicas: 0", "  replicas: 0\n  replicas: 1"),
 			`FILE:7: spec: key "replicas" is set twice, first on line 6`, ""}, // kubectl takes the last
-		{"broken YAML", spoil("  name: web", "\tname: web"), `FILE:4: not valid YAML: found character that cannot start any token`, `yaml`},
+		{"broken YAML", spoil("  name: web", "\tname: web"), `FILE:4: not valid YAML: found character that cannot start any token (YAML is indented by spaces, not by tabs)`, `yaml`},
 		{"empty file", "", `FILE:1: the file is empty: it has no document`, `no objects passed to create`},
 		{"binary file", string([]byte{0x7f, 'E', 'L', 'F', 2, 1, 1, 0, 0, 0xff, 0xfe, 0x80, '\n', 0}), `FILE: this is a binary file, not a manifest`, `yaml`},
 		{"alias bomb", aliasBomb(), `FILE:1: the document has more than 500000 values, with its aliases expanded`, `yaml`},

@@ -6,9 +6,11 @@ import (
 	"io"
 	"strings"
 
+	"github.com/spf13/pflag"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
+	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/util/exec"
 	cmdutil "k8s.io/kubectl/pkg/cmd/util"
 
@@ -30,6 +32,24 @@ func (e usageError) Error() string {
 	return fmt.Sprintf("error: %s\nSee '%s --help' for usage.", e.message, e.command)
 }
 
+// wanted is what flags of a type take, in words.
+var wanted = map[string]string{
+	"bool":     "true or false",
+	"duration": "a duration such as 30s or 5m",
+	"int64":    "a whole number",
+}
+
+// flagProblem says what is wrong with a flag, and what would not be.
+func flagProblem(err error) string {
+	var invalid *pflag.InvalidValueError
+	if errors.As(err, &invalid) {
+		if want := wanted[invalid.GetFlag().Value.Type()]; want != "" {
+			return fmt.Sprintf("--%s %s: expected %s", invalid.GetFlag().Name, invalid.GetValue(), want)
+		}
+	}
+	return err.Error()
+}
+
 // report tells the user about an error in kubectl's words and gives the exit code.
 func report(w io.Writer, err error) int {
 	if err == nil {
@@ -42,7 +62,11 @@ func report(w io.Writer, err error) int {
 	}
 	var many utilerrors.Aggregate
 	if errors.As(err, &many) {
-		for _, one := range utilerrors.Flatten(many).Errors() {
+		all := utilerrors.Flatten(many).Errors()
+		if len(all) > 0 && clientcmd.IsContextNotFound(all[0]) {
+			all = all[:1] // that there is no cluster either follows from it
+		}
+		for _, one := range all {
 			report(w, one)
 		}
 		return 1

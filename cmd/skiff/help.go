@@ -69,7 +69,7 @@ func commandHelp(w io.Writer, c *cobra.Command) {
 }
 
 func listCommand(w io.Writer, c *cobra.Command) {
-	printf(w, "   %-11s %s\n", c.Name(), c.Short)
+	printf(w, "   %-12s %s\n", c.Name(), c.Short)
 }
 
 func indented(text string) string { return "   " + strings.ReplaceAll(text, "\n", "\n   ") }

@@ -65,7 +65,10 @@ func (p *program) app() *cobra.Command {
 		Use: "skiff",
 		Long: `skiff runs Kubernetes Deployments on Docker and updates them without losing a
 request. The commands are those of kubectl. They act on the instance that "skiff
-up" started or, with --kubeconfig or --context, on any Kubernetes cluster.`,
+up" started or, with --kubeconfig or --context, on any Kubernetes cluster.
+
+What is not here (label, patch, run, expose, wait …), kubectl does: after "skiff
+kubeconfig --merge" as "kubectl --context skiff COMMAND".`,
 		Example: examples(
 			"skiff up -d                      start skiff in the background",
 			"skiff apply -f web.yaml          create or update what a manifest describes",
@@ -86,7 +89,7 @@ up" started or, with --kubeconfig or --context, on any Kubernetes cluster.`,
 	app.SetErr(p.ErrOut)
 	app.SetHelpFunc(p.help)
 	app.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return usageError{command: c.CommandPath(), message: err.Error()}
+		return usageError{command: c.CommandPath(), message: flagProblem(err)}
 	})
 	app.Flags().SortFlags = false
 	app.PersistentFlags().SortFlags = false

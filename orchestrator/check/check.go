@@ -106,6 +106,9 @@ func document(d *manifest.Document, definition *resource.Definition) []Finding {
 	if definition.Warnings != nil {
 		for _, w := range definition.Warnings(obj, nil) {
 			path, text := d.SplitPath(w)
+			if path != "" && slices.ContainsFunc(found, func(f Finding) bool { return f.Level == Refused && f.Path == path }) {
+				continue // that it is likely a mistake has been said
+			}
 			add(Warning, path, text)
 		}
 	}

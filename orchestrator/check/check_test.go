@@ -45,6 +45,7 @@ func TestManifests(t *testing.T) {
 		{"nothing", whole, ""},
 		{"a field of another kind's", spoil("  replicas: 3", "  replica: 3"), `6: refused: spec.replica: unknown field "replica" (did you mean "replicas"?)`},
 		{"a value that is refused", spoil("replicas: 3", "replicas: -3"), "6: refused: spec.replicas: Invalid value: -3: must be greater than or equal to 0"},
+		{"a name that is refused", spoil("  name: web\nspec", "  name: Web_1\nspec"), "4: refused: metadata.name: Invalid value: \"Web_1\": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"},
 		{"a kind that is not served", "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: db}\n", `2: refused: kind: skiff does not serve kind "StatefulSet" of apps/v1`},
 		{"what is likely a mistake", spoil("[{containerPort: 80}]", "[{containerPort: 80}, {containerPort: 80}]"),
 			"19: warning: " + container + ".ports[1]: duplicate port definition with " + container + ".ports[0]"},

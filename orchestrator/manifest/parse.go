@@ -184,5 +184,18 @@ func (c chunk) syntax(err error) *Error {
 			line = n
 		}
 	}
+	if c.indentedByTab(line) {
+		message += " (YAML is indented by spaces, not by tabs)"
+	}
 	return &Error{Line: c.line + line - 1, Message: "not valid YAML: " + message}
+}
+
+func (c chunk) indentedByTab(line int) bool {
+	lines := bytes.SplitN(c.text, []byte("\n"), line+1)
+	if line > len(lines) {
+		return false
+	}
+	text := lines[line-1]
+	indent := text[:len(text)-len(bytes.TrimLeft(text, " \t"))]
+	return bytes.IndexByte(indent, '\t') >= 0
 }

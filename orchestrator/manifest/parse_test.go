@@ -89,6 +89,10 @@ func TestParseErrors(t *testing.T) {
 			`web.yaml:21: apiVersion: apiVersion is missing (Service is in v1)`}},
 		{"syntax", "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: x\n data: {}\n", []string{
 			`web.yaml:4: not valid YAML: did not find expected key`}},
+		{"a tab", "apiVersion: v1\nkind: ConfigMap\nmetadata:\n\tname: x\n", []string{
+			`web.yaml:4: not valid YAML: found character that cannot start any token (YAML is indented by spaces, not by tabs)`}},
+		{"not a tab", "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: @x\t\n", []string{
+			`web.yaml:4: not valid YAML: found character that cannot start any token`}},
 		{"syntax in the second", deployment + "---\nkind: [\n", []string{
 			`web.yaml:21: not valid YAML: did not find expected node content`}},
 		{"empty", "", []string{`web.yaml:1: the file is empty: it has no document`}},

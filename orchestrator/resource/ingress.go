@@ -125,7 +125,7 @@ func ingressAddress(status networkingv1.IngressLoadBalancerStatus) string {
 func ingressWarnings(in, old *networkingv1.Ingress) []string {
 	var warnings []string
 	if _, named := in.Annotations[classAnnotation]; named && (old == nil || old.Annotations[classAnnotation] != in.Annotations[classAnnotation]) {
-		warnings = append(warnings, fmt.Sprintf("annotation %q is deprecated, please use 'spec.ingressClassName' instead", classAnnotation))
+		warnings = append(warnings, fmt.Sprintf("metadata.annotations[%s]: deprecated; use spec.ingressClassName instead", classAnnotation))
 	}
 	if class := IngressClassOf(in); class != "" && class != IngressClassName && (old == nil || IngressClassOf(old) != class) {
 		// Whether that class exists may change at any time.

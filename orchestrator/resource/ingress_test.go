@@ -176,7 +176,7 @@ metadata:
     example.com/mine: a
 spec: {rules: [{http: {paths: [{path: /, pathType: Prefix, backend: {resource: {kind: Bucket, name: a}}}]}}]}`)
 	want := []string{
-		`annotation "kubernetes.io/ingress.class" is deprecated, please use 'spec.ingressClassName' instead`,
+		"metadata.annotations[kubernetes.io/ingress.class]: deprecated; use spec.ingressClassName instead",
 		"metadata.annotations[nginx.ingress.kubernetes.io/rewrite-target]: has no effect in skiff, it is for another Ingress controller",
 		"spec.rules[0].http.paths[0].backend.resource: has no effect in skiff, requests there are answered with 503",
 	}
