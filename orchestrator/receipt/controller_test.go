@@ -203,6 +203,28 @@ func TestStartedAnew(t *testing.T) {
 	})
 }
 
+// Pods that start again with skiff are no rollout: the receipt of the last one
+// stays. Going back to an earlier template, whose set has that of then, is one.
+func TestPodsStartAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		told := set(2, "web:2")
+		told.Annotations[rollout.ReceiptAnnotation] = `{"deployment":"web","from":1,"revision":2,"began":"1999-12-31T23:58:00Z","ended":"1999-12-31T23:59:00Z","requests":7}`
+		w := newWorld(t, deployment("web:2"), set(1, "web:1"), told)
+		w.update(complete(deployment("web:2")))
+		if r, _, _ := w.receipt("web-2"); r.Requests != 7 || r.Partial {
+			t.Errorf("Pods that start again made a receipt: %+v", r)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		told := set(1, "web:1")
+		told.Annotations[rollout.ReceiptAnnotation] = `{"deployment":"web","revision":1,"began":"1999-12-31T23:58:00Z","ended":"1999-12-31T23:59:00Z"}`
+		w := newWorld(t, deployment("web:1"), told, set(2, "web:2"))
+		if r, ok, over := w.receipt("web-1"); !ok || over || !r.Partial {
+			t.Errorf("going back: %+v", r)
+		}
+	})
+}
+
 // What was at its end already gets no receipt.
 func TestNothingToSay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -9,7 +9,8 @@ import (
 // begins says whether a rollout begins that is not followed yet: the template
 // is another than that of the last look. Of a Deployment that was there before
 // skiff, whose template may have changed at any time, it is one that is not at
-// its end. What is paused begins when it goes on.
+// its end; Pods that only start again, as after "skiff down", are none. What is
+// paused begins when it goes on.
 func (l look) begins(c *course) bool {
 	d := l.deployment
 	switch {
@@ -18,9 +19,18 @@ func (l look) begins(c *course) bool {
 	case c.seen == d.UID:
 		return !rollout.SameTemplate(c.template, &d.Spec.Template)
 	case c.earlier:
-		return l.underWay() != nil || !rollout.IsComplete(d, &d.Status)
+		return l.underWay() != nil || !rollout.IsComplete(d, &d.Status) && !l.isTold()
 	}
 	return true
+}
+
+// isTold says whether the newest rollout has its receipt.
+func (l look) isTold() bool {
+	if l.current == nil {
+		return false
+	}
+	r, ok := Of(l.current)
+	return ok && r.Ended != nil && r.Revision >= rollout.NextRevision(l.old)
 }
 
 // underWay is what an earlier run of skiff has said of the rollout, if it did
