@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"net/netip"
 	"strings"
 	"testing"
@@ -219,6 +220,27 @@ func TestMissingConfigMap(t *testing.T) {
 		}
 		w.until(100*time.Millisecond, "the Pod is ready", func() bool { return ready(w.pod("a")) })
 	})
+}
+
+// What a container waits for may come while a start that will miss it is under
+// way.
+func TestMetWhileAStartFails(t *testing.T) {
+	t.Parallel()
+	p := &pod{s: stateOf(withImage)}
+	start := job{opStart, "web"}
+	fails := func() *jobState {
+		p.end(start, nil, delayed{error: errors.New("not found"), delay: lookAgain})
+		return p.s.job(start)
+	}
+	p.s.job(start).busy = true
+	p.reconfigure()
+	if js := fails(); !js.retry.IsZero() {
+		t.Errorf("it is tried again in %v", time.Until(js.retry))
+	}
+	p.s.job(start).busy = true
+	if js := fails(); js.retry.IsZero() {
+		t.Error("it is tried again at once, though nothing has come")
+	}
 }
 
 func TestResourcesOfAnotherContainer(t *testing.T) {

@@ -96,10 +96,15 @@ func (p *pod) pullAgain() {
 	}
 }
 
+// reconfigure has the starts that failed for want of something tried again at
+// once, and those as well that may be about to fail for it.
 func (p *pod) reconfigure() {
 	for _, u := range p.s.all() {
-		if u.wait != nil && u.wait.reason == reasonConfigError {
-			p.s.job(job{opStart, u.name}).retry = time.Time{}
+		switch start := p.s.job(job{opStart, u.name}); {
+		case start.busy:
+			start.again = true
+		case u.wait != nil && u.wait.reason == reasonConfigError:
+			start.retry = time.Time{}
 		}
 	}
 }

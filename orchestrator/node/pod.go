@@ -147,7 +147,8 @@ func (p *pod) begin(ctx context.Context, j job, t task) {
 
 func (p *pod) end(j job, then func(), err error) {
 	js := p.s.job(j)
-	js.busy = false
+	again := js.again
+	js.busy, js.again = false, false
 	if then != nil {
 		then()
 	}
@@ -155,7 +156,7 @@ func (p *pod) end(j job, then func(), err error) {
 	switch {
 	case err == nil:
 		js.failures, js.retry = 0, time.Time{}
-	case js.cancelled:
+	case js.cancelled, again:
 		js.retry = time.Time{}
 	case unavailable(err): // as soon as that is known, the job is held
 		js.failures++

@@ -107,6 +107,7 @@ type jobState struct {
 	deadline  time.Time // that the running job was given
 	failures  int
 	retry     time.Time
+	again     bool // at once, should the running job fail: what it waits for may have come meanwhile
 }
 
 func newState(pod *corev1.Pod) *state {
