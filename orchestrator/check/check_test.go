@@ -52,7 +52,7 @@ func TestManifests(t *testing.T) {
 		{"another class of Ingress", "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: web}\nspec:\n  rules: [{host: a.test}]\n  ingressClassName: nginx\n",
 			`6: warning: spec.ingressClassName: "nginx" is served only where an IngressClass of that name has the controller skiff.dev/ingress; leave it out to be served by skiff`},
 		{"another class by its annotation", "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata:\n  name: web\n  annotations:\n    kubernetes.io/ingress.class: nginx\nspec: {rules: [{host: a.test}]}\n",
-			"1: warning: annotation \"kubernetes.io/ingress.class\" is deprecated, please use 'spec.ingressClassName' instead\n" +
+			"6: warning: metadata.annotations[kubernetes.io/ingress.class]: deprecated; use spec.ingressClassName instead\n" +
 				`6: warning: metadata.annotations[kubernetes.io/ingress.class]: "nginx" is served only where an IngressClass of that name has the controller skiff.dev/ingress; leave it out to be served by skiff`},
 		{"one replica", spoil("replicas: 3", "replicas: 1"), "6: cluster: spec.replicas: with one replica, a node that is drained or fails is an outage"},
 		{"as many replicas as nobody says", spoil("  replicas: 3\n", ""), "5: cluster: spec.replicas: with one replica, a node that is drained or fails is an outage"},
