@@ -14,7 +14,6 @@ import (
 
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/tools/clientcmd"
-
 	"k8s.io/klog/v2"
 
 	"skiff/orchestrator"

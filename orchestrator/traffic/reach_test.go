@@ -94,20 +94,17 @@ func (k *keeper) Listen(ctx context.Context, what proxy.Listener) error {
 // A port that the user may not have is reached at another, until it is allowed.
 func TestPortNotAllowed(t *testing.T) {
 	t.Parallel()
-	own, target, nodePort := porttest.Free(t), porttest.Free(t), porttest.Free(t)
-	if own+9000 > 1<<16-1 {
-		own = 20000 + own%1000 // so that it has stand-ins
-	} else {
-		own = 10000 + own%1000
+	target, nodePort := porttest.Free(t), porttest.Free(t)
+	var own int
+	var other net.Listener // so that the second stand-in has to do
+	for other == nil {
+		own = 10000 + porttest.Free(t)%1000 // so that it has stand-ins
+		other, _ = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", own+8000))
 	}
+	defer other.Close()
 	k := &keeper{port: own}
 	w := newWorldOver(t, func(p *proxy.Proxy) switchboard.Proxy { k.Proxy = p; return k }, Options{Log: slog.New(slog.DiscardHandler)})
 	first := own + 8000
-	other, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", first)) // so that the second stand-in has to do
-	if err != nil {
-		t.Skip(err)
-	}
-	defer other.Close()
 	w.add(w.app("web-a", "v1", target))
 	svc := newService(nodePort, intstr.FromInt(target))
 	svc.Spec.Type, svc.Spec.Ports[0].Port = corev1.ServiceTypeLoadBalancer, int32(own)
