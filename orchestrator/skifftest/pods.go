@@ -1,6 +1,7 @@
 package skifftest
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"testing"
@@ -16,7 +17,11 @@ import (
 	"skiff/orchestrator/manifest"
 )
 
-// Apply creates the objects of a manifest and returns the API's warnings.
+// manager is who sets the fields of a manifest, as far as the API is concerned.
+const manager = "skifftest"
+
+// Apply has the objects of a manifest be as it says, each in its own namespace,
+// and returns the API's warnings.
 func (i *Instance) Apply(t testing.TB, file string) []string {
 	t.Helper()
 	docs, err := manifest.Load(t.Context(), manifest.Options{Files: []string{file}})
@@ -43,10 +48,15 @@ func (i *Instance) Apply(t testing.TB, file string) []string {
 		}
 		var to dynamic.ResourceInterface = client.Resource(kind.Resource)
 		if kind.Scope.Name() == meta.RESTScopeNameNamespace {
-			to = client.Resource(kind.Resource).Namespace(Namespace)
+			to = client.Resource(kind.Resource).Namespace(cmp.Or(d.Object.GetNamespace(), Namespace))
 		}
-		if _, err := to.Create(t.Context(), d.Object, metav1.CreateOptions{}); err != nil {
-			t.Fatalf("%s: %v", d.Source(), err)
+		if name := d.Object.GetName(); name != "" {
+			_, err = to.Apply(t.Context(), name, d.Object, metav1.ApplyOptions{FieldManager: manager, Force: true})
+		} else { // generateName
+			_, err = to.Create(t.Context(), d.Object, metav1.CreateOptions{FieldManager: manager})
+		}
+		if err != nil {
+			t.Fatal(d.Explain(err))
 		}
 	}
 	return told.list

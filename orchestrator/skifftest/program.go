@@ -1,6 +1,7 @@
 package skifftest
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -25,11 +26,10 @@ func GatewayProgram(t testing.TB) string {
 }
 
 var gatewayProgram = sync.OnceValues(func() (path string, err error) {
-	module, err := exec.Command("go", "env", "GOMOD").Output()
+	root, err := sources(".")
 	if err != nil {
 		return "", err
 	}
-	root := filepath.Dir(strings.TrimSpace(string(module)))
 	bin := filepath.Join(root, "bin")
 	if err := os.MkdirAll(bin, 0o755); err != nil {
 		return "", err
@@ -49,3 +49,19 @@ var gatewayProgram = sync.OnceValues(func() (path string, err error) {
 	}
 	return path, nil
 })
+
+// sources is where skiff's own module is, as seen from a directory of a test: of
+// skiff, or of a module that replaces skiff by a directory.
+func sources(dir string) (string, error) {
+	list := exec.Command("go", "list", "-f", "{{.Module.Dir}}", "skiff/orchestrator/skifftest")
+	list.Dir = dir
+	out, err := list.Output()
+	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			err = fmt.Errorf("%w\n%s", err, exit.Stderr)
+		}
+		return "", fmt.Errorf("find skiff's sources: %w", err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}

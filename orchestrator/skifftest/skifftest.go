@@ -43,12 +43,14 @@ const (
 // New starts an orchestrator with a name, a data directory and a port of its
 // own. It is ready when New returns. When the test ends, all of it is removed
 // from the engine; when the test failed, its Pods and events are logged first.
-// The options may be changed before it starts.
+// What a test that was killed has left, the next process that calls New removes.
+// The options may be changed before it starts, but for the name.
 func New(t testing.TB, change ...func(*orchestrator.Options)) *Instance {
 	t.Helper()
+	name := "test-" + strings.ToLower(rand.Text()[:10])
 	o := orchestrator.Options{
-		Name:    "test-" + strings.ToLower(rand.Text()[:10]),
-		DataDir: t.TempDir(),
+		Name:    name,
+		DataDir: newHome(t, name).data(),
 		Listen:  "127.0.0.1:0",
 		Log:     slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo})),
 
