@@ -41,7 +41,7 @@ func serviceWarnings(svc *corev1.Service) []string {
 	if svc.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal {
 		warn("spec.externalTrafficPolicy: Local has no effect in skiff, all Pods run on one node")
 	}
-	if svc.Spec.ExternalName != "" {
+	if svc.Spec.ExternalName != "" && svc.Spec.Type != corev1.ServiceTypeExternalName {
 		warn("spec.externalName is ignored when spec.type is not %q", corev1.ServiceTypeExternalName)
 	}
 	return warnings

@@ -206,6 +206,16 @@ func TestServiceWarnings(t *testing.T) {
 	if w := testServices.Warnings(svc, nil); len(w) != 1 {
 		t.Errorf("warnings are %q", w)
 	}
+	svc = aService(func(s *corev1.Service) {
+		s.Spec = corev1.ServiceSpec{Type: "ExternalName", ExternalName: "db.example.com"}
+	})
+	if w := testServices.Warnings(svc, nil); len(w) > 0 {
+		t.Errorf("a Service that is another name warns: %q", w)
+	}
+	svc.Spec.Type = "ClusterIP"
+	if w := testServices.Warnings(svc, nil); len(w) != 1 || !strings.Contains(w[0], "spec.externalName is ignored") {
+		t.Errorf("warnings are %q", w)
+	}
 }
 
 func TestServiceRow(t *testing.T) {
