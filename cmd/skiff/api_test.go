@@ -131,6 +131,7 @@ func TestCommands(t *testing.T) {
 	const job = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: x}\n"
 	unknown := c.write(t, "unknown.yaml", job)
 	const noJob = ":2: kind: no matches for kind \"Job\" in version \"batch/v1\"\n"
+	old := c.write(t, "old.yaml", "apiVersion: extensions/v1beta1\nkind: Deployment\nmetadata: {name: x}\n")
 	partly := c.write(t, "partly.yaml", job+"---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: rest}\n")
 	unread := c.write(t, "unread.yaml", job+"---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: rest, nam: rest}\n")
 	warned := c.write(t, "warned.yaml", strings.Replace(strings.ReplaceAll(webAndService, "name: web", "name: aside"), "      containers:", "      hostIPC: false\n      schedulerName: other\n      containers:", 1))
@@ -163,6 +164,7 @@ func TestCommands(t *testing.T) {
 		{"get deployment web -o jsonpath={.spec.replicas}", result{"5", "", 0}},
 		{"apply -f " + immutable, result{"service/web configured\n", "immutable.yaml:6: spec.selector: Invalid value: {\"matchLabels\":{\"app\":\"other\"}}: field is immutable\n", 1}},
 		{"apply -f " + unknown, result{"", "unknown.yaml" + noJob, 1}},
+		{"apply -f " + old, result{"", "old.yaml:2: kind: no matches for kind \"Deployment\" in version \"extensions/v1beta1\"; it is served as apiVersion: apps/v1\n", 1}},
 		{"delete -f " + unknown, result{"", "unknown.yaml" + noJob, 1}},
 		{"create -f " + partly, result{"configmap/rest created\n", "partly.yaml" + noJob, 1}},
 		{"delete -f " + partly, result{"configmap \"rest\" deleted from default namespace\n", "partly.yaml" + noJob, 1}},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/cli-runtime/pkg/resource"
 	"k8s.io/kubectl/pkg/scheme"
 
@@ -69,7 +70,7 @@ func (r *request) setApart() error {
 		_, err = mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
 		switch {
 		case meta.IsNoMatchError(err):
-			unserved = append(unserved, &manifest.Error{File: d.File, Line: d.Line("kind"), Path: "kind", Message: err.Error()})
+			unserved = append(unserved, &manifest.Error{File: d.File, Line: d.Line("kind"), Path: "kind", Message: err.Error() + servedAs(mapper, gvk)})
 		case err != nil:
 			return err
 		default:
@@ -80,6 +81,17 @@ func (r *request) setApart() error {
 		r.unserved = unserved
 	}
 	return nil
+}
+
+// servedAs says in which version the server has a kind: manifests outlive those
+// that they were written for.
+func servedAs(mapper meta.RESTMapper, gvk schema.GroupVersionKind) string {
+	plural, _ := meta.UnsafeGuessKindToResource(gvk)
+	found, err := mapper.KindFor(schema.GroupVersionResource{Resource: plural.Resource})
+	if err != nil || found.Kind != gvk.Kind {
+		return ""
+	}
+	return "; it is served as apiVersion: " + found.GroupVersion().String()
 }
 
 // typed has objects decoded into the Go types that kubectl's packages work on.

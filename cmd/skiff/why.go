@@ -93,7 +93,11 @@ func podReasons(pod *corev1.Pod, events []corev1.Event) []string {
 		case state.Waiting != nil:
 			why = brief(state.Waiting.Reason, state.Waiting.Message)
 			if last := s.LastTerminationState.Terminated; last != nil {
-				why += fmt.Sprintf("; it ended with exit code %d (%s), %d restarts", last.ExitCode, last.Reason, s.RestartCount)
+				how := last.Reason
+				if how == "StartError" { // it had no time to say anything itself
+					how = brief(how, last.Message)
+				}
+				why += fmt.Sprintf("; it ended with exit code %d (%s), %d restarts", last.ExitCode, how, s.RestartCount)
 			}
 		case state.Terminated != nil:
 			why = brief(state.Terminated.Reason, fmt.Sprintf("exit code %d", state.Terminated.ExitCode))
@@ -111,9 +115,22 @@ func podReasons(pod *corev1.Pod, events []corev1.Event) []string {
 		}
 	}
 	if text := cmp.Or(pod.Status.Message, lastWarning(pod, events)); text != "" {
-		return []string{text}
+		return []string{text + roomier(text)}
 	}
 	return nil
+}
+
+// roomier says how there is more of what a node has too little of: what Pods
+// request they need not use, so that skiff's node may offer more than there is.
+func roomier(refusal string) string {
+	const hint = ` ("skiff up --%s" sets how much skiff's node offers)`
+	switch {
+	case strings.Contains(refusal, "Insufficient cpu"):
+		return fmt.Sprintf(hint, "cpus")
+	case strings.Contains(refusal, "Insufficient memory"):
+		return fmt.Sprintf(hint, "memory")
+	}
+	return ""
 }
 
 func brief(reason, message string) string {

@@ -12,11 +12,13 @@ import (
 
 func TestReasons(t *testing.T) {
 	t.Parallel()
-	pod := func(name string, status corev1.ContainerStatus) corev1.Pod {
-		status.Name = "web"
+	pod := func(name string, status ...corev1.ContainerStatus) corev1.Pod {
+		for i := range status {
+			status[i].Name = "web"
+		}
 		return corev1.Pod{
 			ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(name)},
-			Status:     corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{status}},
+			Status:     corev1.PodStatus{ContainerStatuses: status},
 		}
 	}
 	waiting := corev1.ContainerStatus{State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff", Message: `Back-off pulling image "nope"`}}}
@@ -24,6 +26,11 @@ func TestReasons(t *testing.T) {
 		State:                corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff", Message: "back-off 10s"}},
 		LastTerminationState: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 3, Reason: "Error"}},
 		RestartCount:         2,
+	}
+	unstarted := corev1.ContainerStatus{
+		State: crashing.State, RestartCount: 1,
+		LastTerminationState: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
+			ExitCode: 127, Reason: "StartError", Message: `exec: "nosuch": not found`}},
 	}
 	running := corev1.ContainerStatus{State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}
 	ready := running
@@ -53,6 +60,10 @@ func TestReasons(t *testing.T) {
 			want: []string{`pod/a (and 1 more): container web: ImagePullBackOff: Back-off pulling image "nope"`}},
 		{name: "crash", pods: []corev1.Pod{pod("a", crashing)},
 			want: []string{"pod/a: container web: CrashLoopBackOff: back-off 10s; it ended with exit code 3 (Error), 2 restarts"}},
+		{name: "no start", pods: []corev1.Pod{pod("a", unstarted)},
+			want: []string{`pod/a: container web: CrashLoopBackOff: back-off 10s; it ended with exit code 127 (StartError: exec: "nosuch": not found), 1 restarts`}},
+		{name: "no room", pods: []corev1.Pod{pod("a")}, events: []corev1.Event{event("a", "1 Insufficient cpu.", 1)},
+			want: []string{`pod/a: 1 Insufficient cpu. ("skiff up --cpus" sets how much skiff's node offers)`}},
 		{name: "probe", pods: []corev1.Pod{pod("a", running)},
 			events: []corev1.Event{event("a", "Readiness probe failed: 503", 5), event("a", "older", 1), event("b", "another's", 9)},
 			want:   []string{"pod/a: container web: not ready: Readiness probe failed: 503"}},

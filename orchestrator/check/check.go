@@ -63,12 +63,19 @@ func Manifests(docs []*manifest.Document, broken manifest.Errors) []Finding {
 	for _, e := range broken {
 		add(Finding{File: e.File, Line: e.Line, Level: Refused, Path: e.Path, Message: e.Message})
 	}
+	all := resource.All(resource.Options{})
 	served := map[schema.GroupVersionKind]*resource.Definition{}
-	for _, d := range resource.All(resource.Options{}) {
+	for _, d := range all {
 		served[d.GVK] = d
 	}
 	for _, d := range docs {
-		for _, f := range document(d, served[d.Object.GroupVersionKind()]) {
+		gvk := d.Object.GroupVersionKind()
+		if served[gvk] == nil {
+			add(Finding{File: d.File, Line: d.Line("kind"), Level: Refused, Path: "kind",
+				Message: fmt.Sprintf("skiff does not serve kind %q of %s", gvk.Kind, gvk.GroupVersion()) + servedAs(all, gvk.Kind)})
+			continue
+		}
+		for _, f := range document(d, served[gvk]) {
 			add(f)
 		}
 	}
@@ -78,8 +85,18 @@ func Manifests(docs []*manifest.Document, broken manifest.Errors) []Finding {
 	return found
 }
 
-// document gives the findings about one document; a nil definition: its kind is
-// not served.
+// servedAs says in which version a kind is served: manifests outlive those that
+// they were written for.
+func servedAs(all []*resource.Definition, kind string) string {
+	for _, d := range all {
+		if d.GVK.Kind == kind {
+			return "; it is served as apiVersion: " + d.GVK.GroupVersion().String()
+		}
+	}
+	return ""
+}
+
+// document gives the findings about one document.
 func document(d *manifest.Document, definition *resource.Definition) []Finding {
 	var found []Finding
 	add := func(level Level, path, message string) {
@@ -87,11 +104,6 @@ func document(d *manifest.Document, definition *resource.Definition) []Finding {
 		if !slices.Contains(found, f) {
 			found = append(found, f)
 		}
-	}
-	if definition == nil {
-		gvk := d.Object.GroupVersionKind()
-		add(Refused, "kind", fmt.Sprintf("skiff does not serve kind %q of %s", gvk.Kind, gvk.GroupVersion()))
-		return found
 	}
 	obj, err := prepared(d, definition)
 	if err != nil {

@@ -47,6 +47,7 @@ func TestManifests(t *testing.T) {
 		{"a value that is refused", spoil("replicas: 3", "replicas: -3"), "6: refused: spec.replicas: Invalid value: -3: must be greater than or equal to 0"},
 		{"a name that is refused", spoil("  name: web\nspec", "  name: Web_1\nspec"), "4: refused: metadata.name: Invalid value: \"Web_1\": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"},
 		{"a kind that is not served", "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: db}\n", `2: refused: kind: skiff does not serve kind "StatefulSet" of apps/v1`},
+		{"an old version", spoil("apiVersion: apps/v1", "apiVersion: extensions/v1beta1"), `2: refused: kind: skiff does not serve kind "Deployment" of extensions/v1beta1; it is served as apiVersion: apps/v1`},
 		{"what is likely a mistake", spoil("[{containerPort: 80}]", "[{containerPort: 80}, {containerPort: 80}]"),
 			"19: warning: " + container + ".ports[1]: duplicate port definition with " + container + ".ports[0]"},
 		{"another class of Ingress", "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: web}\nspec:\n  rules: [{host: a.test}]\n  ingressClassName: nginx\n",

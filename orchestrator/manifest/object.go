@@ -123,6 +123,8 @@ func checkKind(root *tree, gvk schema.GroupVersionKind) []*Error {
 			versions = append(versions, known.String())
 		}
 		return []*Error{fault(root.locate("apiVersion"), "apiVersion", "no version %q (known are %s)", gv, strings.Join(versions, ", "))}
+	case gv.Group == "kustomize.config.k8s.io":
+		return []*Error{fault(root.locate("kind"), "kind", "a %s is no object but makes objects: kubectl kustomize DIRECTORY | skiff apply -f -", gvk.Kind)}
 	case !strings.Contains(gv.Group, "."):
 		var known []string
 		for _, gv := range scheme.Scheme.PrioritizedVersionsAllGroups() {

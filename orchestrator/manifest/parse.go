@@ -29,6 +29,7 @@ func parse(file string, data []byte) ([]*Document, Errors) {
 	roots := 0
 	for _, c := range split(data) {
 		trees, bad := c.trees()
+		c.explain(bad)
 		errs = append(errs, at(file, bad)...)
 		roots += len(trees) + len(bad)
 		for _, t := range trees {
@@ -184,18 +185,23 @@ func (c chunk) syntax(err error) *Error {
 			line = n
 		}
 	}
-	if c.indentedByTab(line) {
-		message += " (YAML is indented by spaces, not by tabs)"
-	}
 	return &Error{Line: c.line + line - 1, Message: "not valid YAML: " + message}
 }
 
-func (c chunk) indentedByTab(line int) bool {
-	lines := bytes.SplitN(c.text, []byte("\n"), line+1)
-	if line > len(lines) {
-		return false
+// explain adds what the lines look like that are not YAML.
+func (c chunk) explain(errs []*Error) {
+	for _, e := range errs {
+		lines := bytes.SplitN(c.text, []byte("\n"), e.Line-c.line+2)
+		if e.Line-c.line >= len(lines) {
+			continue
+		}
+		text := lines[e.Line-c.line]
+		indent := text[:len(text)-len(bytes.TrimLeft(text, " \t"))]
+		switch {
+		case bytes.IndexByte(indent, '\t') >= 0:
+			e.Message += " (YAML is indented by spaces, not by tabs)"
+		case bytes.Contains(text, []byte("{{")):
+			e.Message += " ({{…}} is of a template, which is to be rendered first: helm template CHART | skiff apply -f -)"
+		}
 	}
-	text := lines[line-1]
-	indent := text[:len(text)-len(bytes.TrimLeft(text, " \t"))]
-	return bytes.IndexByte(indent, '\t') >= 0
 }

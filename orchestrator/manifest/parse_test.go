@@ -28,6 +28,9 @@ spec:
         - containerPort: 8080
 `
 
+// rendered is what is said where a line has a template's braces.
+const rendered = ` ({{…}} is of a template, which is to be rendered first: helm template CHART | skiff apply -f -)`
+
 func TestParseErrors(t *testing.T) {
 	t.Parallel()
 	edit := func(old, new string) string {
@@ -93,6 +96,12 @@ func TestParseErrors(t *testing.T) {
 			`web.yaml:4: not valid YAML: found character that cannot start any token (YAML is indented by spaces, not by tabs)`}},
 		{"not a tab", "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: @x\t\n", []string{
 			`web.yaml:4: not valid YAML: found character that cannot start any token`}},
+		{"a template", "metadata:\n{{- if .Values.x }}\n  name: x\n{{- end }}\n", []string{
+			`web.yaml:2: not valid YAML: could not find expected ':'` + rendered}},
+		{"a template that is YAML", "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Release.Name }}\n", []string{
+			`web.yaml:4: metadata.name: keys of a mapping must be plain text` + rendered}},
+		{"a kustomization", "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [web.yaml]\n", []string{
+			`web.yaml:2: kind: a Kustomization is no object but makes objects: kubectl kustomize DIRECTORY | skiff apply -f -`}},
 		{"syntax in the second", deployment + "---\nkind: [\n", []string{
 			`web.yaml:21: not valid YAML: did not find expected node content`}},
 		{"empty", "", []string{`web.yaml:1: the file is empty: it has no document`}},
