@@ -10,8 +10,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/kubernetes/scheme"
-	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
 
@@ -39,16 +37,10 @@ type Controller struct {
 // New makes a controller that reads through factory, which the caller starts
 // afterwards, and writes through client.
 func New(client kubernetes.Interface, factory *informer.Factory, engine Volumes, log *slog.Logger) *Controller {
-	c := &Controller{
+	return &Controller{
 		client: client, engine: engine, log: log.With("controller", "claim"),
 		claims: factory.PersistentVolumeClaims(), volumes: factory.PersistentVolumes(), pods: factory.Pods(),
 	}
-	for _, i := range []interface {
-		Informer() cache.SharedIndexInformer
-	}{c.claims, c.volumes, c.pods} {
-		i.Informer() // asking for it is what makes the factory start it
-	}
-	return c
 }
 
 // key is a claim, or a volume where there is no namespace.
@@ -63,13 +55,12 @@ type run struct {
 
 // Run works until ctx ends, and returns once nothing is under way any more.
 func (c *Controller) Run(ctx context.Context) error {
-	broadcaster := record.NewBroadcaster(record.WithContext(ctx))
-	defer broadcaster.Shutdown()
-	broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: c.client.CoreV1().Events("")})
+	events := work.NewEvents(ctx, c.client)
+	defer events.Close()
 	r := &run{
 		Controller: c,
 		queue:      work.NewQueue[key](c.log, nil),
-		events:     broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "persistentvolume-controller"}),
+		events:     events.By("persistentvolume-controller"),
 	}
 	r.queue.Follow(r.claims.Informer(), work.OnAny(r.claimChanged))
 	r.queue.Follow(r.volumes.Informer(), work.OnAny(r.volumeChanged))

@@ -20,8 +20,6 @@ import (
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	policyinformers "k8s.io/client-go/informers/policy/v1"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/kubernetes/scheme"
-	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
@@ -44,17 +42,11 @@ type Controller struct {
 // New makes a controller that reads through factory, which the caller starts
 // afterwards, and writes through client.
 func New(client kubernetes.Interface, factory *informer.Factory, log *slog.Logger, clock clock.WithTicker) *Controller {
-	c := &Controller{
+	return &Controller{
 		client: client, clock: clock, log: log.With("controller", "disruption"),
 		budgets: factory.PodDisruptionBudgets(), pods: factory.Pods(),
 		sets: factory.ReplicaSets(), deploys: factory.Deployments(),
 	}
-	for _, i := range []interface {
-		Informer() cache.SharedIndexInformer
-	}{c.budgets, c.pods, c.sets, c.deploys} {
-		i.Informer() // asking for it is what makes the factory start it
-	}
-	return c
 }
 
 // run is what a Controller has while it runs.
@@ -66,13 +58,12 @@ type run struct {
 
 // Run works until ctx ends, and returns once nothing is under way any more.
 func (c *Controller) Run(ctx context.Context) error {
-	broadcaster := record.NewBroadcaster(record.WithContext(ctx))
-	defer broadcaster.Shutdown()
-	broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: c.client.CoreV1().Events("")})
+	events := work.NewEvents(ctx, c.client)
+	defer events.Close()
 	r := &run{
 		Controller: c,
 		queue:      work.NewQueue[cache.ObjectName](c.log, c.clock),
-		events:     broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "controllermanager"}),
+		events:     events.By("controllermanager"),
 	}
 	r.queue.Follow(r.budgets.Informer(), work.OnAny(func(b *policyv1.PodDisruptionBudget) { r.queue.Add(cache.MetaObjectToName(b)) }))
 	r.queue.Follow(r.pods.Informer(), cache.ResourceEventHandlerFuncs{

@@ -25,6 +25,9 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
+// Each of these gives the one informer of a kind. Asking for it is what makes it
+// exist.
+
 func (f *Factory) Namespaces() coreinformers.NamespaceInformer {
 	return of(f, &corev1.Namespace{}, f.client.CoreV1().Namespaces(), corelisters.NewNamespaceLister)
 }

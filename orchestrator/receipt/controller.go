@@ -12,8 +12,6 @@ import (
 	appsinformers "k8s.io/client-go/informers/apps/v1"
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/kubernetes/scheme"
-	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
@@ -138,10 +136,9 @@ func (c *Controller) isDrained(pod *corev1.Pod) bool {
 
 // Run follows until ctx ends, and returns once nothing is under way any more.
 func (c *Controller) Run(ctx context.Context) error {
-	broadcaster := record.NewBroadcaster(record.WithContext(ctx))
-	defer broadcaster.Shutdown()
-	broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: c.Client.CoreV1().Events("")})
-	r := &run{c, broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "skiff-receipt"})}
+	events := work.NewEvents(ctx, c.Client)
+	defer events.Close()
+	r := &run{c, events.By("skiff-receipt")}
 	return c.queue.Run(ctx, workers, r.sync)
 }
 

@@ -11,8 +11,6 @@ import (
 	appsinformers "k8s.io/client-go/informers/apps/v1"
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/kubernetes/scheme"
-	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
@@ -43,17 +41,13 @@ type Controller struct {
 // New makes a controller that reads through factory, which the caller starts
 // afterwards, and writes through client.
 func New(client kubernetes.Interface, factory *informer.Factory, log *slog.Logger, clock clock.WithTicker) *Controller {
-	c := &Controller{
+	return &Controller{
 		client: client,
 		clock:  clock,
 		log:    log.With("controller", "replicaset"),
 		sets:   factory.ReplicaSets(),
 		pods:   factory.Pods(),
 	}
-	// Asking for an informer is what makes the factory start it.
-	c.sets.Informer()
-	c.pods.Informer()
-	return c
 }
 
 // run is what a Controller has while it runs.
@@ -67,13 +61,12 @@ type run struct {
 
 // Run works until ctx ends, and returns once nothing is under way any more.
 func (c *Controller) Run(ctx context.Context) error {
-	broadcaster := record.NewBroadcaster(record.WithContext(ctx))
-	defer broadcaster.Shutdown()
-	broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: c.client.CoreV1().Events("")})
+	events := work.NewEvents(ctx, c.client)
+	defer events.Close()
 	r := &run{
 		Controller: c,
 		queue:      work.NewQueue[cache.ObjectName](c.log, c.clock),
-		events:     broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "replicaset-controller"}),
+		events:     events.By("replicaset-controller"),
 	}
 	r.follow()
 	return r.queue.Run(ctx, workers, r.sync)

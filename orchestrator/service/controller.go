@@ -36,7 +36,7 @@ type Controller struct {
 // New makes a Controller that reads through factory, which the caller starts
 // afterwards, and writes through client.
 func New(client kubernetes.Interface, factory *informer.Factory, log *slog.Logger, api API) *Controller {
-	c := &Controller{
+	return &Controller{
 		client:   client,
 		log:      log.With("controller", "service"),
 		api:      api,
@@ -45,12 +45,6 @@ func New(client kubernetes.Interface, factory *informer.Factory, log *slog.Logge
 		older:    factory.Endpoints(),
 		slices:   factory.EndpointSlices(),
 	}
-	// Asking for an informer is what makes the factory start it.
-	c.services.Informer()
-	c.pods.Informer()
-	c.older.Informer()
-	c.slices.Informer()
-	return c
 }
 
 // run is what a Controller has while it runs.
