@@ -84,7 +84,7 @@ func within(ctx context.Context, base, inner func(context.Context) error) error 
 // work runs every part until ctx ends or one of them fails. It calls stop when an
 // heir asks.
 func (o *Orchestrator) work(ctx context.Context, p *parts, stop func()) error {
-	defer p.events.Shutdown()
+	defer p.events.Close()
 	group, ctx := errgroup.WithContext(ctx)
 	running := []func(context.Context) error{
 		p.serve, p.inside.Run, p.director.Run, p.worker.Run,

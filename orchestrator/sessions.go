@@ -2,6 +2,7 @@ package orchestrator
 
 import (
 	"context"
+	"io"
 	"net"
 
 	corev1 "k8s.io/api/core/v1"
@@ -9,8 +10,12 @@ import (
 	"skiff/runtime/container"
 )
 
-// Exec, Attach and DialPod let the API server, which is made first, ask the
+// Logs, Exec, Attach and DialPod let the API server, which is made first, ask the
 // worker.
+func (p *parts) Logs(ctx context.Context, pod *corev1.Pod, opts *corev1.PodLogOptions) (io.ReadCloser, error) {
+	return p.worker.Logs(ctx, pod, opts)
+}
+
 func (p *parts) Exec(ctx context.Context, pod *corev1.Pod, name string, cmd []string, s container.Session) (int, error) {
 	return p.worker.Exec(ctx, pod, name, cmd, s)
 }
