@@ -20,14 +20,14 @@ import (
 	"skiff/runtime/loopback"
 )
 
-// GatewayCommand is the argument by which skiff's program is a gateway.
-const GatewayCommand = "gateway"
+// gatewayCommand is the argument by which skiff's program is a gateway.
+const gatewayCommand = "gateway"
 
 // RunInside is what skiff's program does as the first process of a container, if
 // that is what the arguments say.
 func RunInside(ctx context.Context, args []string, log io.Writer) (inside bool, err error) {
 	switch {
-	case len(args) == 1 && args[0] == GatewayCommand:
+	case len(args) == 1 && args[0] == gatewayCommand:
 		return true, runGateway(ctx, log)
 	case len(args) > 0 && args[0] == fsgroup.Command:
 		return true, fsgroup.Run(ctx, args[1:])
@@ -78,7 +78,7 @@ func (o *Orchestrator) inside(engine *docker.Engine, ranges container.Ranges, ap
 	}
 	i := &inside{stop: make(chan struct{}), stopped: make(chan struct{})}
 	i.container = engine.Gateway(docker.GatewaySpec{
-		Args: []string{GatewayCommand},
+		Args: []string{gatewayCommand},
 		Env:  []string{gateway.ConfigEnv + "=" + encoded}, Address: ranges.Gateway,
 	})
 	i.Link, err = gateway.NewLink(gateway.LinkOptions{

@@ -142,7 +142,7 @@ func ingressWarnings(in, old *networkingv1.Ingress) []string {
 	if old != nil && apiequality.Semantic.DeepEqual(in.Spec, old.Spec) {
 		return warnings
 	}
-	for _, b := range IngressBackends(&in.Spec) {
+	for _, b := range ingressBackends(&in.Spec) {
 		if b.Backend.Resource != nil {
 			warnings = append(warnings, fmt.Sprintf("%s: has no effect in skiff, requests there are answered with 503", b.Path.Child("resource")))
 		}
@@ -180,24 +180,24 @@ func warnControllerAnnotations(annotations map[string]string) []string {
 	return warnings
 }
 
-// PlacedBackend is a back end, and the field that names it.
-type PlacedBackend struct {
+// placedBackend is a back end, and the field that names it.
+type placedBackend struct {
 	Path    *field.Path
 	Backend *networkingv1.IngressBackend
 }
 
-// IngressBackends are all back ends that an Ingress names.
-func IngressBackends(spec *networkingv1.IngressSpec) []PlacedBackend {
-	var all []PlacedBackend
+// ingressBackends are all back ends that an Ingress names.
+func ingressBackends(spec *networkingv1.IngressSpec) []placedBackend {
+	var all []placedBackend
 	path := field.NewPath("spec")
 	if spec.DefaultBackend != nil {
-		all = append(all, PlacedBackend{path.Child("defaultBackend"), spec.DefaultBackend})
+		all = append(all, placedBackend{path.Child("defaultBackend"), spec.DefaultBackend})
 	}
 	for i := range spec.Rules {
 		if http := spec.Rules[i].HTTP; http != nil {
 			for j := range http.Paths {
 				at := path.Child("rules").Index(i).Child("http", "paths").Index(j).Child("backend")
-				all = append(all, PlacedBackend{at, &http.Paths[j].Backend})
+				all = append(all, placedBackend{at, &http.Paths[j].Backend})
 			}
 		}
 	}

@@ -13,14 +13,14 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// Fenceposts turns the two settings of a rolling update into numbers of Pods:
+// fenceposts turns the two settings of a rolling update into numbers of Pods:
 // the surge is rounded up, the unavailability down. Both zero could never make
 // progress, so then one Pod may be unavailable:
 //
 //	replicas 10, surge 25%, unavailable 25%  ->  3, 2
 //	replicas  2, surge 25%, unavailable  1%  ->  1, 0
 //	replicas  1, surge  0,  unavailable 25%  ->  0, 1
-func Fenceposts(surge, unavailable *intstr.IntOrString, replicas int32) (int32, int32, error) {
+func fenceposts(surge, unavailable *intstr.IntOrString, replicas int32) (int32, int32, error) {
 	zero := intstr.FromInt32(0)
 	s, err := intstr.GetScaledValueFromIntOrPercent(intstr.ValueOrDefault(surge, zero), int(replicas), true)
 	if err != nil {
@@ -66,7 +66,7 @@ func bounds(d *appsv1.Deployment) (surge, unavailable int32) {
 	if rolling == nil {
 		rolling = &appsv1.RollingUpdateDeployment{}
 	}
-	surge, unavailable, err := Fenceposts(rolling.MaxSurge, rolling.MaxUnavailable, Replicas(d))
+	surge, unavailable, err := fenceposts(rolling.MaxSurge, rolling.MaxUnavailable, Replicas(d))
 	if err != nil {
 		return 0, 0
 	}

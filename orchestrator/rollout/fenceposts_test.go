@@ -38,7 +38,7 @@ func TestFenceposts(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			surge, unavailable := intstr.Parse(tt.surge), intstr.Parse(tt.unavailable)
-			s, u, err := Fenceposts(&surge, &unavailable, tt.replicas)
+			s, u, err := fenceposts(&surge, &unavailable, tt.replicas)
 			if err != nil || s != tt.wantSurge || u != tt.wantUn {
 				t.Errorf("surge %d, unavailable %d, error %v; want %d, %d", s, u, err, tt.wantSurge, tt.wantUn)
 			}
@@ -49,10 +49,10 @@ func TestFenceposts(t *testing.T) {
 func TestFencepostsRefusesNonsense(t *testing.T) {
 	t.Parallel()
 	good, bad := intstr.FromInt32(1), intstr.FromString("many")
-	if _, _, err := Fenceposts(&bad, &good, 3); err == nil {
+	if _, _, err := fenceposts(&bad, &good, 3); err == nil {
 		t.Error("a surge of many Pods is accepted")
 	}
-	if _, _, err := Fenceposts(&good, &bad, 3); err == nil {
+	if _, _, err := fenceposts(&good, &bad, 3); err == nil {
 		t.Error("an unavailability of many Pods is accepted")
 	}
 }

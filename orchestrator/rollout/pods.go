@@ -12,8 +12,8 @@ func IsActive(pod *corev1.Pod) bool {
 	return pod.DeletionTimestamp == nil && !IsFinished(pod)
 }
 
-// IsTerminating says whether a Pod is on its way out but still there.
-func IsTerminating(pod *corev1.Pod) bool {
+// isTerminating says whether a Pod is on its way out but still there.
+func isTerminating(pod *corev1.Pod) bool {
 	return pod.DeletionTimestamp != nil && !IsFinished(pod)
 }
 

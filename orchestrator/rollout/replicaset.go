@@ -26,7 +26,7 @@ func ReplicaSetStatus(rs *appsv1.ReplicaSet, pods []*corev1.Pod, failure error, 
 	template := labels.Set(rs.Spec.Template.Labels).AsSelectorPreValidated()
 	var leaving int32
 	for _, pod := range pods {
-		if IsTerminating(pod) {
+		if isTerminating(pod) {
 			leaving++
 		}
 		if !IsActive(pod) {

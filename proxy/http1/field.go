@@ -116,8 +116,8 @@ func cutLine(b []byte, lax bool) (line, rest []byte) {
 	return line, rest
 }
 
-// Elements are the elements of a list in a field value.
-func Elements(value []byte) iter.Seq[[]byte] {
+// elements are the elements of a list in a field value.
+func elements(value []byte) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for len(value) > 0 {
 			element, rest, _ := bytes.Cut(value, comma)
@@ -133,7 +133,7 @@ var comma = []byte(",")
 
 // Has says whether a list has an element, given in lower case.
 func Has(value []byte, element string) bool {
-	for e := range Elements(value) {
+	for e := range elements(value) {
 		if equal(e, element) {
 			return true
 		}

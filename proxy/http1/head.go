@@ -127,7 +127,7 @@ func (m *Message) take(f *Field) error {
 	case Connection:
 		m.connection(f.Value)
 	case Trailer:
-		for name := range Elements(f.Value) {
+		for name := range elements(f.Value) {
 			switch nameOf(name) {
 			case ContentLength, TransferEncoding, Trailer:
 				return errTrailer
@@ -144,7 +144,7 @@ func (m *Message) take(f *Field) error {
 }
 
 func (m *Message) connection(value []byte) {
-	for element := range Elements(value) {
+	for element := range elements(value) {
 		switch {
 		case equal(element, "close"):
 			m.Close = true
