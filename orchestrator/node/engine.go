@@ -21,6 +21,7 @@ type Engine interface {
 	Volumes
 	Paths
 	Access
+	Sessions
 }
 
 // Images looks for images and fetches them.
@@ -28,7 +29,8 @@ type Images interface {
 	// Image describes a local image; container.ErrNotFound where there is none.
 	Image(ctx context.Context, ref string) (container.Image, error)
 	// Pull fetches an image, or makes sure that the local one is the newest, as
-	// somebody whom the registry knows where as is not zero. progress is told how many of how many bytes are there, from one goroutine.
+	// somebody whom the registry knows where as is not zero. progress is told how
+	// many of how many bytes are there, from one goroutine.
 	Pull(ctx context.Context, ref string, as container.Credential, progress func(done, total int64)) (container.Image, error)
 }
 
@@ -82,7 +84,7 @@ type Paths interface {
 	Below(ctx context.Context, pod container.Pod, m container.Mount, sub string) (string, error)
 }
 
-// Access reaches into containers and hears of them.
+// Access hears of containers and asks them how they are.
 type Access interface {
 	// Identity says, in a Pod's name, as whom an image's program runs for a user
 	// as in container.Security.
@@ -93,6 +95,12 @@ type Access interface {
 	Events(ctx context.Context) <-chan container.Event
 	// Exec runs a command in a running container, at most until ctx's deadline.
 	Exec(ctx context.Context, id string, cmd []string) (output []byte, exitCode int, err error)
+	// DialContext connects to a Pod's address.
+	DialContext(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// Sessions let somebody look into containers.
+type Sessions interface {
 	// ExecSession runs a command for somebody who talks to it and returns its
 	// exit code.
 	ExecSession(ctx context.Context, id string, cmd []string, s container.Session) (exitCode int, err error)
@@ -101,8 +109,6 @@ type Access interface {
 	AttachSession(ctx context.Context, id string, s container.Session) error
 	// Logs reads what a container wrote, also after it has ended.
 	Logs(ctx context.Context, id string, opts container.LogOptions) (io.ReadCloser, error)
-	// DialContext connects to a Pod's address.
-	DialContext(ctx context.Context, network, address string) (net.Conn, error)
 	// DialLoopback connects to a port of the loopback address that a running
 	// container of the Pod has.
 	DialLoopback(ctx context.Context, pod container.Pod, id string, port int) (net.Conn, error)
