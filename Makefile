@@ -14,6 +14,9 @@ RACE     := CGO_ENABLED=1 go
 # How long one package's tests may take: the zero-loss tests roll out many times.
 TIMEOUT  ?= 45m
 
+# What is tested: all, or PKG=./orchestrator/node.
+PKG      ?= ./...
+
 # The examples that are modules of their own.
 MODULES := examples/writer examples/mongo examples/go-demo-2/api examples/redis/client examples/postgres/client
 
@@ -23,8 +26,10 @@ build: ## bin/skiff, one static binary
 	go build -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/skiff
 
 test: docker cc build images packages kubectl ## the whole test suite, against the real Docker Engine
-	$(RACE) test -race -timeout $(TIMEOUT) ./...
+	$(RACE) test -race -timeout $(TIMEOUT) $(PKG)
+ifeq ($(PKG),./...)
 	for module in $(MODULES); do $(RACE) -C $$module test -race -timeout $(TIMEOUT) ./... || exit; done
+endif
 
 lint: ## gofmt, go vet and staticcheck
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not gofmt-clean:"; echo "$$unformatted"; exit 1; }
