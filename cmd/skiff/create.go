@@ -62,9 +62,6 @@ func (p *program) manifests(c *call) ([]*resource.Info, *request, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if len(r.docs) == 0 {
-		return nil, r, nil
-	}
 	if twice := manifest.Duplicates(r.docs, r.namespace); len(twice) > 0 {
 		return nil, nil, twice
 	}

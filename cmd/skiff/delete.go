@@ -5,17 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
-	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/cli-runtime/pkg/resource"
 )
 
@@ -63,9 +61,6 @@ func (p *program) runDelete(c *call) error {
 	if err != nil {
 		return err
 	}
-	if len(r.docs) == 0 && r.unserved != nil {
-		return r.unserved
-	}
 	infos, err := p.toDelete(c, r)
 	if err != nil {
 		return err
@@ -74,7 +69,7 @@ func (p *program) runDelete(c *call) error {
 		printf(p.Out, "No resources found\n")
 		return r.unserved
 	}
-	return utilerrors.NewAggregate([]error{p.deleteAll(c, infos, options), r.unserved})
+	return utilerrors.NewAggregate([]error{p.deleteAll(c, r, infos, options), r.unserved})
 }
 
 func (p *program) toDelete(c *call, r *request) ([]*resource.Info, error) {
@@ -125,15 +120,17 @@ func deleteOptions(c *call) (*metav1.DeleteOptions, error) {
 	return options, nil
 }
 
+// leaving is an object whose deletion the server has accepted.
+type leaving struct {
+	info *resource.Info
+	uid  types.UID // empty: the server did not say
+}
+
 // deleteAll asks for all deletions before it waits for any.
-func (p *program) deleteAll(c *call, infos []*resource.Info, options *metav1.DeleteOptions) error {
+func (p *program) deleteAll(c *call, r *request, infos []*resource.Info, options *metav1.DeleteOptions) error {
 	tolerant := c.Bool("ignore-not-found")
 	if !c.IsSet("ignore-not-found") {
 		tolerant = c.Bool("all") || c.String("selector") != "" || c.String("field-selector") != ""
-	}
-	type leaving struct {
-		info *resource.Info
-		uid  types.UID
 	}
 	var going []leaving
 	var errs []error
@@ -150,16 +147,27 @@ func (p *program) deleteAll(c *call, infos []*resource.Info, options *metav1.Del
 		p.sayDeleted(c, info, options.GracePeriodSeconds)
 	}
 	if c.Bool("wait") {
-		ctx := c.ctx
-		if timeout := c.Duration("timeout"); timeout > 0 {
-			var cancel context.CancelFunc
-			ctx, cancel = context.WithTimeoutCause(ctx, timeout, fmt.Errorf("timed out after %s", timeout))
-			defer cancel()
-		}
-		for _, one := range going {
-			if err := waitGone(ctx, one.info, one.uid); err != nil {
-				errs = append(errs, fmt.Errorf("wait for the end of %s: %w", one.info.ObjectName(), err))
-			}
+		errs = append(errs, awaitGone(c, r, going))
+	}
+	return utilerrors.NewAggregate(errs)
+}
+
+// awaitGone returns once the server no longer has any of the objects, or has
+// others of the same names.
+func awaitGone(c *call, r *request, going []leaving) error {
+	ctx := c.ctx
+	if timeout := c.Duration("timeout"); timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, timeout, fmt.Errorf("timed out after %s", timeout))
+		defer cancel()
+	}
+	var errs []error
+	for _, one := range going {
+		err := r.follow(ctx, one.info, func(obj *unstructured.Unstructured) (done bool, err error) {
+			return obj == nil || one.uid != "" && obj.GetUID() != one.uid, nil
+		})
+		if err != nil {
+			errs = append(errs, fmt.Errorf("wait for the end of %s: %w", one.info.ObjectName(), err))
 		}
 	}
 	return utilerrors.NewAggregate(errs)
@@ -192,54 +200,4 @@ func (p *program) sayDeleted(c *call, info *resource.Info, grace *int64) {
 		done += fmt.Sprintf(" from %s namespace", info.Namespace)
 	}
 	printf(p.Out, "%s \"%s\" %s\n", kind, info.Name, done)
-}
-
-// waitGone returns once the server no longer has the object, or has another one
-// of the same name.
-func waitGone(ctx context.Context, info *resource.Info, uid types.UID) error {
-	helper := resource.NewHelper(info.Client, info.Mapping)
-	for {
-		obj, err := helper.Get(info.Namespace, info.Name)
-		if apierrors.IsNotFound(err) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		object, err := meta.Accessor(obj)
-		if err != nil {
-			return err
-		}
-		if uid != "" && object.GetUID() != uid {
-			return nil
-		}
-		gone, err := watchUntilDeleted(ctx, helper, info, object.GetResourceVersion())
-		if gone || err != nil {
-			return err
-		}
-	}
-}
-
-// watchUntilDeleted ends early, without an error, where the watch does.
-func watchUntilDeleted(ctx context.Context, helper *resource.Helper, info *resource.Info, version string) (gone bool, err error) {
-	events, err := helper.Watch(info.Namespace, info.Mapping.GroupVersionKind.GroupVersion().String(), &metav1.ListOptions{
-		ResourceVersion: version, FieldSelector: fields.OneTermEqualSelector("metadata.name", info.Name).String(),
-	})
-	if err != nil {
-		return false, err
-	}
-	defer events.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return false, context.Cause(ctx)
-		case event, open := <-events.ResultChan():
-			if !open || event.Type == watch.Error {
-				return false, pause(ctx, 100*time.Millisecond)
-			}
-			if event.Type == watch.Deleted {
-				return true, nil
-			}
-		}
-	}
 }

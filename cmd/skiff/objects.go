@@ -35,7 +35,8 @@ func (p *program) request(c *call) (*request, error) {
 }
 
 // servedRequest is request for commands that go on, as kubectl's do, with the
-// documents whose kinds the server has. They are to report the others.
+// documents whose kinds the server has, if there are any. They are to report the
+// others.
 func (p *program) servedRequest(c *call) (*request, error) {
 	r := &request{args: c.args, byFile: len(c.StringSlice("filename")) > 0}
 	if r.byFile {
@@ -54,7 +55,13 @@ func (p *program) servedRequest(c *call) (*request, error) {
 	if r.namespace, r.explicit, err = r.connection.namespace(); err != nil {
 		return nil, err
 	}
-	return r, r.setApart()
+	if err := r.setApart(); err != nil {
+		return nil, err
+	}
+	if r.byFile && len(r.docs) == 0 {
+		return nil, r.unserved
+	}
+	return r, nil
 }
 
 // setApart leaves the documents whose kinds the server has.

@@ -4,16 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/cli-runtime/pkg/resource"
-	"k8s.io/client-go/dynamic"
 	"k8s.io/kubectl/pkg/polymorphichelpers"
 )
 
@@ -82,96 +77,30 @@ func within(c *call) (context.Context, context.CancelFunc) {
 // followRollout prints every change of a rollout's status until it is done, and
 // says whether it was not from the first. Of one that fails it says why.
 func (p *program) followRollout(ctx context.Context, c *call, r *request, info *resource.Info, revision int64, wait bool) (waited bool, err error) {
-	config, err := r.ToRESTConfig()
-	if err != nil {
-		return false, err
-	}
-	client, err := dynamic.NewForConfig(config)
-	if err != nil {
-		return false, err
-	}
-	objects := client.Resource(info.Mapping.Resource).Namespace(info.Namespace)
-	if waited, err = p.awaitRollout(ctx, objects, info, revision, wait); err != nil {
-		report(p.ErrOut, err)
-		p.sayWhy(c.ctx, r, info)
-		return waited, errReported
-	}
-	return waited, nil
-}
-
-// awaitRollout prints every change of the rollout's status until it is done.
-func (p *program) awaitRollout(ctx context.Context, objects dynamic.ResourceInterface, info *resource.Info, revision int64, wait bool) (waited bool, err error) {
 	viewer, err := polymorphichelpers.StatusViewerFn(info.Mapping)
 	if err != nil {
 		return false, err
 	}
-	said := ""
-	show := func(obj *unstructured.Unstructured) (done bool, err error) {
+	said, looks := "", 0
+	err = r.follow(ctx, info, func(obj *unstructured.Unstructured) (done bool, err error) {
+		looks++
+		switch {
+		case obj == nil && looks == 1:
+			return false, apierrors.NewNotFound(info.Mapping.Resource.GroupResource(), info.Name)
+		case obj == nil:
+			return false, errors.New("object has been deleted")
+		}
 		text, done, err := viewer.Status(obj, revision)
 		if text != said {
 			printf(p.Out, "%s", text)
 			said = text
 		}
 		return done || !wait, err
-	}
-	named := fields.OneTermEqualSelector("metadata.name", info.Name).String()
-	for ; ; waited = true {
-		// The version of a list is one that can be watched from. That of an object
-		// may be older than all that the server remembers.
-		list, err := objects.List(ctx, metav1.ListOptions{FieldSelector: named})
-		if err != nil {
-			return waited, canceled(ctx, err)
-		}
-		if len(list.Items) == 0 {
-			return waited, apierrors.NewNotFound(info.Mapping.Resource.GroupResource(), info.Name)
-		}
-		if done, err := show(&list.Items[0]); done || err != nil {
-			return waited, err
-		}
-		done, err := followStatus(ctx, objects, metav1.ListOptions{FieldSelector: named, ResourceVersion: list.GetResourceVersion()}, show)
-		if done || err != nil {
-			return true, canceled(ctx, err)
-		}
-	}
-}
-
-// followStatus shows an object's changes; it ends without being done where the
-// watch ends, and the caller begins anew.
-func followStatus(ctx context.Context, objects dynamic.ResourceInterface, from metav1.ListOptions, show func(*unstructured.Unstructured) (bool, error)) (bool, error) {
-	events, err := objects.Watch(ctx, from)
-	if apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
-		return false, nil
-	}
+	})
 	if err != nil {
-		return false, err
+		report(p.ErrOut, err)
+		p.sayWhy(c.ctx, r, info)
+		err = errReported
 	}
-	defer events.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return false, context.Cause(ctx)
-		case event, open := <-events.ResultChan():
-			if !open || event.Type == watch.Error {
-				return false, pause(ctx, 100*time.Millisecond)
-			}
-			changed, ok := event.Object.(*unstructured.Unstructured)
-			switch {
-			case event.Type == watch.Deleted:
-				return false, errors.New("object has been deleted")
-			case !ok || event.Type == watch.Bookmark:
-				continue
-			}
-			if done, err := show(changed); done || err != nil {
-				return done, err
-			}
-		}
-	}
-}
-
-// canceled prefers the reason why ctx ended to what ended because of it.
-func canceled(ctx context.Context, err error) error {
-	if err != nil && ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return err
+	return looks > 1, err
 }
