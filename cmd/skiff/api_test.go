@@ -170,7 +170,10 @@ func TestCommands(t *testing.T) {
 		{"delete -f " + partly, result{"configmap \"rest\" deleted from default namespace\n", "partly.yaml" + noJob, 1}},
 		{"apply -f " + partly, result{"configmap/rest created\n", "partly.yaml" + noJob, 1}},
 		{"apply -f " + partly, result{"configmap/rest unchanged\n", "partly.yaml" + noJob, 1}},
-		{"get -f " + partly, result{"", "partly.yaml" + noJob, 1}},
+		{"get -f " + partly + " -o name", result{"configmap/rest\n", "partly.yaml" + noJob, 1}},
+		{"get -f " + unknown, result{"", "unknown.yaml" + noJob, 1}},
+		{"get -w -f " + partly, result{"", "partly.yaml" + noJob, 1}},
+		{"describe -f " + unknown, result{"", "unknown.yaml" + noJob, 1}},
 		{"delete configmap rest", result{"configmap \"rest\" deleted from default namespace\n", "", 0}},
 		{"apply -f " + unread, result{"", "unread.yaml:7: metadata.nam: unknown field \"nam\" (did you mean \"name\"?)\n", 1}},
 		{"get configmap rest --ignore-not-found", result{"", "", 0}},
@@ -234,6 +237,18 @@ func TestStandardInput(t *testing.T) {
 	}
 	if got := c.run(t, webAndService, "describe", "-f", "-"); !strings.HasPrefix(got.Out, "Name:                   web\n") || !strings.Contains(got.Out, "\n\nName:                     web\n") {
 		t.Errorf("descriptions: %+v", got)
+	}
+}
+
+// TestDescribesWhatIsServed: a kind that the server does not have keeps only its
+// own document out.
+func TestDescribesWhatIsServed(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	c.run(t, webAndService, "create", "-f", "-")
+	got := c.run(t, webAndService+"---\napiVersion: batch/v1\nkind: Job\nmetadata: {name: x}\n", "describe", "-f", "-")
+	if got.Code != 1 || !strings.HasPrefix(got.Out, "Name:                   web\n") || got.Err != "stdin:22: kind: no matches for kind \"Job\" in version \"batch/v1\"\n" {
+		t.Errorf("got %+v", got)
 	}
 }
 

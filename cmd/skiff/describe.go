@@ -30,7 +30,7 @@ func (p *program) describe() *cobra.Command {
 }
 
 func (p *program) runDescribe(c *call) error {
-	r, err := p.request(c)
+	r, err := p.servedRequest(c)
 	if err != nil {
 		return err
 	}
@@ -68,7 +68,7 @@ func (p *program) runDescribe(c *call) error {
 	if len(infos) == 0 && len(errs) == 0 {
 		printf(p.ErrOut, "No resources found in %s namespace.\n", r.namespace)
 	}
-	return utilerrors.NewAggregate(errs)
+	return utilerrors.NewAggregate(append(errs, r.unserved))
 }
 
 func describeOne(r *request, info *resource.Info, settings kubectldescribe.DescriberSettings) (string, error) {

@@ -14,7 +14,6 @@ import (
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/cli-runtime/pkg/printers"
 	"k8s.io/cli-runtime/pkg/resource"
-	"k8s.io/client-go/rest"
 	kubectlget "k8s.io/kubectl/pkg/cmd/get"
 )
 
@@ -65,7 +64,7 @@ func (p *program) runGet(c *call) error {
 	if path := c.String("raw"); path != "" {
 		return p.getRaw(c, path)
 	}
-	r, err := p.request(c)
+	r, err := p.servedRequest(c)
 	if err != nil {
 		return err
 	}
@@ -78,8 +77,15 @@ func (p *program) runGet(c *call) error {
 		return c.usage("you must specify the type of resource to get: pods, deployments, services, all …")
 	}
 	if c.Bool("watch") || c.Bool("watch-only") {
+		if r.unserved != nil {
+			return r.unserved
+		}
 		return g.watch()
 	}
+	return utilerrors.NewAggregate([]error{g.list(), r.unserved})
+}
+
+func (g *getting) list() error {
 	result, err := g.find()
 	if err != nil {
 		return err
@@ -137,21 +143,6 @@ func (g *getting) narrow(b *resource.Builder) *resource.Builder {
 		TransformRequests(g.askForTable)
 }
 
-// askForTable has the server lay out the columns; it knows its kinds best.
-func (g *getting) askForTable(request *rest.Request) {
-	if !g.forUser {
-		return
-	}
-	request.SetHeader("Accept", strings.Join([]string{
-		"application/json;as=Table;v=v1;g=meta.k8s.io",
-		"application/json;as=Table;v=v1beta1;g=meta.k8s.io",
-		"application/json",
-	}, ","))
-	if g.sortBy != "" {
-		request.Param("includeObject", "Object")
-	}
-}
-
 func (g *getting) printer(mapping *meta.RESTMapping, withNamespace, withKind bool) (printers.ResourcePrinter, error) {
 	output := g.c.String("output")
 	var printer printers.ResourcePrinter
@@ -177,113 +168,6 @@ func (g *getting) printer(mapping *meta.RESTMapping, withNamespace, withKind boo
 	return printer, nil
 }
 
-func (g *getting) tablePrinter(mapping *meta.RESTMapping, withNamespace, withKind bool) printers.ResourcePrinter {
-	options := printers.PrintOptions{
-		NoHeaders:     g.c.Bool("no-headers"),
-		Wide:          g.c.String("output") == "wide",
-		WithNamespace: withNamespace,
-		WithKind:      withKind || g.c.Bool("show-kind"),
-		ShowLabels:    g.c.Bool("show-labels"),
-		ColumnLabels:  g.c.StringSlice("label-columns"),
-	}
-	if mapping != nil {
-		options.Kind = mapping.GroupVersionKind.GroupKind()
-	}
-	return printers.NewTablePrinter(options)
-}
-
-func (g *getting) printTables(result *resource.Result) error {
-	infos, err := result.Infos()
-	var errs []error
-	if err != nil {
-		errs = append(errs, err)
-	}
-	if g.sortBy != "" {
-		objects := make([]runtime.Object, len(infos))
-		for i, info := range infos {
-			objects[i] = info.Object
-		}
-		sorter := kubectlget.NewRuntimeSorter(objects, g.sortBy)
-		if err := sorter.Sort(); err != nil {
-			return err
-		}
-		sorted := make([]*resource.Info, len(infos))
-		for i := range infos {
-			sorted[i] = infos[sorter.OriginalPosition(i)]
-		}
-		infos = sorted
-	}
-	written, err := g.printEach(infos)
-	if err != nil {
-		errs = append(errs, err)
-	}
-	if written == 0 && len(errs) == 0 && !g.c.Bool("ignore-not-found") {
-		g.sayNothingFound(infos)
-	}
-	return utilerrors.NewAggregate(errs)
-}
-
-// printEach prints one table per kind, with empty lines between them.
-func (g *getting) printEach(infos []*resource.Info) (written int, err error) {
-	out := &spacedWriter{Writer: g.Out}
-	tabs := printers.GetNewTabWriter(out)
-	several := false
-	for _, info := range infos {
-		several = several || info.Mapping.GroupVersionKind != infos[0].Mapping.GroupVersionKind
-	}
-	var printer printers.ResourcePrinter
-	var last *meta.RESTMapping
-	for _, info := range infos {
-		if last == nil || info.Mapping.Resource != last.Resource {
-			if err := tabs.Flush(); err != nil {
-				return out.written, err
-			}
-			tabs.SetRememberedWidths(nil)
-			out.space = out.written > 0 && !g.c.Bool("no-headers")
-			withNamespace := g.c.Bool("all-namespaces") && info.Namespaced()
-			if printer, err = g.printer(info.Mapping, withNamespace, several); err != nil {
-				return out.written, err
-			}
-			last = info.Mapping
-		}
-		if err := printer.PrintObj(info.Object, tabs); err != nil {
-			return out.written, err
-		}
-	}
-	return out.written, tabs.Flush()
-}
-
-func (g *getting) sayNothingFound(infos []*resource.Info) {
-	namespaced := !g.c.Bool("all-namespaces")
-	for _, info := range infos {
-		namespaced = namespaced && info.Namespaced()
-	}
-	if namespaced {
-		printf(g.ErrOut, "No resources found in %s namespace.\n", g.request.namespace)
-	} else {
-		printf(g.ErrOut, "No resources found\n")
-	}
-}
-
-// spacedWriter puts an empty line before the next text if space is set.
-type spacedWriter struct {
-	io.Writer
-	space   bool
-	written int
-}
-
-func (w *spacedWriter) Write(text []byte) (int, error) {
-	if len(text) > 0 && w.space {
-		w.space = false
-		if _, err := w.Writer.Write([]byte("\n")); err != nil {
-			return 0, err
-		}
-	}
-	n, err := w.Writer.Write(text)
-	w.written += n
-	return n, err
-}
-
 // printObjects prints for programs: one object as it is, several as a List.
 func (g *getting) printObjects(result *resource.Result) error {
 	single := false
@@ -295,7 +179,7 @@ func (g *getting) printObjects(result *resource.Result) error {
 	if err != nil {
 		errs = append(errs, err)
 	}
-	single = single || g.byFile && len(g.docs) == 1
+	single = single || g.byFile && len(g.docs) == 1 && g.unserved == nil
 	if len(infos) == 0 && g.c.Bool("ignore-not-found") {
 		return utilerrors.NewAggregate(errs)
 	}
