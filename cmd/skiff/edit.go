@@ -5,21 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/jsonmergepatch"
-	"k8s.io/apimachinery/pkg/util/mergepatch"
-	"k8s.io/apimachinery/pkg/util/strategicpatch"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
-	"k8s.io/cli-runtime/pkg/printers"
 	"k8s.io/cli-runtime/pkg/resource"
 	"k8s.io/kubectl/pkg/cmd/util/editor"
-	"k8s.io/kubectl/pkg/scheme"
 
 	"skiff/orchestrator/manifest"
 )
@@ -56,13 +47,6 @@ type editing struct {
 	problems []problem
 }
 
-// problem is something that the server, or skiff before it, does not accept in
-// the edited text. Its lines are those of the text without comments.
-type problem struct {
-	head string
-	errs manifest.Errors
-}
-
 func (p *program) runEdit(c *call) error {
 	r, err := p.request(c)
 	if err != nil {
@@ -91,19 +75,6 @@ func (p *program) runEdit(c *call) error {
 		return err
 	}
 	return e.loop()
-}
-
-// asYAML writes one object as it is and several as a List, without the managed
-// fields, which nobody edits.
-func asYAML(infos []*resource.Info) ([]byte, error) {
-	var obj runtime.Object = listOf(infos)
-	if len(infos) == 1 {
-		obj = infos[0].Object
-	}
-	var out bytes.Buffer
-	printer := &printers.OmitManagedFieldsPrinter{Delegate: &printers.YAMLPrinter{}}
-	err := printer.PrintObj(obj, &out)
-	return out.Bytes(), err
 }
 
 // loop opens the editor until the server has taken the change or the user has
@@ -141,37 +112,6 @@ func (e *editing) loop() error {
 	}
 }
 
-const editHeader = `# Please edit the object below. Lines beginning with a '#' will be ignored,
-# and an empty file will abort the edit. If an error occurs while saving this file will be
-# reopened with the relevant failures.
-#
-`
-
-// header stands above the text in the editor. The lines that it names are those
-// of the file with the header in it.
-func header(problems []problem) []byte {
-	offset := strings.Count(editHeader, "\n")
-	for _, p := range problems {
-		offset += 2 + len(p.errs)
-	}
-	var b strings.Builder
-	b.WriteString(editHeader)
-	for _, p := range problems {
-		fmt.Fprintf(&b, "# %s:\n", oneLine(p.head))
-		for _, err := range p.errs {
-			text := err.Message
-			if err.Path != "" {
-				text = err.Path + ": " + text
-			}
-			fmt.Fprintf(&b, "# * line %d: %s\n", err.Line+offset, oneLine(text))
-		}
-		b.WriteString("#\n")
-	}
-	return []byte(b.String())
-}
-
-func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
-
 func (e *editing) cancel(file, message string) error {
 	printf(e.ErrOut, "%s\n", message)
 	return os.Remove(file)
@@ -182,16 +122,6 @@ func (e *editing) keep(file string, err error) error {
 		printf(e.ErrOut, "A copy of your changes has been stored to %q\n", file)
 	}
 	return err
-}
-
-func withoutComments(text []byte) []byte {
-	var out bytes.Buffer
-	for line := range bytes.Lines(text) {
-		if !bytes.HasPrefix(line, []byte("#")) {
-			out.Write(line)
-		}
-	}
-	return out.Bytes()
 }
 
 // save sends the objects that were changed. What the user can put right goes to
@@ -265,37 +195,4 @@ func (e *editing) saveOne(info *resource.Info, doc *manifest.Document) error {
 		return err
 	}
 	return e.say(e.c, info.Object, "edited")
-}
-
-// editPatch is what has changed between the object that the editor was given and
-// the one that came back; what others change meanwhile stays as they made it.
-func editPatch(info *resource.Info, edited *unstructured.Unstructured) ([]byte, types.PatchType, error) {
-	original, ok := info.Object.(*unstructured.Unstructured)
-	if !ok {
-		return nil, "", fmt.Errorf("edit %s: unexpected object", info.ObjectName())
-	}
-	before := original.DeepCopy()
-	before.SetManagedFields(nil)
-	old, err := before.MarshalJSON()
-	if err != nil {
-		return nil, "", err
-	}
-	now, err := edited.MarshalJSON()
-	if err != nil {
-		return nil, "", err
-	}
-	versioned, err := scheme.Scheme.New(info.Mapping.GroupVersionKind)
-	if runtime.IsNotRegisteredError(err) {
-		patch, err := jsonmergepatch.CreateThreeWayJSONMergePatch(old, now, old)
-		return patch, types.MergePatchType, err
-	}
-	if err != nil {
-		return nil, "", err
-	}
-	patch, err := strategicpatch.CreateTwoWayMergePatch(old, now, versioned,
-		mergepatch.RequireKeyUnchanged("apiVersion"), mergepatch.RequireKeyUnchanged("kind"), mergepatch.RequireMetadataKeyUnchanged("name"))
-	if mergepatch.IsPreconditionFailed(err) {
-		err = errIdentityChanged
-	}
-	return patch, types.StrategicMergePatchType, err
 }

@@ -39,6 +39,8 @@ sed -f "$change" "$1" > ` + dir + `/edited && cp ` + dir + `/edited "$1"
 }
 
 func TestEdit(t *testing.T) {
+	stored := t.TempDir()
+	t.Setenv("TMPDIR", stored)
 	c := newCluster(t)
 	file := c.write(t, "web.yaml", webAndService)
 	c.run(t, "", "create", "-f", file)
@@ -85,6 +87,16 @@ func TestEdit(t *testing.T) {
 		if got.Code != 1 || !strings.Contains(got.Err, "A copy of your changes has been stored to") || !strings.HasSuffix(got.Err, "error: Edit cancelled, no valid changes were saved.\n") {
 			t.Errorf("got %+v", got)
 		}
+		copies, err := filepath.Glob(filepath.Join(stored, "skiff-edit-*"))
+		if err != nil || len(copies) != 1 || !strings.Contains(got.Err, copies[0]) {
+			t.Fatalf("stored is %q (%v), the user was told %q", copies, err, got.Err)
+		}
+		if text, err := os.ReadFile(copies[0]); err != nil || !strings.Contains(string(text), "replicas: -1") {
+			t.Errorf("the copy is %q (%v)", text, err)
+		}
+		if err := os.Remove(copies[0]); err != nil {
+			t.Error(err)
+		}
 	})
 	t.Run("another name", func(t *testing.T) {
 		shown := scripted(t, "s/^  name: web/  name: other/", "s/^  name: other/  name: web/;s/replicas: 4/replicas: 1/")
@@ -102,6 +114,9 @@ func TestEdit(t *testing.T) {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 	})
+	if left, err := filepath.Glob(filepath.Join(stored, "skiff-edit-*")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %q (%v)", left, err)
+	}
 }
 
 // checkCited looks for a problem in the header and for its field on the line
