@@ -16,6 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/client-go/rest"
 	"k8s.io/kubectl/pkg/polymorphichelpers"
 )
@@ -184,7 +185,7 @@ func (p *program) printLogs(ctx context.Context, streams map[corev1.ObjectRefere
 			all = append(all, err)
 		}
 	}
-	return errors.Join(all...)
+	return utilerrors.NewAggregate(all)
 }
 
 // linePrefix names a log's source. The container stands in the reference's field
