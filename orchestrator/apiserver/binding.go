@@ -2,7 +2,6 @@ package apiserver
 
 import (
 	"fmt"
-	"net/http"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -35,12 +34,7 @@ func (s *Server) bind(r *request) error {
 	if err != nil {
 		return err
 	}
-	r.out.as = ""
-	return s.encodeAnswer(r, http.StatusCreated, &metav1.Status{
-		TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"},
-		Status:   metav1.StatusSuccess,
-		Code:     http.StatusCreated,
-	})
+	return s.encodeDone(r)
 }
 
 func bindPod(pod *corev1.Pod, binding *corev1.Binding, now time.Time) error {

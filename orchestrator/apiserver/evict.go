@@ -3,7 +3,6 @@ package apiserver
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -55,12 +54,7 @@ func (s *Server) evict(r *request) error {
 	if err := s.deleteEvicted(r, pod, deletion); err != nil {
 		return err
 	}
-	r.out.as = ""
-	return s.encodeAnswer(r, http.StatusCreated, &metav1.Status{
-		TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"},
-		Status:   metav1.StatusSuccess,
-		Code:     http.StatusCreated,
-	})
+	return s.encodeDone(r)
 }
 
 // outOfBudget says whether no budget counts the Pod: it does no work yet, or no

@@ -11,6 +11,7 @@ import (
 	"time"
 	"unicode"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 )
@@ -58,6 +59,16 @@ func (s *Server) encodeAnswer(r *request, code int, obj runtime.Object) error {
 	}
 	s.send(r, code, r.out.contentType(), buffer.Bytes())
 	return nil
+}
+
+// encodeDone answers what was to be done to a Pod, and has been.
+func (s *Server) encodeDone(r *request) error {
+	r.out.as = ""
+	return s.encodeAnswer(r, http.StatusCreated, &metav1.Status{
+		TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"},
+		Status:   metav1.StatusSuccess,
+		Code:     http.StatusCreated,
+	})
 }
 
 // send writes a whole answer. A client that has left is not an error.

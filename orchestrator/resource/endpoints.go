@@ -103,14 +103,7 @@ func validateOrdinaryIP(address string, path *field.Path) field.ErrorList {
 }
 
 func validateEndpointPort(port *corev1.EndpointPort, nameRequired bool, path *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	if port.Name != "" {
-		errs = append(errs, validateDNSLabel(port.Name, path.Child("name"))...)
-	} else if nameRequired {
-		errs = append(errs, field.Required(path.Child("name"), ""))
-	}
-	errs = append(errs, invalid(path.Child("port"), port.Port, validation.IsValidPortNum(int(port.Port)))...)
-	errs = append(errs, validateTransport(port.Protocol, path.Child("protocol"))...)
+	errs := validateNamedPort(port.Name, nameRequired, port.Port, port.Protocol, path)
 	return append(errs, validateQualifiedName(port.AppProtocol, path.Child("appProtocol"))...)
 }
 

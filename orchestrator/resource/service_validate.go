@@ -103,15 +103,20 @@ func validateServicePorts(svc *corev1.Service) field.ErrorList {
 	return errs
 }
 
-func validateServicePort(port *corev1.ServicePort, nameRequired bool, path *field.Path) field.ErrorList {
+// validateNamedPort checks what ports of Services and of Endpoints have alike.
+func validateNamedPort(name string, nameRequired bool, port int32, protocol corev1.Protocol, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
-	if port.Name != "" {
-		errs = append(errs, validateDNSLabel(port.Name, path.Child("name"))...)
+	if name != "" {
+		errs = append(errs, validateDNSLabel(name, path.Child("name"))...)
 	} else if nameRequired {
 		errs = append(errs, field.Required(path.Child("name"), ""))
 	}
-	errs = append(errs, invalid(path.Child("port"), port.Port, validation.IsValidPortNum(int(port.Port)))...)
-	errs = append(errs, validateTransport(port.Protocol, path.Child("protocol"))...)
+	errs = append(errs, invalid(path.Child("port"), port, validation.IsValidPortNum(int(port)))...)
+	return append(errs, validateTransport(protocol, path.Child("protocol"))...)
+}
+
+func validateServicePort(port *corev1.ServicePort, nameRequired bool, path *field.Path) field.ErrorList {
+	errs := validateNamedPort(port.Name, nameRequired, port.Port, port.Protocol, path)
 	target := path.Child("targetPort")
 	if port.TargetPort.Type == intstr.Int {
 		errs = append(errs, invalid(target, port.TargetPort.IntValue(), validation.IsValidPortNum(port.TargetPort.IntValue()))...)
