@@ -48,10 +48,14 @@ func (e *Engine) Exec(ctx context.Context, id string, cmd []string) ([]byte, int
 	return output.kept, code, err
 }
 
-// execExit reads the exit code. The output may end a little before the command
-// does, or long before if it closed it.
+// How long it takes until the engine is asked again whether a command has ended:
+// it has no call that waits for that. The output may end a little before the
+// command does, or long before if it closed it.
+const firstExitPause, lastExitPause = 5 * time.Millisecond, 200 * time.Millisecond
+
+// execExit waits for the end of a command and reads its exit code.
 func (e *Engine) execExit(ctx context.Context, id, exec string) (int, error) {
-	timer := time.NewTimer(0)
+	pause, timer := firstExitPause, time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		select {
@@ -67,7 +71,8 @@ func (e *Engine) execExit(ctx context.Context, id, exec string) (int, error) {
 		if !state.Running {
 			return state.ExitCode, nil
 		}
-		timer.Reset(5 * time.Millisecond)
+		timer.Reset(pause)
+		pause = min(2*pause, lastExitPause)
 	}
 }
 

@@ -3,6 +3,10 @@ package docker
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"syscall"
 	"testing"
@@ -43,6 +47,28 @@ func TestExecIsKilled(t *testing.T) {
 		return // only root may kill it
 	}
 	eventually(t, "killed", func() bool { return processes(t, e, id) == before })
+}
+
+// TestExecThatOutlivesItsOutput: the engine is not asked over and over.
+func TestExecThatOutlivesItsOutput(t *testing.T) {
+	t.Parallel()
+	var asked int
+	end := time.Now().Add(time.Second)
+	engine := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/exec/x/json") {
+			asked++
+			fmt.Fprintf(w, `{"Running": %t, "ExitCode": 3}`, time.Now().Before(end))
+		}
+	}))
+	defer engine.Close()
+	e, err := New(Options{Host: "tcp://" + engine.Listener.Addr().String(), Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	if code, err := e.execExit(t.Context(), "x", "x"); code != 3 || err != nil || asked > 15 {
+		t.Errorf("execExit = %d, %v, after %d questions", code, err, asked)
+	}
 }
 
 func processes(t *testing.T, e *Engine, id string) int {
