@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	osexec "os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -213,13 +214,14 @@ func lifeDeadline(l life) {
 	}
 }
 
-// lifeRestart: a container asks by its exit code to be started again, and a Pod
-// gets ready once somebody opens its gate.
+// lifeRestart: a container asks by its exit code to be started again, alone or
+// with all others, and a Pod gets ready once somebody opens its gate.
 func lifeRestart(l life) {
 	l.Apply(l.T, "../examples/life/restart.yaml")
 	l.WaitPod(l.T, "rules", func(p *corev1.Pod) bool {
 		return len(p.Status.ContainerStatuses) == 1 && p.Status.ContainerStatuses[0].RestartCount > 0
 	})
+	lifeTogether(l)
 	gated := l.WaitPod(l.T, "gated", running)
 	if podReady(gated) {
 		l.Error("the Pod is ready although its gate is shut")
@@ -229,4 +231,42 @@ func lifeRestart(l life) {
 		l.Fatal(err)
 	}
 	l.WaitPod(l.T, "gated", podReady)
+}
+
+func lifeTogether(l life) {
+	before := l.WaitPod(l.T, "together", podReady)
+	sandboxes := sandboxesOf(l, before)
+	if _, errOut, code := l.exec("together", "app", nil, "life", "work", "/work/again", "please"); code != 0 {
+		l.Fatalf("exit code %d: %s", code, errOut)
+	}
+	after := l.WaitPod(l.T, "together", func(p *corev1.Pod) bool {
+		return podReady(p) && !slices.ContainsFunc(slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses),
+			func(cs corev1.ContainerStatus) bool { return cs.RestartCount != 1 })
+	})
+	l.says("together", "app", "prepared\nprepared\n", "life", "cat", "/work/steps")
+	if after.Status.PodIP != before.Status.PodIP || !slices.Equal(sandboxesOf(l, after), sandboxes) {
+		l.Errorf("the Pod has another network: %s, before %s", after.Status.PodIP, before.Status.PodIP)
+	}
+	for name, want := range map[string]string{"app": "0 RestartingAllContainers", "watcher": "88 Error"} {
+		for _, cs := range after.Status.ContainerStatuses {
+			if end := cs.LastTerminationState.Terminated; cs.Name == name && (end == nil || fmt.Sprint(end.ExitCode, " ", end.Reason) != want) {
+				l.Errorf("the last end of %s is %+v, want %s", name, end, want)
+			}
+		}
+	}
+	out, err := l.Client.CoreV1().Pods("default").GetLogs("together", &corev1.PodLogOptions{Container: "app", Previous: true}).DoRaw(l.Context())
+	if err != nil || !strings.HasSuffix(string(out), "bye\n") {
+		l.Errorf("what the last app said: %q, %v", out, err)
+	}
+}
+
+// sandboxesOf lists the containers that hold a Pod's network.
+func sandboxesOf(l life, pod *corev1.Pod) []string {
+	l.Helper()
+	out, err := osexec.CommandContext(l.Context(), "docker", "ps", "-q", "--filter", "label=io.kubernetes.pod.uid="+string(pod.UID),
+		"--filter", "label=io.kubernetes.container.name=POD").Output()
+	if err != nil {
+		l.Fatal(err)
+	}
+	return strings.Fields(string(out))
 }

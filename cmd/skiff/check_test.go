@@ -84,10 +84,6 @@ spec:
     image: example.com/a:1
     securityContext:
       procMount: Unmasked
-    restartPolicy: Never
-    restartPolicyRules:
-    - action: RestartAllContainers
-      exitCodes: {operator: In, values: [42]}
   - name: b
     image: example.com/b:1
 `
@@ -107,7 +103,6 @@ spec:
 		"8: refused: spec.resources.limits[memory]: Forbidden: not supported by skiff for containers that run side by side, " +
 			"unless each has a limit and together they stay within this one: the Docker Engine limits single containers",
 		"13: refused: spec.containers[0].securityContext.procMount: Forbidden: not supported by skiff: it needs hostUsers: false",
-		"16: refused: spec.containers[0].restartPolicyRules[0].action: Forbidden: not supported by skiff yet: it restarts single containers",
 	}
 	if diff := cmp.Diff(want, refused); diff != "" || code != 1 {
 		t.Errorf("code %d (-want +got):\n%s", code, diff)

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -124,6 +125,40 @@ func TestCrashDuringDelete(t *testing.T) {
 		if r := try(t, i.skiff, "get", "deployment", "web"); r.code != 1 {
 			t.Errorf("the deletion was forgotten: %v", r)
 		}
+	}
+}
+
+// TestCrashDuringRestartOfAll kills the daemon while all containers of a Pod are
+// being restarted: each is restarted, and once.
+func TestCrashDuringRestartOfAll(t *testing.T) {
+	t.Parallel()
+	random := seeded(t)
+	i := start(t)
+	manifest, err := filepath.Abs("../../examples/life/restart.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	must(t, i.skiff, "apply", "-f", manifest)
+	settled := func(round int) func(p *corev1.Pod) bool {
+		return func(p *corev1.Pod) bool {
+			all := slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses)
+			return len(all) == 3 && all[1].Ready && all[2].Ready &&
+				!slices.ContainsFunc(all, func(cs corev1.ContainerStatus) bool { return cs.RestartCount != int32(round) })
+		}
+	}
+	ip := i.api(t).WaitPod(t, "together", settled(0)).Status.PodIP
+	for round := 1; round <= 5; round++ {
+		must(t, i.skiff, "exec", "together", "-c", "app", "--", "life", "work", "/work/again", "please")
+		i.crashWithin(t, random, 2*time.Second)
+		i.up(t)
+		if p := i.api(t).WaitPod(t, "together", settled(round)); p.Status.PodIP != ip {
+			t.Errorf("round %d: the address is %s, was %s", round, p.Status.PodIP, ip)
+		}
+		steps := must(t, i.skiff, "exec", "together", "-c", "app", "--", "life", "cat", "/work/steps")
+		if n := strings.Count(steps, "prepared"); n != round+1 {
+			t.Errorf("round %d: the init container did its work %d times", round, n)
+		}
+		i.owned(t)
 	}
 }
 

@@ -13,6 +13,7 @@
 //	life complain          writes lines to standard error and exits with 3
 //	life cat [FILE…]       like cat
 //	life exit CODE         ends at once
+//	life watch FILE CODE   ends as soon as there is such a file, which it removes
 //	life ps                lists the processes it sees
 //	life tar …             as much of tar as "kubectl cp" needs; called tar, too
 package main
@@ -29,6 +30,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 func main() {
@@ -73,6 +75,15 @@ func run(name string, args []string) error {
 		code, err := strconv.Atoi(args[0])
 		if err != nil {
 			return err
+		}
+		os.Exit(code)
+	case "watch":
+		code, err := strconv.Atoi(args[1])
+		if err != nil {
+			return err
+		}
+		for os.Remove(args[0]) != nil {
+			time.Sleep(100 * time.Millisecond)
 		}
 		os.Exit(code)
 	case "ps":

@@ -122,6 +122,7 @@ func (s *state) add(found []container.Status) {
 	s.meetSandbox(own)
 	known := s.containers()
 	for _, st := range own {
+		s.round = max(s.round, st.Round)
 		u := s.unit(st.Name)
 		switch {
 		case slices.Contains(known, st.ID):
@@ -153,6 +154,10 @@ func (s *state) recall(u *unit, cs *corev1.ContainerStatus) {
 		u.last, u.cur = u.cur, lostAttempt(cs)
 		u.gone = true
 		u.next = u.cur.Attempt + 1
+		u.cur.Round = s.round
+		if w := cs.State.Waiting; w != nil && w.Reason != reasonCrashLoop && s.allEnded() {
+			u.cur.Round-- // it was to be restarted with all others
+		}
 		if s.sandbox != nil && s.sandbox.cur != nil { // nothing tells that it was in another
 			u.cur.Sandbox = s.sandbox.cur.ID
 		}

@@ -7,11 +7,14 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"skiff/orchestrator/resource"
 )
 
 // ownConditions are those that the worker writes, in the kubelet's order.
 var ownConditions = []corev1.PodConditionType{
 	corev1.PodReadyToStartContainers, corev1.PodInitialized, corev1.PodReady, corev1.ContainersReady, corev1.PodScheduled,
+	corev1.AllContainersRestarting,
 }
 
 // conditions judges the Pod as a whole. st is its status so far.
@@ -36,6 +39,9 @@ func conditions(s *state, st corev1.PodStatus, now time.Time) []corev1.PodCondit
 		ready,
 		containers,
 		{Type: corev1.PodScheduled, Status: corev1.ConditionTrue},
+	}
+	if resource.MayRestartAll(&s.pod.Spec) {
+		out = append(out, restartingCondition(s, st.Phase))
 	}
 	return s.dated(out, now)
 }

@@ -89,7 +89,7 @@ func (p *plan) live() {
 	if s.deservesSandbox(p.now) {
 		p.want(opSandbox, "")
 	}
-	placed := p.initialize(s.mounted && s.address.IsValid() && p.network())
+	placed := p.initialize(s.mounted && s.address.IsValid() && p.network() && !s.restartingAll())
 	for _, u := range s.units {
 		p.unit(u, placed)
 		// Containers start in the order of the manifest as far as one has a
@@ -97,6 +97,9 @@ func (p *plan) live() {
 		placed = placed && (u.hooked || !hasPostStart(s.spec(u.name)))
 	}
 	for _, u := range s.ephemerals {
+	if s.restartingAll() {
+		p.endRound()
+	}
 		p.unit(u, s.joinable(u))
 	}
 }
@@ -192,7 +195,7 @@ func (p *plan) run(u *unit) {
 	spec := p.s.spec(u.name)
 	p.mend(u)
 	switch {
-	case u.kill != nil || u.stranded || p.orphaned() || p.s.estranged(u):
+	case u.kill != nil || u.stranded || p.orphaned() || p.s.estranged(u) || p.s.mustGo(u):
 		p.stop(opPostStart, u.name)
 		p.stop(opProbe, u.name)
 		if !p.s.admitted || u.role == ephemeral { // which serves nobody
@@ -262,7 +265,7 @@ func (p *plan) pullBackOff(u *unit) {
 
 // retryAt is when the next attempt may follow the one that has ended.
 func (s *state) retryAt(u *unit) time.Time {
-	if u.gone || u.excused || u.role == initial && s.outlived(u) { // nobody's crash
+	if u.gone || u.excused || s.mustGo(u) || u.role == initial && s.outlived(u) { // nobody's crash
 		return time.Time{}
 	}
 	return u.crash.until(u.cur.FinishedAt)

@@ -50,6 +50,7 @@ const (
 	reasonNoSELinux         = "NoSELinux"
 	reasonStartError        = "StartError"
 	reasonPostStartError    = "PostStartHookError"
+	reasonRestartingAll     = "RestartingAllContainers"
 	reasonStatusUnknown     = "ContainerStatusUnknown"
 	reasonOOMKilled         = "OOMKilled"
 	reasonCompleted         = "Completed"

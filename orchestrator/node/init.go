@@ -4,9 +4,10 @@ package node
 // only then the regular containers begin. A new sandbox is a new Pod to them: it
 // has none of the routes, rules and interfaces that they may have set up.
 
-// outlived says whether a container ran in a sandbox that is no more.
+// outlived says whether a container ran in a sandbox that is no more, or before
+// all were restarted.
 func (s *state) outlived(u *unit) bool {
-	return s.sandbox != nil && s.sandbox.cur != nil && u.cur != nil && u.cur.Sandbox != s.sandbox.cur.ID
+	return s.bygone(u) || s.sandbox != nil && s.sandbox.cur != nil && u.cur != nil && u.cur.Sandbox != s.sandbox.cur.ID
 }
 
 // through says whether what comes after an init container may begin.
@@ -36,14 +37,14 @@ func (s *state) initialized() bool {
 	return true
 }
 
-// initFailed says whether an init container has failed for good.
-func (s *state) initFailed() bool {
+// failedInit finds an init container that has failed for good.
+func (s *state) failedInit() *unit {
 	for _, u := range s.inits {
 		if u.role == initial && u.ended() && !u.suspect && u.cur.ExitCode != 0 && !s.wanted(u) && !s.outlived(u) {
-			return true
+			return u
 		}
 	}
-	return false
+	return nil
 }
 
 // initialize brings the init containers a step further and says whether the

@@ -6,7 +6,7 @@ import corev1 "k8s.io/api/core/v1"
 // the last of its sidecars has ended.
 func phase(s *state, containers []corev1.ContainerStatus) corev1.PodPhase {
 	switch {
-	case s.failure != nil && s.stopped(), s.initFailed() && s.stopped():
+	case s.failure != nil && s.stopped(), s.failedInit() != nil && s.stopped():
 		return corev1.PodFailed
 	case !s.initialized():
 		return corev1.PodPending

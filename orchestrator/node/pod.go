@@ -208,6 +208,8 @@ func (p *pod) task(j job) task {
 		return p.inspect(u)
 	case opStop:
 		return p.stop(u)
+	case opRound:
+		return p.nextRound()
 	case opRemoveOld:
 		return p.removeOld(j.name)
 	case opAdd:

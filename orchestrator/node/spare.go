@@ -53,7 +53,7 @@ func (s *state) awaits(u *unit, now time.Time) bool {
 	switch {
 	case s.busy(opStart, u.name):
 		return true
-	case s.sandbox != nil || s.finished() || s.busy(opRemoveOld, u.spare.ID) || u.spare.Hash != hash(s.spec(u.name)):
+	case s.sandbox != nil || s.finished() || u.spare.Round != s.round || s.busy(opRemoveOld, u.spare.ID) || u.spare.Hash != hash(s.spec(u.name)):
 		return false
 	}
 	return u.suspect || u.ended() && s.restarts(u) && !now.Before(s.retryAt(u))

@@ -18,6 +18,7 @@ func containerSpec(s *state, u *unit) container.Spec {
 		Pod:        identity(s.pod),
 		Name:       u.name,
 		Attempt:    u.next,
+		Round:      s.round,
 		Hash:       hash(c),
 		ImageID:    u.image.ID,
 		Image:      c.Image,

@@ -124,7 +124,7 @@ func (p *pod) create(ctx context.Context, spec container.Spec) (*attempt, error)
 		return nil, err
 	}
 	return &attempt{Status: container.Status{
-		ID: id, Pod: spec.Pod, Name: spec.Name, Attempt: spec.Attempt, Hash: spec.Hash,
+		ID: id, Pod: spec.Pod, Name: spec.Name, Attempt: spec.Attempt, Round: spec.Round, Hash: spec.Hash,
 		Image: spec.Image, ImageID: spec.ImageID, Address: spec.Network.Address, Sandbox: spec.Network.Sandbox,
 		State: container.Created, CreatedAt: time.Now(),
 	}}, nil
@@ -179,7 +179,7 @@ func (p *pod) started(u *unit, a *attempt) {
 	if u.last != nil {
 		p.s.old = append(p.s.old, u.last.ID)
 	}
-	if u.cur != nil && !u.gone && !u.excused {
+	if u.cur != nil && !u.gone && !u.excused && !p.s.bygone(u) {
 		u.crash = u.crash.next(u.cur.FinishedAt, time.Now())
 	}
 	u.last, u.cur = u.cur, a

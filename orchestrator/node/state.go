@@ -41,6 +41,7 @@ type state struct {
 	volumes map[string]container.Mount // what a container mounts to see a volume
 	renew   time.Time                  // when a token in a volume is to be replaced; zero: never
 
+	round   int      // how often all containers were restarted together
 	failure *failure // the Pod may not go on, however its containers are
 
 	sandbox    *unit // nil where the one container owns the namespace
@@ -87,6 +88,7 @@ const (
 	opInspect       op = "inspect"
 	opReconnect     op = "reconnect"
 	opStop          op = "stop"
+	opRound         op = "begin the next round"
 	opRemoveOld     op = "remove old container"
 	opAdd           op = "add to traffic"
 	opRemoveTraffic op = "remove from traffic"
@@ -216,11 +218,13 @@ func (s *state) restarts(u *unit) bool {
 	if s.failure != nil {
 		return false
 	}
-	switch u.role {
-	case ephemeral:
+	switch {
+	case u.role == ephemeral:
 		return false
-	case initial:
-		return s.outlived(u) || u.cur.ExitCode != 0 && s.wanted(u)
+	case s.bygone(u):
+		return true
+	case u.role == initial:
+		return s.outlived(u) || (u.cur.ExitCode != 0 || s.endsRound(u)) && s.wanted(u)
 	}
 	return s.wanted(u)
 }
@@ -233,15 +237,25 @@ func (s *state) wanted(u *unit) bool {
 
 // finished says whether the Pod's work is over, one way or the other.
 func (s *state) finished() bool {
-	if s.failure != nil || s.initFailed() {
-		return true
+	over, _ := s.workOver()
+	return s.failure != nil || over && !s.restartingAll()
+}
+
+// workOver says whether the containers have done what they are there for, or
+// cannot, and since when.
+func (s *state) workOver() (over bool, since time.Time) {
+	if u := s.failedInit(); u != nil {
+		return true, u.cur.FinishedAt
 	}
 	for _, u := range s.units {
-		if !u.ended() || u.suspect || s.restarts(u) {
-			return false
+		if !u.ended() || u.suspect || s.bygone(u) || s.wanted(u) {
+			return false, time.Time{}
+		}
+		if u.cur.FinishedAt.After(since) {
+			since = u.cur.FinishedAt
 		}
 	}
-	return true
+	return true, since
 }
 
 // stopped says whether no container of the Pod is running.

@@ -162,7 +162,7 @@ func waitingState(s *state, u *unit, now time.Time) *corev1.ContainerStateWaitin
 	if len(s.inits) > 0 && u.role != ephemeral {
 		creating.Reason = reasonPodInitializing
 	}
-	if u.role == regular && u.cur == nil && !s.initialized() {
+	if u.role == regular && (u.cur == nil || s.bygone(u)) && !s.initialized() {
 		return creating // what is wrong with its image, say, does not matter yet
 	}
 	if u.running() {
@@ -171,13 +171,16 @@ func waitingState(s *state, u *unit, now time.Time) *corev1.ContainerStateWaitin
 		}
 		return creating // as in the kubelet, postStart is part of the start
 	}
-	if u.ended() && (!s.restarts(u) || s.leaving()) {
+	if u.ended() && (!s.restarts(u) && !s.mustGo(u) || s.leaving()) {
 		return nil
+	}
+	if u.ended() && u.role != ephemeral && s.restartingAll() {
+		return &corev1.ContainerStateWaiting{Reason: reasonRestartingAll, Message: "all containers of the Pod are being restarted"}
 	}
 	if u.wait != nil {
 		return &corev1.ContainerStateWaiting{Reason: u.wait.reason, Message: u.wait.message}
 	}
-	if u.cur == nil {
+	if u.cur == nil || s.bygone(u) {
 		return creating
 	}
 	if now.Before(s.retryAt(u)) {

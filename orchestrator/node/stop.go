@@ -25,13 +25,15 @@ func (p *pod) stop(u *unit) task {
 	message, deadline := p.stopTerms(u)
 	p.s.job(job{opStop, u.name}).deadline = deadline
 	announce := c != nil && !u.announced && !u.down
-	leaving := p.s.leaving()
+	leaving, restarting := p.s.leaving(), p.s.mustGo(u)
 	u.announced = true
 	host := p.s.address
 	return func(ctx context.Context) (func(), error) {
 		if announce {
 			p.events.normal(pod, c.Name, reasonKilling, "%s", message)
-			p.preStop(ctx, hook{pod: pod, container: c, id: id, host: host}, deadline)
+			if leaving || !restarting {
+				p.preStop(ctx, hook{pod: pod, container: c, id: id, host: host}, deadline)
+			}
 		}
 		if leaving {
 			p.turns.lull(ctx, time.Until(deadline)/lullShare)
@@ -44,7 +46,12 @@ func (p *pod) stop(u *unit) task {
 		if err != nil && !errors.Is(err, container.ErrNotFound) {
 			return nil, err
 		}
-		return func() { p.stoppedUnit(u, id) }, nil
+		return func() {
+			p.stoppedUnit(u, id)
+			if restarting && u.cur != nil && u.cur.ID == id {
+				u.cur.Reason = reasonRestartingAll
+			}
+		}, nil
 	}
 }
 
@@ -54,6 +61,8 @@ func (p *pod) stopTerms(u *unit) (message string, deadline time.Time) {
 	switch {
 	case p.s.leaving():
 		return "Stopping container " + u.name, p.s.deadline
+	case p.s.mustGo(u):
+		return "Container " + u.name + " will be restarted with all others", time.Now()
 	case u.kill != nil:
 		return u.kill.message, time.Now().Add(u.kill.grace)
 	case p.s.finished():

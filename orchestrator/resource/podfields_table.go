@@ -93,7 +93,7 @@ var podFields = withHandlers(withLeaves(withGroups(map[string]podField{
 
 	"containers[].restartPolicy":               {support: honoured},
 	"containers[].restartPolicyRules":          {support: mixed},
-	"containers[].restartPolicyRules[].action": {support: honoured}, // the one that is not, validation refuses by name
+	"containers[].restartPolicyRules[].action": {support: honoured},
 }, securityFields, environmentFields, volumeFields), leaves))
 
 // withGroups adds the lines of groups that have a file of their own.

@@ -12,8 +12,8 @@ import (
 func Restarts(c *corev1.Container, pod corev1.RestartPolicy, exitCode int32) bool {
 	policy := pod
 	if c.RestartPolicy != nil {
-		if slices.ContainsFunc(c.RestartPolicyRules, func(r corev1.ContainerRestartRule) bool { return matchesExit(r.ExitCodes, exitCode) }) {
-			return true // all that a rule can ask for
+		if restartRule(c, exitCode) != nil {
+			return true // whatever it asks for
 		}
 		policy = corev1.RestartPolicy(*c.RestartPolicy)
 	}
@@ -24,6 +24,31 @@ func Restarts(c *corev1.Container, pod corev1.RestartPolicy, exitCode int32) boo
 		return exitCode != 0
 	}
 	return true
+}
+
+// RestartsAll says whether a container that has ended has all containers of its
+// Pod restarted with it: the first of its rules that matches asks for that.
+func RestartsAll(c *corev1.Container, exitCode int32) bool {
+	rule := restartRule(c, exitCode)
+	return rule != nil && rule.Action == corev1.ContainerRestartRuleActionRestartAllContainers
+}
+
+// MayRestartAll says whether a container of the Pod has a rule that restarts all.
+func MayRestartAll(spec *corev1.PodSpec) bool {
+	return slices.ContainsFunc(slices.Concat(spec.InitContainers, spec.Containers), func(c corev1.Container) bool {
+		return slices.ContainsFunc(c.RestartPolicyRules, func(r corev1.ContainerRestartRule) bool {
+			return r.Action == corev1.ContainerRestartRuleActionRestartAllContainers
+		})
+	})
+}
+
+// restartRule is the first of a container's rules that matches; nil if none does.
+func restartRule(c *corev1.Container, exitCode int32) *corev1.ContainerRestartRule {
+	i := slices.IndexFunc(c.RestartPolicyRules, func(r corev1.ContainerRestartRule) bool { return matchesExit(r.ExitCodes, exitCode) })
+	if i < 0 {
+		return nil
+	}
+	return &c.RestartPolicyRules[i]
 }
 
 func matchesExit(on *corev1.ContainerRestartRuleOnExitCodes, exitCode int32) bool {
@@ -53,13 +78,8 @@ func validateRestart(c *corev1.Container, path *field.Path) field.ErrorList {
 	}
 	for i, rule := range c.RestartPolicyRules {
 		at := rules.Index(i)
-		switch rule.Action {
-		case corev1.ContainerRestartRuleActionRestart:
-		case corev1.ContainerRestartRuleActionRestartAllContainers:
-			errs = append(errs, field.Forbidden(at.Child("action"), "not supported by skiff yet: it restarts single containers"))
-		default:
-			errs = append(errs, validateOneOf(rule.Action, at.Child("action"), corev1.ContainerRestartRuleActionRestart)...)
-		}
+		errs = append(errs, validateOneOf(rule.Action, at.Child("action"), corev1.ContainerRestartRuleActionRestart,
+			corev1.ContainerRestartRuleActionRestartAllContainers)...)
 		if rule.ExitCodes == nil {
 			errs = append(errs, field.Required(at.Child("exitCodes"), "must be specified"))
 			continue

@@ -123,9 +123,8 @@ func containerTests(c string) []refusal {
 		{container("restartPolicy: Sometimes"), []string{c + `.restartPolicy: Unsupported value: "Sometimes": supported values: "Always", "Never", "OnFailure"`}},
 		{container("restartPolicyRules: [{action: Cry}, {action: RestartAllContainers, exitCodes: {operator: Near}}]"), []string{
 			c + `.restartPolicy: Required value: must specify restartPolicy when restart rules are used`,
-			c + `.restartPolicyRules[0].action: Unsupported value: "Cry": supported values: "Restart"`,
+			c + `.restartPolicyRules[0].action: Unsupported value: "Cry": supported values: "Restart", "RestartAllContainers"`,
 			c + `.restartPolicyRules[0].exitCodes: Required value: must be specified`,
-			c + `.restartPolicyRules[1].action: Forbidden: not supported by skiff yet: it restarts single containers`,
 			c + `.restartPolicyRules[1].exitCodes.operator: Unsupported value: "Near": supported values: "In", "NotIn"`,
 		}},
 		{container("workingDir: /srv, command: [a], args: [b], tty: true, stdin: true"), nil},

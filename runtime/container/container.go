@@ -64,6 +64,7 @@ type Spec struct {
 	Pod     Pod
 	Name    string // of the container within its Pod; SandboxName for a sandbox
 	Attempt int    // 0 for the first start, counted up with each restart
+	Round   int    // how often all containers of the Pod had been restarted together
 	Hash    string // of the container's part of the Pod spec; comes back in Status
 
 	ImageID    string   // what runs; empty for a sandbox, which brings its own
@@ -101,6 +102,7 @@ type Status struct {
 	Pod     Pod
 	Name    string
 	Attempt int
+	Round   int
 	Hash    string
 
 	Image   string

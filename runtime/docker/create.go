@@ -172,6 +172,9 @@ func (e *Engine) specLabels(spec container.Spec) map[string]string {
 	l[labelAttempt] = strconv.Itoa(spec.Attempt)
 	l[labelHash] = spec.Hash
 	l[labelImage] = spec.Image
+	if spec.Round > 0 {
+		l[labelRound] = strconv.Itoa(spec.Round)
+	}
 	if spec.Network.Address.IsValid() {
 		l[labelAddress] = spec.Network.Address.String()
 	}

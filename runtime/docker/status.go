@@ -30,6 +30,7 @@ const (
 	labelUID      = "skiff.uid"
 	labelAddress  = "skiff.address"
 	labelImage    = "skiff.image"
+	labelRound    = "skiff.round"
 )
 
 // scheme goes before a container's ID wherever Kubernetes shows one.
@@ -126,13 +127,15 @@ func (e *Engine) inspect(ctx context.Context, id string) (dockercontainer.Inspec
 
 func status(c dockercontainer.InspectResponse) container.Status {
 	l := c.Config.Labels
-	attempt, _ := strconv.Atoi(l[labelAttempt]) // skiff wrote it
+	attempt, _ := strconv.Atoi(l[labelAttempt]) // skiff wrote them
+	round, _ := strconv.Atoi(l[labelRound])
 	address, _ := netip.ParseAddr(l[labelAddress])
 	s := container.Status{
 		ID:      scheme + c.ID,
 		Pod:     podOf(l),
 		Name:    l[labelName],
 		Attempt: attempt,
+		Round:   round,
 		Hash:    l[labelHash],
 		Image:   l[labelImage],
 		ImageID: c.Image,

@@ -12,6 +12,7 @@ import (
 
 func life(t *testing.T, b bench) {
 	s := b.spec(t, 1, "serve")
+	s.Round = 2
 	id := b.create(t, s)
 	if e := b.expect(t, id, "create"); e.Pod != s.Pod || e.Name != s.Name || e.At.IsZero() {
 		t.Errorf("event of the creation: %+v", e)
@@ -21,8 +22,8 @@ func life(t *testing.T, b bench) {
 	}
 	made := b.inspect(t, id)
 	same(t, "created", made.State, container.Created)
-	same(t, "identity", []any{made.ID, made.Pod, made.Name, made.Attempt, made.Hash, made.Image, made.ImageID, made.Address},
-		[]any{id, s.Pod, s.Name, s.Attempt, s.Hash, s.Image, s.ImageID, s.Network.Address})
+	same(t, "identity", []any{made.ID, made.Pod, made.Name, made.Attempt, made.Round, made.Hash, made.Image, made.ImageID, made.Address},
+		[]any{id, s.Pod, s.Name, s.Attempt, s.Round, s.Hash, s.Image, s.ImageID, s.Network.Address})
 	if made.CreatedAt.IsZero() || !made.StartedAt.IsZero() || !made.FinishedAt.IsZero() {
 		t.Errorf("times of a created container: %+v", made)
 	}

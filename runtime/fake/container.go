@@ -56,7 +56,7 @@ func (e *Engine) Create(ctx context.Context, spec container.Spec) (string, error
 	}
 	r := &record{
 		Status: container.Status{
-			ID: e.newID(), Pod: spec.Pod, Name: spec.Name, Attempt: spec.Attempt, Hash: spec.Hash,
+			ID: e.newID(), Pod: spec.Pod, Name: spec.Name, Attempt: spec.Attempt, Round: spec.Round, Hash: spec.Hash,
 			Image: spec.Image, ImageID: spec.ImageID, Address: spec.Network.Address, Sandbox: spec.Network.Sandbox,
 			State: container.Created, CreatedAt: time.Now(),
 		},
