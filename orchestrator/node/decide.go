@@ -92,15 +92,13 @@ func (p *plan) live() {
 	placed := p.initialize(s.mounted && s.address.IsValid() && p.network() && !s.restartingAll())
 	for _, u := range s.units {
 		p.unit(u, placed)
-		// Containers start in the order of the manifest as far as one has a
-		// postStart hook: what comes after it may rely on what it did.
-		placed = placed && (u.hooked || !hasPostStart(s.spec(u.name)))
+		placed = placed && !s.detains(u)
 	}
 	for _, u := range s.ephemerals {
+		p.unit(u, s.joinable(u))
+	}
 	if s.restartingAll() {
 		p.endRound()
-	}
-		p.unit(u, s.joinable(u))
 	}
 }
 
@@ -269,6 +267,13 @@ func (s *state) retryAt(u *unit) time.Time {
 		return time.Time{}
 	}
 	return u.crash.until(u.cur.FinishedAt)
+}
+
+// detains says whether those behind a container must wait for it. Containers start
+// in the order of the manifest as far as one has a postStart hook: what comes after
+// it may rely on what it did. A start that has failed detains nobody.
+func (s *state) detains(u *unit) bool {
+	return hasPostStart(s.spec(u.name)) && !u.hooked && !u.ended() && u.wait == nil
 }
 
 func hasPostStart(c *corev1.Container) bool {

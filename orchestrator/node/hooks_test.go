@@ -5,6 +5,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -31,6 +32,33 @@ func TestPostStart(t *testing.T) {
 		}
 		w.untilEvent("FailedPostStartHook: PostStartHook failed")
 	})
+}
+
+// What comes after a container waits for its postStart hook while that runs, and no
+// longer: not for one that fails each time, nor for an image that there is not.
+func TestPostStartDetains(t *testing.T) {
+	for what, image := range map[string]string{"fails": "hooked", "has no image": "none:1"} {
+		t.Run(what, func(t *testing.T) {
+			play(t, func(t *testing.T, w *world) {
+				w.engine.AddImage("hooked", func(container.Spec) fake.Behaviour {
+					return fake.Behaviour{Exec: func(ctx context.Context, _ []string) ([]byte, int, error) {
+						pause(ctx, 5*time.Second)
+						return []byte("broken"), 1, nil
+					}}
+				})
+				w.create(newPodObject("a", image, func(p *corev1.Pod) {
+					next := p.Spec.Containers[0]
+					next.Name, next.Image = "next", "web:1"
+					p.Spec.Containers = append(p.Spec.Containers, next)
+					p.Spec.Containers[0].Lifecycle = &corev1.Lifecycle{PostStart: &corev1.LifecycleHandler{Exec: &corev1.ExecAction{Command: []string{"hello"}}}}
+				}))
+				took := w.until(10*time.Second, "the next runs", func() bool { return w.lives("a") != "" && strings.HasSuffix(w.lives("a"), "next 0 running") })
+				if waited := took >= 4*time.Second; waited != (image == "hooked") {
+					t.Errorf("it began after %s", took)
+				}
+			})
+		})
+	}
 }
 
 func TestHTTPHook(t *testing.T) {
