@@ -13,13 +13,19 @@ import (
 	"skiff/runtime/container"
 )
 
-// The kubelet's limits of a termination message: as a container writes it, and
-// as it is taken from a log.
+// The kubelet's limits of a termination message: as a container writes it, as it
+// is taken from a log, and for all containers of a Pod together.
 const (
 	messageBytes    = 4096
+	messagesBytes   = 12 << 10
 	messageLogBytes = 2048
 	messageLogLines = 80
 )
+
+// messageShare is how much each container of a Pod may say at its end.
+func messageShare(pod *corev1.Pod) int {
+	return messagesBytes / (len(pod.Spec.InitContainers) + len(pod.Spec.Containers) + len(pod.Spec.EphemeralContainers))
+}
 
 // lastWords is the termination message of a container that has ended.
 func (p *pod) lastWords(ctx context.Context, c *corev1.Container, st container.Status) string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -225,7 +226,7 @@ func (p *pod) announceBackOff(u *unit) {
 // inspect learns what has become of a container, and its last words if it has
 // ended.
 func (p *pod) inspect(u *unit) task {
-	c, id := p.s.spec(u.name), u.cur.ID
+	c, id, most := p.s.spec(u.name), u.cur.ID, messageShare(p.s.pod)
 	return func(ctx context.Context) (func(), error) {
 		st, err := p.Engine.Inspect(ctx, id)
 		if err != nil && !errors.Is(err, container.ErrNotFound) {
@@ -234,6 +235,7 @@ func (p *pod) inspect(u *unit) task {
 		message := ""
 		if c != nil && err == nil && st.State == container.Exited {
 			message = p.lastWords(ctx, c, st)
+			message = strings.ToValidUTF8(message[:min(len(message), most)], "")
 		}
 		return func() { p.inspected(u, id, st, message, err) }, nil
 	}
