@@ -332,7 +332,7 @@ func exampleVolumes(t *testing.T, i *skifftest.Instance) {
 	s.shows(t, s.ready(t, "volumes"),
 		"/settings/greeting -rw-r--r-- 0:2000 hello", "/greeting -rw-r--r-- 0:2000 hello", "/key/private/key.pem -r--r----- 0:2000 not a real key",
 		"/about-me/labels -rw-r--r-- 0:2000 app=\"volumes\"", "/about-me/example -rw-r--r-- 0:2000 volumes", "/about-me/memory -rw-r--r-- 0:2000 64",
-		"/scratch dgrwxrwxrwx 0:2000 pods", "/mine drwxrwxrwx 0:0", "/memory dgrwxrwxrwx 0:2000")
+		"/scratch dgrwxrwxrwx 0:2000 pods", "/mine dgrwxrwxrwx 0:2000", "/memory dgrwxrwxrwx 0:2000")
 }
 
 func exampleClaim(t *testing.T, i *skifftest.Instance) {

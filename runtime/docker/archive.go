@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/docker/docker/client"
 )
@@ -109,13 +110,14 @@ type entry struct {
 	mode int64
 	uid  int
 	gid  int
+	at   time.Time // of its last change; zero: 1970, as in images, whose sums must not change
 }
 
 func writeTar(w io.Writer, entries ...entry) error {
 	t := tar.NewWriter(w)
 	for _, e := range entries {
 		// WriteHeader knows a directory by its slash.
-		if err := t.WriteHeader(&tar.Header{Name: e.name, Mode: e.mode, Uid: e.uid, Gid: e.gid, Size: e.size}); err != nil {
+		if err := t.WriteHeader(&tar.Header{Name: e.name, Mode: e.mode, Uid: e.uid, Gid: e.gid, Size: e.size, ModTime: e.at}); err != nil {
 			return err
 		}
 		content, err := e.open()

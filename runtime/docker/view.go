@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
 	dockercontainer "github.com/docker/docker/api/types/container"
@@ -120,6 +121,9 @@ func binding(p, at string) *dockercontainer.HostConfig {
 
 func (e *Engine) put(ctx context.Context, id, dir string, entries ...entry) error {
 	var archive bytes.Buffer
+	for i := range entries {
+		entries[i].at = time.Now()
+	}
 	if err := writeTar(&archive, entries...); err != nil {
 		return fmt.Errorf("write to volume: %w", err)
 	}
@@ -127,9 +131,9 @@ func (e *Engine) put(ctx context.Context, id, dir string, entries ...entry) erro
 }
 
 // Below tells where sub, a relative path within what m shows, is on the
-// engine's machine; an empty one is all of it. A directory is made there, open
-// to all users, unless something is there. A link that leads out of what m
-// shows is an error.
+// engine's machine; an empty one is all of it. A directory is made there, like
+// the root of what m shows, unless something is there. A link that leads out of
+// what m shows is an error.
 func (e *Engine) Below(ctx context.Context, pod container.Pod, m container.Mount, sub string) (string, error) {
 	root := m.Source
 	if m.Volume != "" {
@@ -183,11 +187,22 @@ func (w *walk) to(ctx context.Context, sub string) (string, error) {
 	return done, nil
 }
 
-// make makes the directories that are missing.
+// make makes the directories that are missing. As in the kubelet, they may be used
+// by whom the volume's root may be, and belong to its group where that is passed on.
 func (w *walk) make(ctx context.Context, dir string, missing []string) error {
+	root, err := w.engine.lookAtRoot(ctx, w.viewer)
+	if err != nil {
+		return err
+	}
+	const passedOn = 0o2000
+	made := entry{mode: root.Mode & (passedOn | 0o777)}
+	if root.Mode&passedOn != 0 {
+		made.gid = root.Gid
+	}
 	var entries []entry
 	for i := range missing {
-		entries = append(entries, entry{file: fileOf(path.Join(missing[:i+1]...)+"/", nil), mode: 0o777})
+		made.file = fileOf(path.Join(missing[:i+1]...)+"/", nil)
+		entries = append(entries, made)
 	}
 	return w.engine.put(ctx, w.viewer, path.Join(viewPath, dir), entries...)
 }

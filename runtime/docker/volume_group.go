@@ -39,7 +39,8 @@ func (e *Engine) giveVolume(ctx context.Context, pod container.Pod, v container.
 	case container.GiveAll:
 	case container.GiveMismatched:
 		err = e.view(ctx, pod, host, func(id string) (err error) {
-			_, given, err = e.lookAtRoot(ctx, id, group)
+			root, err := e.lookAtRoot(ctx, id)
+			given = err == nil && isShared(root, group)
 			return err
 		})
 	default:
@@ -59,25 +60,30 @@ const sharedDir = 0o2770
 // giveRoot lets a group write to the root of the viewer's volume, and own what
 // is made there. Its user and what others may do stay: a database insists on them.
 func (e *Engine) giveRoot(ctx context.Context, viewer string, group int) error {
-	root, given, err := e.lookAtRoot(ctx, viewer, group)
-	if err != nil || given {
+	root, err := e.lookAtRoot(ctx, viewer)
+	if err != nil || isShared(root, group) {
 		return err
 	}
 	return e.put(ctx, viewer, "/", entry{file: fileOf(viewPath[1:]+"/", nil), mode: root.Mode&0o7777 | sharedDir, uid: root.Uid, gid: group})
 }
 
-// lookAtRoot describes the root of the viewer's volume, and says whether it is
-// the group's.
-func (e *Engine) lookAtRoot(ctx context.Context, viewer string, group int) (root *tar.Header, given bool, err error) {
+// isShared says whether a volume's root is the group's.
+func isShared(root *tar.Header, group int) bool {
+	return root.Gid == group && root.Mode&sharedDir == sharedDir
+}
+
+// lookAtRoot describes the root of the viewer's volume.
+func (e *Engine) lookAtRoot(ctx context.Context, viewer string) (*tar.Header, error) {
 	content, _, err := e.api.CopyFromContainer(ctx, viewer, viewPath)
 	if err != nil {
-		return nil, false, failure("look at the volume's root", err)
+		return nil, failure("look at the volume's root", err)
 	}
 	defer content.Close()
-	if root, err = tar.NewReader(content).Next(); err != nil {
-		return nil, false, fmt.Errorf("look at the volume's root: %w", err)
+	root, err := tar.NewReader(content).Next()
+	if err != nil {
+		return nil, fmt.Errorf("look at the volume's root: %w", err)
 	}
-	return root, root.Gid == group && root.Mode&sharedDir == sharedDir, nil
+	return root, nil
 }
 
 // walk gives all that is mounted at viewPath to a group, by skiff's program in a

@@ -169,6 +169,16 @@ func TestBelow(t *testing.T) {
 	if got := inside(t, e, id, "stat", "/data/new", "/data/new/deep"); strings.Count(got, " 777 0:0 ") != 2 {
 		t.Errorf("made: %s", got)
 	}
+	// What is made is like the root, and its group's.
+	shared, group := container.Mount{Volume: "shared", Target: "/shared"}, int64(4711)
+	if err := e.CreateVolume(t.Context(), s.Pod, container.Volume{Name: "shared", Group: &group}); err != nil {
+		t.Fatal(err)
+	}
+	below(t, e, s.Pod, shared, "new/deep")
+	s.Name, s.Mounts, s.Network.Address = "other", []container.Mount{shared}, spec(t, e, "serve").Network.Address
+	if got := inside(t, e, start(t, e, s), "stat", "/shared/new", "/shared/new/deep"); strings.Count(got, " 2777 0:4711 ") != 2 {
+		t.Errorf("made for a group: %s", got)
+	}
 	for _, sub := range []string{"out", "out/passwd", "up", "up/etc", "../x", "/etc", "a/../../x"} {
 		if got, err := e.Below(t.Context(), s.Pod, v, sub); err == nil {
 			t.Errorf("%s leads out of the volume to %s", sub, got)
