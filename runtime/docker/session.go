@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"time"
 
 	"github.com/docker/docker/api/types"
 	dockercontainer "github.com/docker/docker/api/types/container"
@@ -44,12 +46,21 @@ func (e *Engine) ExecSession(ctx context.Context, id string, cmd []string, s con
 	return e.execExit(ctx, id, made.ID)
 }
 
+// unsaid is how long a container that has ended may take to hand over what it said
+// last.
+const unsaid = 2 * time.Second
+
+var errEnded = fmt.Errorf("attach to container: it has ended: %w", container.ErrConflict)
+
 // AttachSession connects somebody to a container's own process, until that ends
-// or ctx does.
+// or ctx does. It answers container.ErrConflict where it has ended before.
 func (e *Engine) AttachSession(ctx context.Context, id string, s container.Session) error {
 	c, err := e.inspect(ctx, id)
 	if err != nil {
 		return err
+	}
+	if !c.State.Running {
+		return errEnded
 	}
 	s.TTY = c.Config.Tty
 	stream, err := e.api.ContainerAttach(ctx, engineID(id), dockercontainer.AttachOptions{
@@ -61,6 +72,10 @@ func (e *Engine) AttachSession(ctx context.Context, id string, s container.Sessi
 	if err != nil {
 		return failure("attach to container", err)
 	}
+	// The engine attaches to one that has ended meanwhile, too, and never says so.
+	if c, err := e.inspect(ctx, id); err == nil && !c.State.Running {
+		_ = stream.Conn.SetReadDeadline(time.Now().Add(unsaid)) // it may have ended in between, with all said
+	}
 	// The engine hands on the end of the input only to a process that reads but
 	// one; for any other it would take it for the end of the whole session.
 	ends := c.Config.StdinOnce && !s.TTY
@@ -69,6 +84,9 @@ func (e *Engine) AttachSession(ctx context.Context, id string, s container.Sessi
 	})
 	if ctx.Err() != nil {
 		return fmt.Errorf("attach to container: %w", ctx.Err())
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return errEnded
 	}
 	return failure("attach to container", err)
 }

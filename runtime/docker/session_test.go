@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"skiff/runtime/container"
 )
@@ -52,6 +53,31 @@ func TestAttachEndsAnInputThatIsReadOnce(t *testing.T) {
 	}
 	if s := exited(t, e, id); s.ExitCode != 0 {
 		t.Errorf("the container: %+v", s)
+	}
+}
+
+// Whoever attaches to a container that has ended, or is about to, does not wait for
+// it for ever, and hears all that it says if it hears anything.
+func TestAttachToWhatEnds(t *testing.T) {
+	t.Parallel()
+	e := newEngine(t)
+	for range 10 {
+		s := spec(t, e, "echo", "all")
+		s.Stdin = true
+		id := start(t, e, s)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		said, _ := io.Pipe() // nothing, but without an end
+		for _, ended := range []bool{false, true} {
+			if ended {
+				exited(t, e, id)
+			}
+			var out bytes.Buffer
+			err := e.AttachSession(ctx, id, container.Session{In: said, Out: &out})
+			if out.Len() > 0 && out.String() != "all\n" || err != nil && !errors.Is(err, container.ErrConflict) || ended && err == nil {
+				t.Errorf("AttachSession = %v, with %q", err, out.String())
+			}
+		}
 	}
 }
 
