@@ -43,6 +43,7 @@ func TestClaims(t *testing.T) {
 	t.Run("life", func(t *testing.T) { t.Parallel(); testClaimLife(t, s) })
 	t.Run("retain", func(t *testing.T) { t.Parallel(); testClaimRetain(t, s) })
 	t.Run("class", func(t *testing.T) { t.Parallel(); testClaimClass(t, s) })
+	t.Run("ephemeral", func(t *testing.T) { t.Parallel(); testEphemeralClaim(t, s) })
 	t.Run("rollout", func(t *testing.T) { t.Parallel(); testClaimRollout(t, s) })
 }
 
@@ -89,6 +90,44 @@ func testClaimLife(t *testing.T, s stage) {
 		}
 		return err == nil && apierrors.IsNotFound(claimErr) && apierrors.IsNotFound(volumeErr)
 	})
+}
+
+// A claim that is made for a Pod goes with it; one that happens to be called so is
+// not taken for it.
+func testEphemeralClaim(t *testing.T, s stage) {
+	claims, pods := s.Client.CoreV1().PersistentVolumeClaims(skifftest.Namespace), s.Client.CoreV1().Pods(skifftest.Namespace)
+	template := map[string]corev1.VolumeSource{"scratch": {Ephemeral: &corev1.EphemeralVolumeSource{
+		VolumeClaimTemplate: &corev1.PersistentVolumeClaimTemplate{
+			ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"for": "one"}}, Spec: claimObject("", nil).Spec,
+		},
+	}}}
+	if _, err := claims.Create(t.Context(), claimObject("other-scratch", nil), metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	s.create(t, volumePod("other", template))
+	s.untilEvent(t, "other", "FailedScheduling: 0/1 nodes are available: PVC default/other-scratch was not created for pod default/other (pod is not owner).")
+	s.create(t, volumePod("one", template))
+	pod := s.ready(t, "one")
+	if _, err := s.inside(t, pod, "write", "/scratch/kept", "here"); err != nil {
+		t.Fatal(err)
+	}
+	c, err := claims.Get(t.Context(), "one-scratch", metav1.GetOptions{})
+	if err != nil || !metav1.IsControlledBy(c, pod) || c.Labels["for"] != "one" || c.Status.Phase != corev1.ClaimBound {
+		t.Fatalf("claim: %+v, %v", c, err)
+	}
+	for _, name := range []string{"one", "other"} {
+		if err := pods.Delete(t.Context(), name, metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "claim and volume are gone", func() bool {
+		_, claimErr := claims.Get(t.Context(), "one-scratch", metav1.GetOptions{})
+		list, err := s.engine.Volumes(t.Context())
+		return err == nil && apierrors.IsNotFound(claimErr) && !slices.ContainsFunc(list, func(v container.Volume) bool { return v.Name == c.Spec.VolumeName })
+	})
+	if _, err := claims.Get(t.Context(), "other-scratch", metav1.GetOptions{}); err != nil {
+		t.Errorf("somebody else's claim has gone: %v", err)
+	}
 }
 
 // What is to be retained stays when its claim goes, for whoever wants to save it.

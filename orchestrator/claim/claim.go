@@ -80,11 +80,11 @@ func (r *run) volumeChanged(v *corev1.PersistentVolume) {
 	}
 }
 
-// podChanged wakes the claims that the Pod may have let go.
+// podChanged wakes the claims that the Pod may have let go, or is yet to get.
 func (r *run) podChanged(pod *corev1.Pod) {
-	for _, v := range pod.Spec.Volumes {
-		if v.PersistentVolumeClaim != nil {
-			r.queue.Add(key{Namespace: pod.Namespace, Name: v.PersistentVolumeClaim.ClaimName})
+	for i := range pod.Spec.Volumes {
+		if c := resource.ClaimOf(pod, &pod.Spec.Volumes[i]); c != nil {
+			r.queue.Add(key{Namespace: pod.Namespace, Name: c.ClaimName})
 		}
 	}
 }

@@ -19,7 +19,7 @@ import (
 func (r *run) syncClaim(ctx context.Context, k key) error {
 	c, err := r.claims.Lister().PersistentVolumeClaims(k.Namespace).Get(k.Name)
 	if apierrors.IsNotFound(err) {
-		return nil
+		return r.provide(ctx, k)
 	}
 	if err != nil {
 		return err
@@ -125,7 +125,8 @@ func uses(p *corev1.Pod, claim string) bool {
 		return false
 	}
 	return slices.ContainsFunc(p.Spec.Volumes, func(v corev1.Volume) bool {
-		return v.PersistentVolumeClaim != nil && v.PersistentVolumeClaim.ClaimName == claim
+		source := resource.ClaimOf(p, &v)
+		return source != nil && source.ClaimName == claim
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 
+	"skiff/orchestrator/resource"
 	"skiff/runtime/container"
 )
 
@@ -71,8 +72,8 @@ func (p *pod) makeVolume(ctx context.Context, pod *corev1.Pod, v corev1.Volume, 
 		dir := emptyDir(pod, v, p.Machine.Memory)
 		made.Volume = dir.Name
 		err = p.Engine.CreateVolume(ctx, identity(pod), dir)
-	case v.PersistentVolumeClaim != nil:
-		made.Mount, err = p.claimed(ctx, pod, v.PersistentVolumeClaim, give)
+	case resource.ClaimOf(pod, &v) != nil:
+		made.Mount, err = p.claimed(ctx, pod, &v, give)
 	case isProjected(v):
 		made.Source, made.ReadOnly = p.volumePath(pod, v), true
 		made.renew, err = p.project(ctx, pod, v)

@@ -14,31 +14,41 @@ import (
 	"skiff/runtime/container"
 )
 
-// claims lists the names of the claims that the Pod mounts.
-func claims(pod *corev1.Pod) []string {
-	var out []string
-	for _, v := range pod.Spec.Volumes {
-		if v.PersistentVolumeClaim != nil {
-			out = append(out, v.PersistentVolumeClaim.ClaimName)
-		}
-	}
-	return out
-}
-
 // claimsHold says why the Pod must wait for its claims; nil if it need not.
 func (w *Worker) claimsHold(pod *corev1.Pod) *hold {
-	for _, name := range claims(pod) {
-		c, err := w.Factory.PersistentVolumeClaims().Lister().PersistentVolumeClaims(pod.Namespace).Get(name)
-		switch {
-		case err != nil:
-			return &hold{corev1.PodReasonUnschedulable, scheduling.Unclaimed(fmt.Sprintf("persistentvolumeclaim %q not found", name))}
-		case c.DeletionTimestamp != nil:
-			return &hold{corev1.PodReasonUnschedulable, scheduling.Unclaimed(fmt.Sprintf("persistentvolumeclaim %q is being deleted", name))}
-		case c.Status.Phase != corev1.ClaimBound:
-			return &hold{corev1.PodReasonUnschedulable, scheduling.Unclaimed("pod has unbound immediate PersistentVolumeClaims")}
+	for i := range pod.Spec.Volumes {
+		if why := w.claimHold(pod, &pod.Spec.Volumes[i]); why != "" {
+			return &hold{corev1.PodReasonUnschedulable, scheduling.Unclaimed(why)}
 		}
 	}
 	return nil
+}
+
+func (w *Worker) claimHold(pod *corev1.Pod, v *corev1.Volume) string {
+	source := resource.ClaimOf(pod, v)
+	if source == nil {
+		return ""
+	}
+	c, err := w.Factory.PersistentVolumeClaims().Lister().PersistentVolumeClaims(pod.Namespace).Get(source.ClaimName)
+	switch {
+	case err != nil && v.Ephemeral != nil:
+		return fmt.Sprintf("waiting for ephemeral volume controller to create the persistentvolumeclaim %q", source.ClaimName)
+	case err != nil:
+		return fmt.Sprintf("persistentvolumeclaim %q not found", source.ClaimName)
+	case c.DeletionTimestamp != nil:
+		return fmt.Sprintf("persistentvolumeclaim %q is being deleted", source.ClaimName)
+	case v.Ephemeral != nil && !metav1.IsControlledBy(c, pod):
+		return notOwner(pod, c).Error()
+	case c.Status.Phase != corev1.ClaimBound:
+		return "pod has unbound immediate PersistentVolumeClaims"
+	}
+	return ""
+}
+
+// notOwner is why a Pod does not get a claim that happens to be called as its own
+// would be.
+func notOwner(pod *corev1.Pod, c *corev1.PersistentVolumeClaim) error {
+	return fmt.Errorf("PVC %s/%s was not created for pod %s/%s (pod is not owner)", c.Namespace, c.Name, pod.Namespace, pod.Name)
 }
 
 // giving says how much of a claim's volume is given to the Pod's group before its
@@ -57,10 +67,14 @@ func (s *state) giving() container.Giving {
 }
 
 // claimed makes the engine's volume of a claim, at the claim's first use.
-func (p *pod) claimed(ctx context.Context, pod *corev1.Pod, source *corev1.PersistentVolumeClaimVolumeSource, give container.Giving) (container.Mount, error) {
+func (p *pod) claimed(ctx context.Context, pod *corev1.Pod, of *corev1.Volume, give container.Giving) (container.Mount, error) {
+	source := resource.ClaimOf(pod, of)
 	c, err := p.Client.CoreV1().PersistentVolumeClaims(pod.Namespace).Get(ctx, source.ClaimName, metav1.GetOptions{})
 	if err != nil {
 		return container.Mount{}, missing(err, "persistentvolumeclaim", source.ClaimName)
+	}
+	if of.Ephemeral != nil && !metav1.IsControlledBy(c, pod) {
+		return container.Mount{}, notOwner(pod, c)
 	}
 	v := container.Volume{Name: resource.VolumeName(c), Claim: c.Namespace + "/" + c.Name, Group: fsGroup(pod), Give: give}
 	return container.Mount{Volume: v.Name, ReadOnly: source.ReadOnly}, p.Engine.CreateVolume(ctx, identity(pod), v)

@@ -76,8 +76,14 @@ func prepareClaim(c *corev1.PersistentVolumeClaim) {
 
 func validateClaim(c *corev1.PersistentVolumeClaim) field.ErrorList {
 	errs := validateMeta(c, true, apivalidation.NameIsDNSSubdomain)
-	spec, path := &c.Spec, field.NewPath("spec")
-	errs = append(errs, validateAccessModes(spec.AccessModes, path.Child("accessModes"))...)
+	path := field.NewPath("spec")
+	errs = append(errs, validateClaimSpec(&c.Spec, path)...)
+	return append(errs, refuseClaimFields(c, path)...)
+}
+
+// validateClaimSpec checks what a claim asks for.
+func validateClaimSpec(spec *corev1.PersistentVolumeClaimSpec, path *field.Path) field.ErrorList {
+	errs := validateAccessModes(spec.AccessModes, path.Child("accessModes"))
 	storage := path.Child("resources").Key(string(corev1.ResourceStorage))
 	if size, ok := spec.Resources.Requests[corev1.ResourceStorage]; !ok {
 		errs = append(errs, field.Required(storage, ""))
@@ -87,8 +93,16 @@ func validateClaim(c *corev1.PersistentVolumeClaim) field.ErrorList {
 	if class := spec.StorageClassName; class != nil && *class != "" {
 		errs = append(errs, invalid(path.Child("storageClassName"), *class, apivalidation.NameIsDNSSubdomain(*class, false))...)
 	}
-	return append(errs, refuseClaimFields(c, path)...)
+	return errs
 }
+
+// Why a claim cannot ask for some things.
+const (
+	ownVolume    = "each claim gets a volume of its own"
+	noDevices    = "there are no block devices"
+	emptyAtFirst = "volumes begin empty"
+	noAttributes = "volumes have no attributes"
+)
 
 // refuseClaimFields names what cannot be honoured.
 func refuseClaimFields(c *corev1.PersistentVolumeClaim, path *field.Path) field.ErrorList {
@@ -99,12 +113,12 @@ func refuseClaimFields(c *corev1.PersistentVolumeClaim, path *field.Path) field.
 		set  bool
 		why  string
 	}{
-		{"selector", spec.Selector != nil, "each claim gets a volume of its own"},
-		{"volumeName", spec.VolumeName != "" && spec.VolumeName != VolumeName(c), "each claim gets a volume of its own"},
-		{"volumeMode", ptr.Deref(spec.VolumeMode, corev1.PersistentVolumeFilesystem) != corev1.PersistentVolumeFilesystem, "there are no block devices"},
-		{"dataSource", spec.DataSource != nil, "volumes begin empty"},
-		{"dataSourceRef", spec.DataSourceRef != nil, "volumes begin empty"},
-		{"volumeAttributesClassName", spec.VolumeAttributesClassName != nil, "volumes have no attributes"},
+		{"selector", spec.Selector != nil, ownVolume},
+		{"volumeName", spec.VolumeName != "" && spec.VolumeName != VolumeName(c), ownVolume},
+		{"volumeMode", ptr.Deref(spec.VolumeMode, corev1.PersistentVolumeFilesystem) != corev1.PersistentVolumeFilesystem, noDevices},
+		{"dataSource", spec.DataSource != nil, emptyAtFirst},
+		{"dataSourceRef", spec.DataSourceRef != nil, emptyAtFirst},
+		{"volumeAttributesClassName", spec.VolumeAttributesClassName != nil, noAttributes},
 	} {
 		if f.set {
 			errs = append(errs, field.Forbidden(path.Child(f.name), "not supported by skiff: "+f.why))

@@ -26,6 +26,8 @@ func validateFileVolume(s *corev1.VolumeSource, at *field.Path) field.ErrorList 
 		if s.PersistentVolumeClaim.ClaimName == "" {
 			return field.ErrorList{field.Required(at.Child("persistentVolumeClaim", "claimName"), "")}
 		}
+	case s.Ephemeral != nil:
+		return validateEphemeral(s.Ephemeral, at.Child("ephemeral"))
 	case s.Projected != nil:
 		at = at.Child("projected")
 		errs := validateFileMode(s.Projected.DefaultMode, at.Child("defaultMode"))

@@ -38,6 +38,9 @@ var leaves = map[string][]string{
 
 	"volumes[].hostPath":                                                 {"path", "type"},
 	"volumes[].persistentVolumeClaim":                                    {"claimName", "readOnly"},
+	"volumes[].ephemeral.volumeClaimTemplate.metadata":                   {"labels", "annotations"},
+	"volumes[].ephemeral.volumeClaimTemplate.spec":                       {"accessModes", "storageClassName"},
+	"volumes[].ephemeral.volumeClaimTemplate.spec.resources":             {"limits", "requests"},
 	"volumes[].configMap":                                                append(object, "defaultMode"),
 	"volumes[].configMap.items[]":                                        keyToPath,
 	"volumes[].secret":                                                   {"secretName", "optional", "defaultMode"},

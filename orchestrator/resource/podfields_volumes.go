@@ -17,6 +17,15 @@ var volumeFields = map[string]podField{
 	"volumes[].emptyDir.medium":    {neutral: []string{"Memory"}},
 	"volumes[].emptyDir.sizeLimit": {support: honoured},
 
+	"volumes[].ephemeral":                                                    {support: mixed},
+	"volumes[].ephemeral.volumeClaimTemplate":                                {support: mixed},
+	"volumes[].ephemeral.volumeClaimTemplate.spec.volumeMode":                {neutral: []string{"Filesystem"}, why: noDevices},
+	"volumes[].ephemeral.volumeClaimTemplate.spec.selector":                  {why: ownVolume},
+	"volumes[].ephemeral.volumeClaimTemplate.spec.volumeName":                {why: ownVolume},
+	"volumes[].ephemeral.volumeClaimTemplate.spec.dataSource":                {why: emptyAtFirst},
+	"volumes[].ephemeral.volumeClaimTemplate.spec.dataSourceRef":             {why: emptyAtFirst},
+	"volumes[].ephemeral.volumeClaimTemplate.spec.volumeAttributesClassName": {why: noAttributes},
+
 	"volumes[].projected":             {support: mixed},
 	"volumes[].projected.defaultMode": {support: honoured},
 	"volumes[].projected.sources":     {support: mixed},
