@@ -17,8 +17,9 @@ func (p *program) check() *cobra.Command {
 		short: "tell what skiff would say to manifests, without running anything",
 		args:  "FILE | DIRECTORY…",
 		long: `Prints, with file, line and field, what skiff refuses, what it accepts with a
-warning or without effect, and what would be different on a cluster. No daemon
-is needed. The exit code is 1 if something is refused.`,
+warning or without effect, what does not fit together, and what would be
+different on a cluster. No daemon is needed. The exit code is 1 if something is
+refused.`,
 		examples: examples(
 			"skiff check web.yaml",
 			"skiff check -R deploy -o json"),

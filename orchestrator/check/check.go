@@ -79,6 +79,9 @@ func Manifests(docs []*manifest.Document, broken manifest.Errors) []Finding {
 			add(f)
 		}
 	}
+	for _, f := range together(docs) {
+		add(f)
+	}
 	slices.SortStableFunc(found, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(slices.Index(files, a.File), slices.Index(files, b.File)), cmp.Compare(a.Line, b.Line))
 	})

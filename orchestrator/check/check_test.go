@@ -41,6 +41,13 @@ func TestManifests(t *testing.T) {
 		}
 		return strings.Replace(whole, old, by, 1)
 	}
+	service := func(selector, target string) string {
+		return "---\napiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {selector: {" + selector + "},\n  ports: [{port: 80, targetPort: " + target + "}]}\n"
+	}
+	ingress := func(port string) string {
+		return "---\napiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: web}\nspec: {rules: [{http: {paths: [{path: /, pathType: Prefix,\n" +
+			"  backend: {service: {name: web, port: {" + port + "}}}}]}}]}\n"
+	}
 	tests := []struct{ name, text, want string }{
 		{"nothing", whole, ""},
 		{"a field of another kind's", spoil("  replicas: 3", "  replica: 3"), `6: refused: spec.replica: unknown field "replica" (did you mean "replicas"?)`},
@@ -55,6 +62,19 @@ func TestManifests(t *testing.T) {
 		{"another class by its annotation", "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata:\n  name: web\n  annotations:\n    kubernetes.io/ingress.class: nginx\nspec: {rules: [{host: a.test}]}\n",
 			"6: warning: metadata.annotations[kubernetes.io/ingress.class]: deprecated; use spec.ingressClassName instead\n" +
 				`6: warning: metadata.annotations[kubernetes.io/ingress.class]: "nginx" is served only where an IngressClass of that name has the controller skiff.dev/ingress; leave it out to be served by skiff`},
+		{"a Service of its Pods", whole + service("app: web", "80"), ""},
+		{"a Service of no Pods", whole + service("app: wbe", "80"),
+			"24: warning: spec.selector: no Pod of these manifests has these labels; those of deployment web have app=web"},
+		{"a Service of another namespace's Pods", spoil("  name: web\nspec", "  name: web\n  namespace: other\nspec") + service("app: wbe", "80"), ""},
+		{"a port that no Pod has", whole + service("app: web", "http"), `25: warning: spec.ports[0].targetPort: no port of deployment web is named "http"`},
+		{"a port that a Pod has", spoil("{containerPort: 80}", "{name: http, containerPort: 80}") + service("app: web", "http"), ""},
+		{"a Service without Pods", strings.TrimPrefix(service("app: web", "http"), "---\n"), ""},
+		{"an Ingress of its Service", whole + service("app: web", "80") + ingress("number: 80"), ""},
+		{"an Ingress of another port", whole + service("app: web", "80") + ingress("number: 8080"),
+			"31: warning: spec.rules[0].http.paths[0].backend.service.port: service web has no port 8080"},
+		{"an Ingress of no such port", whole + service("app: web", "80") + ingress("name: http"),
+			`31: warning: spec.rules[0].http.paths[0].backend.service.port: service web has no port "http"`},
+		{"an Ingress of somebody's Service", strings.TrimPrefix(ingress("number: 8080"), "---\n"), ""},
 		{"one replica", spoil("replicas: 3", "replicas: 1"), "6: cluster: spec.replicas: with one replica, a node that is drained or fails is an outage"},
 		{"as many replicas as nobody says", spoil("  replicas: 3\n", ""), "5: cluster: spec.replicas: with one replica, a node that is drained or fails is an outage"},
 		{"Recreate", spoil("  replicas: 3", "  replicas: 3\n  strategy: {type: Recreate}"), "7: cluster: spec.strategy.type: here requests wait during an update; on a cluster they fail"},

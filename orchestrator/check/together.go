@@ -1,0 +1,163 @@
+package check
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/client-go/kubernetes/scheme"
+
+	"skiff/orchestrator/manifest"
+)
+
+// maker is what Pods come from: those that Services of its namespace are for.
+type maker struct {
+	name   string // with its kind, for people
+	labels labels.Set
+	ports  []string // by name
+}
+
+// set is what manifests that are applied together say about each other.
+type set struct {
+	makers   map[string][]maker         // by namespace
+	services map[string]*corev1.Service // by namespace/name
+}
+
+// together gives the findings about what one document says of another. The API
+// takes it as it is: the other one may come later, or from elsewhere.
+func together(docs []*manifest.Document) []Finding {
+	objects := make([]runtime.Object, len(docs))
+	all := set{map[string][]maker{}, map[string]*corev1.Service{}}
+	for i, d := range docs {
+		objects[i] = typedObject(d)
+		all.add(namespace(d), objects[i])
+	}
+	var found []Finding
+	for i, d := range docs {
+		for _, n := range all.notes(namespace(d), objects[i]) {
+			path := n.path.String()
+			found = append(found, Finding{File: d.File, Line: d.Line(path), Level: Warning, Path: path, Message: n.text})
+		}
+	}
+	return found
+}
+
+// typedObject is nil for a document that is no object of Kubernetes' own kinds,
+// or none that could be read.
+func typedObject(d *manifest.Document) runtime.Object {
+	obj, err := scheme.Scheme.New(d.Object.GroupVersionKind())
+	if err != nil || runtime.DefaultUnstructuredConverter.FromUnstructured(d.Object.Object, obj) != nil {
+		return nil
+	}
+	return obj
+}
+
+func namespace(d *manifest.Document) string {
+	return cmp.Or(d.Object.GetNamespace(), metav1.NamespaceDefault)
+}
+
+func (s set) add(namespace string, obj runtime.Object) {
+	template := func(name string, meta metav1.ObjectMeta, spec corev1.PodSpec) {
+		m := maker{name: name, labels: meta.Labels}
+		for _, c := range slices.Concat(spec.InitContainers, spec.Containers) {
+			for _, p := range c.Ports {
+				m.ports = append(m.ports, p.Name)
+			}
+		}
+		s.makers[namespace] = append(s.makers[namespace], m)
+	}
+	switch o := obj.(type) {
+	case *corev1.Service:
+		s.services[namespace+"/"+o.Name] = o
+	case *corev1.Pod:
+		template("pod "+o.Name, o.ObjectMeta, o.Spec)
+	case *appsv1.Deployment:
+		template("deployment "+o.Name, o.Spec.Template.ObjectMeta, o.Spec.Template.Spec)
+	case *appsv1.ReplicaSet:
+		template("replicaset "+o.Name, o.Spec.Template.ObjectMeta, o.Spec.Template.Spec)
+	case *appsv1.StatefulSet:
+		template("statefulset "+o.Name, o.Spec.Template.ObjectMeta, o.Spec.Template.Spec)
+	case *appsv1.DaemonSet:
+		template("daemonset "+o.Name, o.Spec.Template.ObjectMeta, o.Spec.Template.Spec)
+	}
+}
+
+func (s set) notes(namespace string, obj runtime.Object) []note {
+	switch o := obj.(type) {
+	case *corev1.Service:
+		return s.targets(namespace, o)
+	case *networkingv1.Ingress:
+		return s.backends(namespace, o)
+	}
+	return nil
+}
+
+// targets looks for the Pods of a Service. Where there are none at all, they
+// come from elsewhere.
+func (s set) targets(namespace string, svc *corev1.Service) []note {
+	if len(svc.Spec.Selector) == 0 || svc.Spec.Type == corev1.ServiceTypeExternalName || len(s.makers[namespace]) == 0 {
+		return nil
+	}
+	selector := labels.SelectorFromSet(svc.Spec.Selector)
+	var matching []maker
+	for _, m := range s.makers[namespace] {
+		if selector.Matches(m.labels) {
+			matching = append(matching, m)
+		}
+	}
+	if len(matching) == 0 {
+		text := "no Pod of these manifests has these labels"
+		if only := s.makers[namespace]; len(only) == 1 {
+			text += fmt.Sprintf("; those of %s have %s", only[0].name, only[0].labels)
+		}
+		return []note{{specPath.Child("selector"), text}}
+	}
+	var notes []note
+	for i, p := range svc.Spec.Ports {
+		has := func(m maker) bool { return slices.Contains(m.ports, p.TargetPort.StrVal) }
+		if p.TargetPort.Type == intstr.String && !slices.ContainsFunc(matching, has) {
+			notes = append(notes, note{specPath.Child("ports").Index(i).Child("targetPort"),
+				fmt.Sprintf("no port of %s is named %q", matching[0].name, p.TargetPort.StrVal)})
+		}
+	}
+	return notes
+}
+
+// backends looks for the ports to which an Ingress leads.
+func (s set) backends(namespace string, in *networkingv1.Ingress) []note {
+	var notes []note
+	look := func(b *networkingv1.IngressBackend, path *field.Path) {
+		if b == nil || b.Service == nil {
+			return
+		}
+		svc, port := s.services[namespace+"/"+b.Service.Name], b.Service.Port
+		if svc == nil || slices.ContainsFunc(svc.Spec.Ports, func(p corev1.ServicePort) bool {
+			return p.Port == port.Number || port.Name != "" && p.Name == port.Name
+		}) {
+			return
+		}
+		which := fmt.Sprint(port.Number)
+		if port.Name != "" {
+			which = fmt.Sprintf("%q", port.Name)
+		}
+		notes = append(notes, note{path.Child("service", "port"), fmt.Sprintf("service %s has no port %s", svc.Name, which)})
+	}
+	look(in.Spec.DefaultBackend, specPath.Child("defaultBackend"))
+	for i, rule := range in.Spec.Rules {
+		if rule.HTTP == nil {
+			continue
+		}
+		for j := range rule.HTTP.Paths {
+			look(&rule.HTTP.Paths[j].Backend, specPath.Child("rules").Index(i).Child("http", "paths").Index(j).Child("backend"))
+		}
+	}
+	return notes
+}
