@@ -61,7 +61,14 @@ func expectation(selector labels.Selector, around surroundings, ready func(types
 			idle = why
 		}
 	}
-	return pool.Expectation{Reason: cmp.Or(
+	// Whoever asks although a Pod is ready asks for a port that it does not have.
+	whyArrived := func(pod *corev1.Pod) string {
+		if !ready(pod.UID) {
+			return ""
+		}
+		return fmt.Sprintf("pod %s has no port of the name that is the Service's targetPort", pod.Name)
+	}
+	return pool.Expectation{Reason: cmp.Or(first(matching, whyArrived),
 		first(matching, whyStuck), idle, first(matching, whyOver), "no Pod matches the selector "+selector.String())}
 }
 
