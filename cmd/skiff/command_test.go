@@ -3,10 +3,12 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 )
@@ -52,6 +54,8 @@ func TestFlagsAnywhere(t *testing.T) {
 		{name: "a word too many", given: "down test --purge", err: "error: unexpected argument \"test\"\nSee 'skiff down --help' for usage."},
 		{name: "a file without its flag", given: "apply web.yaml", err: "error: unexpected argument \"web.yaml\"\nSee 'skiff apply --help' for usage."},
 		{name: "unknown command", given: "gett", err: "error: unknown command \"gett\" for \"skiff\"\n\nDid you mean this?\n\tget\n\tset\n"},
+		{name: "command of kubectl's", given: "wait --for=condition=Ready pod/web",
+			err: "error: wait is a command of kubectl's, not of skiff's: kubectl --context skiff wait (after \"skiff kubeconfig --merge\")"},
 		{name: "unknown command of a group", given: "rollout undone x", err: "error: unknown command \"undone\" for \"skiff rollout\" (did you mean \"undo\"?)\nSee 'skiff rollout --help' for usage."},
 	}
 	for _, test := range tests {
@@ -112,8 +116,9 @@ func TestCause(t *testing.T) {
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	var commands [][]string
-	app := testProgram(io.Discard, io.Discard).app()
-	for _, c := range app.Commands() {
+	own := testProgram(io.Discard, io.Discard).app().Commands()
+	own = slices.DeleteFunc(own, func(c *cobra.Command) bool { return slices.Contains(ofKubectl, c.Name()) })
+	for _, c := range own {
 		commands = append(commands, []string{c.Name()})
 		for _, sub := range c.Commands() {
 			commands = append(commands, []string{c.Name(), sub.Name()})
@@ -121,7 +126,7 @@ func TestHelp(t *testing.T) {
 	}
 	var all strings.Builder
 	run(t.Context(), []string{"skiff", "--help"}, testProgram(&all, io.Discard).IOStreams)
-	for _, c := range app.Commands() {
+	for _, c := range own {
 		if line := fmt.Sprintf("\n   %-12s %s\n", c.Name(), c.Short); len(c.Name()) > 12 || !strings.Contains(all.String(), line) {
 			t.Errorf("the list of commands is without %q:\n%s", line, all.String())
 		}

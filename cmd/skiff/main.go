@@ -123,6 +123,9 @@ func (p *program) addCommands(app *cobra.Command) {
 			app.AddCommand(c)
 		}
 	}
+	for _, name := range ofKubectl {
+		app.AddCommand(elsewhere(name))
+	}
 }
 
 // connect finds the API that the command is to act on.

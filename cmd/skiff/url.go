@@ -9,6 +9,10 @@ import (
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/utils/ptr"
 
 	"skiff/orchestrator"
 )
@@ -43,7 +47,7 @@ func (p *program) open() *cobra.Command {
 			}
 			url := forBrowser(urls)
 			if url == "" {
-				return fmt.Errorf("no port of it speaks HTTP: it is reached at %s", strings.Join(urls, ", "))
+				return fmt.Errorf("no port of it is known to speak HTTP (name one \"http\", or give it appProtocol: http): it is reached at %s", strings.Join(urls, ", "))
 			}
 			name, args := opener(runtime.GOOS)
 			if name, err = exec.LookPath(name); err != nil {
@@ -79,7 +83,47 @@ func (p *program) urls(c *call) ([]string, error) {
 	if !ok {
 		return nil, c.usage(fmt.Sprintf("%s is no Service", c.args[0]))
 	}
-	return urlsOf(svc)
+	urls, err := urlsOf(svc)
+	if err != nil {
+		return nil, err
+	}
+	client, err := r.clientset()
+	if err != nil {
+		return nil, err
+	}
+	slices, err := client.DiscoveryV1().EndpointSlices(svc.Namespace).List(c.ctx, metav1.ListOptions{
+		LabelSelector: labels.Set{discoveryv1.LabelServiceName: svc.Name}.String(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	if !answered(slices.Items) {
+		printf(p.ErrOut, "Warning: nobody answers there now: service/%s has no endpoint that is ready%s\n", svc.Name, whereToLook(svc))
+	}
+	return urls, nil
+}
+
+// answered says whether a Service leads anywhere. Over TCP a client would see a
+// connection that ends, and not learn why.
+func answered(all []discoveryv1.EndpointSlice) bool {
+	for _, slice := range all {
+		if len(slice.Ports) == 0 {
+			continue // its Pods have no port of the name that the Service gives
+		}
+		for _, e := range slice.Endpoints {
+			if ptr.Deref(e.Conditions.Ready, true) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func whereToLook(svc *corev1.Service) string {
+	if len(svc.Spec.Selector) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (skiff get pods -n %s -l %s)", svc.Namespace, labels.Set(svc.Spec.Selector))
 }
 
 // urlsOf are where the daemon says that a Service is reached, or what to do

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"skiff/orchestrator"
@@ -37,5 +38,33 @@ func TestURLs(t *testing.T) {
 	}
 	if got := forBrowser([]string{"tcp://localhost:27017", "https://localhost:8443"}); got != "https://localhost:8443" {
 		t.Errorf("for a browser: %q", got)
+	}
+}
+
+func TestAnswered(t *testing.T) {
+	t.Parallel()
+	slice := func(ports int, ready ...*bool) discoveryv1.EndpointSlice {
+		s := discoveryv1.EndpointSlice{Ports: make([]discoveryv1.EndpointPort, ports)}
+		for _, r := range ready {
+			s.Endpoints = append(s.Endpoints, discoveryv1.Endpoint{Conditions: discoveryv1.EndpointConditions{Ready: r}})
+		}
+		return s
+	}
+	yes, no := true, false
+	for _, test := range []struct {
+		name   string
+		slices []discoveryv1.EndpointSlice
+		want   bool
+	}{
+		{"no slice", nil, false},
+		{"no endpoint", []discoveryv1.EndpointSlice{slice(1)}, false},
+		{"none ready", []discoveryv1.EndpointSlice{slice(1, &no), slice(1, &no)}, false},
+		{"one ready", []discoveryv1.EndpointSlice{slice(1, &no), slice(1, &no, &yes)}, true},
+		{"not said", []discoveryv1.EndpointSlice{slice(1, nil)}, true},
+		{"no such port", []discoveryv1.EndpointSlice{slice(0, &yes)}, false},
+	} {
+		if got := answered(test.slices); got != test.want {
+			t.Errorf("%s: %v", test.name, got)
+		}
 	}
 }
