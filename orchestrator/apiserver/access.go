@@ -15,6 +15,9 @@ import (
 // every Pod of the account, so it may look at its own namespace, ask what it may, and do nothing.
 type account struct{ namespace, name string }
 
+// refusedPatience is how long the rest of a refused request may take.
+const refusedPatience = time.Second
+
 // Outside serves clients that must say who they are: the instance's user by the
 // certificate of the kubeconfig, which may do everything, service accounts by a
 // token. The Server itself trusts whoever calls it.
@@ -26,6 +29,8 @@ func (s *Server) Outside() http.Handler {
 			if r.account, err = s.authenticate(req); err != nil {
 				s.log.Debug("request refused", "path", req.URL.Path, "error", err)
 				req.Body = http.NoBody
+				// What a stranger still says is read before the answer, to keep the connection.
+				_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(refusedPatience))
 				s.fail(r, apierrors.NewUnauthorized("Unauthorized"))
 				return
 			}

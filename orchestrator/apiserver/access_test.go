@@ -5,6 +5,8 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/base64"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -130,5 +132,29 @@ func TestActingByGet(t *testing.T) {
 		if got := a.may("get", &request{kind: pods, namespace: "default", name: "web", subresource: subresource}); got != want {
 			t.Errorf("%q: %t", subresource, got)
 		}
+	}
+}
+
+// TestStrangersAreNotWaitedFor: who is refused cannot keep a connection by a
+// body that never comes.
+func TestStrangersAreNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	api := newTestAPI(t, false)
+	server := httptest.NewServer(api.Outside())
+	defer server.Close()
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(conn, "POST /api/v1/namespaces/default/configmaps HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(conn)
+	if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 401 ") {
+		t.Errorf("the answer is %q, %v", answer, err)
 	}
 }
