@@ -11,10 +11,6 @@ import (
 	"time"
 )
 
-// bulk is from where on the kernel moves bytes from socket to socket. Below,
-// that costs more than reading and writing them.
-const bulk = 32 << 10
-
 // splice joins two connections. It sees when bytes pass and in which direction
 // the last ones went, so that a drain can close it at a moment of rest.
 type splice struct {
@@ -41,44 +37,12 @@ func (s *splice) run() {
 // copy passes the end of one direction on, and leaves the other one alone: a
 // client may well say all it has to say and then wait for the answer.
 func (s *splice) copy(to, from *wire) {
-	err := s.pump(to, from)
+	err := s.lane(to, from).pump()
 	if s.byServer(err, from == s.server) && !s.closed.Load() {
 		s.brokenOff.Store(true)
 	}
 	if err != io.EOF || to.CloseWrite() != nil {
 		s.Close()
-	}
-}
-
-// pump holds neither a buffer nor a pipe while nothing comes, so that idle
-// connections cost little.
-func (s *splice) pump(to, from *wire) error {
-	source := &source{wire: from}
-	for {
-		chunk, err := source.next()
-		if err == io.EOF {
-			return err
-		}
-		if err != nil {
-			return &readError{err}
-		}
-		s.pass(to == s.server, *chunk)
-		_, err = to.Write(*chunk)
-		full := len(*chunk) == cap(*chunk)
-		putBuffer(chunk)
-		if err != nil {
-			return err
-		}
-		for full {
-			n := from.queued()
-			if n < bulk {
-				break
-			}
-			s.pass(to == s.server, nil)
-			if _, err := io.CopyN(to.Conn, from.Conn, int64(n)); err != nil {
-				return errors.Join(errMoved, err)
-			}
-		}
 	}
 }
 
@@ -103,15 +67,33 @@ func (s *splice) byServer(err error, down bool) bool {
 
 var errMoved = errors.New("move bytes between sockets")
 
-// pass takes note of bytes that have come, and returns when they may go on.
-func (s *splice) pass(up bool, chunk []byte) {
-	s.last.Store(int64(time.Since(s.started)))
+// note takes note of bytes that have come, and when.
+func (s *splice) note(up bool, chunk []byte) (now time.Duration) {
+	now = time.Since(s.started)
+	s.last.Store(int64(now))
 	s.waiting.Store(up && !watches(chunk))
+	return now
+}
+
+// pass returns when what has come may go on.
+func (s *splice) pass(up bool) {
 	if up {
 		s.upwards.Lock()
 		//lint:ignore SA2001 the lock is a gate: a write may take long
 		s.upwards.Unlock()
 	}
+}
+
+// mayPass says whether pass would return at once.
+func (s *splice) mayPass(up bool) bool {
+	if !up {
+		return true
+	}
+	open := s.upwards.TryLock()
+	if open {
+		s.upwards.Unlock()
+	}
+	return open
 }
 
 // Hold keeps back what the client sends.
