@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/http2"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
@@ -261,4 +262,74 @@ func TestGRPCLosesNoCallWhenBackEndsAreReplaced(t *testing.T) {
 	}
 	l.more(t, 50)
 	l.end(t)
+}
+
+// A back end that is about to end says of a call whose message it has been sent
+// that it will not look at it. The call is for another back end.
+func TestGRPCCallThatNobodyLooksAtGoesElsewhere(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, HTTP, Options{})
+	expectComing(f)
+	leaver, refused := newLeavingBackend(t)
+	f.pool.Add("leaver", leaver)
+	client := grpcClient(t, f)
+	answer := make(chan error, 1)
+	go func() {
+		said, err := say(t.Context(), client, "hello")
+		if err == nil && said != "other:hello" {
+			err = fmt.Errorf("the answer is %q", said)
+		}
+		answer <- err
+	}()
+	<-refused
+	address, _ := newGRPCBackend(t, "other")
+	f.pool.Add("other", address)
+	if err := <-answer; err != nil {
+		t.Error(err)
+	}
+}
+
+// newLeavingBackend takes one connection, on which it looks at no request.
+func newLeavingBackend(t *testing.T) (address string, refused <-chan struct{}) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		conn, err := listener.Accept()
+		listener.Close()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		if _, err := io.CopyN(io.Discard, conn, int64(len(http2.ClientPreface))); err != nil {
+			t.Error(err)
+			return
+		}
+		framer := http2.NewFramer(conn, conn)
+		if err := framer.WriteSettings(); err != nil {
+			t.Error(err)
+			return
+		}
+		for {
+			frame, err := framer.ReadFrame()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if data, ok := frame.(*http2.DataFrame); ok && data.StreamEnded() {
+				break
+			}
+		}
+		if err := framer.WriteGoAway(0, http2.ErrCodeNo, nil); err != nil {
+			t.Error(err)
+		}
+		io.Copy(io.Discard, conn) // until the other side has heard
+	}()
+	t.Cleanup(func() { listener.Close(); <-done })
+	return listener.Addr().String(), done
 }

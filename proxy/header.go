@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"io"
 	"net"
 	"net/http"
 	"net/textproto"
@@ -82,7 +81,7 @@ func (x *exchange) outgoing(ctx context.Context, b *pool.Backend) *http.Request 
 		out.URL.Path, out.URL.Opaque = "", "*"
 	}
 	if x.body != nil {
-		out.Body = io.ReadCloser(x.body)
+		out.Body = &attemptBody{body: x.body}
 		out.GetBody = x.body.again
 		// The server fills this map in when the body ends.
 		out.Trailer = r.Trailer

@@ -8,11 +8,8 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
-	"sync"
 	"sync/atomic"
 	"syscall"
-	"time"
 
 	"skiff/proxy/http1"
 	"skiff/proxy/pool"
@@ -164,7 +161,7 @@ func (x *exchange) mayRetry(err error) bool {
 	}
 	var reach *reachError
 	if errors.As(err, &reach) {
-		return x.body == nil || !x.body.touched.Load()
+		return x.body == nil || !x.body.spent()
 	}
 	return x.body == nil && safe(x.r.Method) && connectionEnded(err)
 }
@@ -194,55 +191,3 @@ type cutError struct{ cause, err error }
 
 func (e *cutError) Error() string   { return e.cause.Error() + ": " + e.err.Error() }
 func (e *cutError) Unwrap() []error { return []error{e.cause, e.err} }
-
-// requestBody is the client's body as the transport sees it. The transport
-// closes it after a failed attempt, but an untouched body can still be sent to
-// another back end; only the server closes it for good.
-type requestBody struct {
-	body    io.ReadCloser
-	within  func(d time.Duration) // bounds the next read; 0: not at all
-	late    atomic.Bool           // the client paused for too long
-	touched atomic.Bool
-	ended   atomic.Bool // read to its end
-	left    atomic.Bool // the exchange is over
-
-	mu   sync.Mutex // guards over
-	over bool       // the handler returns
-}
-
-var errBodySpent = errors.New("request body has been read already")
-
-func (b *requestBody) Read(p []byte) (int, error) {
-	b.touched.Store(true)
-	if b.left.Load() {
-		return 0, http.ErrBodyReadAfterClose
-	}
-	b.patience(bodyTimeout)
-	n, err := b.body.Read(p)
-	if err == io.EOF {
-		b.ended.Store(true)
-		b.patience(0)
-	}
-	if errors.Is(err, os.ErrDeadlineExceeded) && !b.left.Load() {
-		b.late.Store(true)
-	}
-	return n, err
-}
-
-func (b *requestBody) patience(d time.Duration) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if !b.left.Load() {
-		b.within(d)
-	}
-}
-
-func (b *requestBody) Close() error { return nil }
-
-// again is the transport's way to a second attempt by itself.
-func (b *requestBody) again() (io.ReadCloser, error) {
-	if b.touched.Load() {
-		return nil, errBodySpent
-	}
-	return b, nil
-}

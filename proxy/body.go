@@ -1,0 +1,126 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// keptBody is how much of a request's body is kept for another attempt: many
+// requests of gRPC are less.
+const keptBody = 16 << 10
+
+// requestBody is the client's body. Its beginning is kept, so that after an
+// attempt of which no back end has seen anything it can be sent to another one,
+// whatever the transport has read: in HTTP/2 a back end may say of a request that
+// is on its way that it will not look at it (RFC 9113, sections 6.8 and 8.7).
+type requestBody struct {
+	body    io.ReadCloser
+	within  func(d time.Duration) // bounds the next read; 0: not at all
+	late    atomic.Bool           // the client paused for too long
+	touched atomic.Bool
+	ended   atomic.Bool // read to its end
+	left    atomic.Bool // the exchange is over
+
+	reading sync.Mutex // held by the attempt that reads from the client
+	kept    struct {
+		sync.Mutex
+		bytes []byte // all that was read, if total is not more
+		total int64
+		err   error // how the reading ended
+	}
+
+	mu   sync.Mutex // guards over
+	over bool       // the handler returns
+}
+
+var errBodySpent = errors.New("request body has been read already")
+
+// spent says whether no other attempt can send the body from its beginning.
+func (b *requestBody) spent() bool {
+	b.kept.Lock()
+	defer b.kept.Unlock()
+	return b.kept.total > int64(len(b.kept.bytes))
+}
+
+// again gives the body to an attempt, from its beginning. Those before it may be
+// within a read still, and what that brings is kept for this one.
+func (b *requestBody) again() (io.ReadCloser, error) {
+	if b.spent() {
+		return nil, errBodySpent
+	}
+	return &attemptBody{body: b}, nil
+}
+
+// read reads from the client and keeps what came.
+func (b *requestBody) read(p []byte) (int, error) {
+	b.touched.Store(true)
+	if b.left.Load() {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	b.patience(bodyTimeout)
+	n, err := b.body.Read(p)
+	if err == io.EOF {
+		b.ended.Store(true)
+		b.patience(0)
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) && !b.left.Load() {
+		b.late.Store(true)
+	}
+	b.kept.Lock()
+	defer b.kept.Unlock()
+	if b.kept.total += int64(n); b.kept.total > keptBody {
+		b.kept.bytes = nil
+	} else {
+		b.kept.bytes = append(b.kept.bytes, p[:n]...)
+	}
+	b.kept.err = err
+	return n, err
+}
+
+// known gives what is known of the body from a place on, if it is anything.
+func (b *requestBody) known(from int64, p []byte) (n int, known bool, err error) {
+	b.kept.Lock()
+	defer b.kept.Unlock()
+	switch {
+	case from < int64(len(b.kept.bytes)):
+		return copy(p, b.kept.bytes[from:]), true, nil
+	case from < b.kept.total:
+		return 0, true, errBodySpent
+	}
+	return 0, b.kept.err != nil, b.kept.err
+}
+
+func (b *requestBody) patience(d time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.left.Load() {
+		b.within(d)
+	}
+}
+
+// attemptBody is the body as the transport of one attempt sees it. The transport
+// closes it, but only the server closes the client's.
+type attemptBody struct {
+	body *requestBody
+	read int64
+}
+
+func (a *attemptBody) Read(p []byte) (n int, err error) {
+	defer func() { a.read += int64(n) }()
+	if n, known, err := a.body.known(a.read, p); known {
+		return n, err
+	}
+	a.body.reading.Lock()
+	defer a.body.reading.Unlock()
+	if n, known, err := a.body.known(a.read, p); known { // an earlier attempt has read it
+		return n, err
+	}
+	return a.body.read(p)
+}
+
+func (a *attemptBody) Close() error { return nil }
