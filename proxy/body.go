@@ -56,6 +56,16 @@ func (b *requestBody) again() (io.ReadCloser, error) {
 	return &attemptBody{body: b}, nil
 }
 
+// unheard is again where nothing was read: Go's HTTP/1 transport would also send
+// a body again that a back end may have acted on, if the request says that it may
+// be repeated (Idempotency-Key).
+func (b *requestBody) unheard() (io.ReadCloser, error) {
+	if b.touched.Load() {
+		return nil, errBodySpent
+	}
+	return b.again()
+}
+
 // read reads from the client and keeps what came.
 func (b *requestBody) read(p []byte) (int, error) {
 	b.touched.Store(true)

@@ -82,7 +82,10 @@ func (x *exchange) outgoing(ctx context.Context, b *pool.Backend) *http.Request 
 	}
 	if x.body != nil {
 		out.Body = &attemptBody{body: x.body}
-		out.GetBody = x.body.again
+		out.GetBody = x.body.unheard
+		if x.http2() { // whose transport asks only where the back end will not look at it
+			out.GetBody = x.body.again
+		}
 		// The server fills this map in when the body ends.
 		out.Trailer = r.Trailer
 		if len(r.Trailer) > 0 {
