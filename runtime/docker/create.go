@@ -42,27 +42,35 @@ func (e *Engine) Create(ctx context.Context, spec container.Spec) (string, error
 	return scheme + id, nil
 }
 
-// pauseLoads is how often the pause image is brought along for one container:
-// purges of other instances can come between.
-const pauseLoads = 5
-
-// withPause makes a container from the pause image, which it brings along only
-// when the engine says that it has none: the first time, and after another
-// instance's purge.
+// withPause makes a container from the pause image.
 func (e *Engine) withPause(ctx context.Context, create func(ref string) (id string, err error)) (string, error) {
 	ref, archive, err := e.pauseImage(ctx)
 	if err != nil {
 		return "", err
 	}
-	id, err := create(ref)
-	for range pauseLoads {
+	return withImage(
+		func() (string, error) { return create(ref) },
+		func() error { return e.load(ctx, bytes.NewReader(archive)) },
+	)
+}
+
+// imageLoads is how often an image is brought along for one container: purges of
+// other instances can come between.
+const imageLoads = 5
+
+// withImage makes a container from an image of skiff's own, which it loads only
+// when the engine says that it has none: the first time, and after another
+// instance's purge.
+func withImage(create func() (id string, err error), load func() error) (string, error) {
+	id, err := create()
+	for range imageLoads {
 		if !cerrdefs.IsNotFound(err) {
 			break
 		}
-		if err := e.load(ctx, bytes.NewReader(archive)); err != nil {
+		if err := load(); err != nil {
 			return "", err
 		}
-		id, err = create(ref)
+		id, err = create()
 	}
 	return id, err
 }

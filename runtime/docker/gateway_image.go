@@ -49,23 +49,16 @@ func (e *Engine) programImage(ctx context.Context) (programImage, error) {
 	return e.image, nil
 }
 
-// withProgram makes a container from the program's image, which is brought along
-// where the engine says that it has none: another instance's purge may take it
-// away at that very moment.
+// withProgram makes a container from the program's image.
 func (e *Engine) withProgram(ctx context.Context, create func(ref string) (id string, err error)) (string, error) {
-	image, err := e.programImage(ctx)
+	i, err := e.programImage(ctx)
 	if err != nil {
 		return "", err
 	}
-	for attempt := 1; ; attempt++ {
-		id, err := create(image.ref)
-		if !cerrdefs.IsNotFound(err) || attempt == 3 {
-			return id, err
-		}
-		if err := e.loadGateway(ctx, image); err != nil {
-			return "", err
-		}
-	}
+	return withImage(
+		func() (string, error) { return create(i.ref) },
+		func() error { return e.loadGateway(ctx, i) },
+	)
 }
 
 // ensureGatewayImage loads the image where the engine has none.
@@ -100,14 +93,7 @@ func (e *Engine) purgeGatewayImages(ctx context.Context) error {
 	var errs []error
 	for _, i := range found {
 		for _, ref := range references(i) {
-			_, err := e.api.ImageRemove(ctx, ref, image.RemoveOptions{})
-			if err == nil || cerrdefs.IsNotFound(err) || cerrdefs.IsConflict(err) {
-				continue
-			}
-			// Where two remove the same one, the engine can fail for the second.
-			if _, gone := e.api.ImageInspect(ctx, ref); !cerrdefs.IsNotFound(gone) {
-				errs = append(errs, failure("remove image "+ref, err))
-			}
+			errs = append(errs, e.removeUnusedImage(ctx, ref))
 		}
 	}
 	return errors.Join(errs...)

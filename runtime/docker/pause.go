@@ -94,8 +94,9 @@ const (
 )
 
 // pauseImage makes the image for the engine's processor, and its name, which
-// says what is in it: the program, and the directory that viewers look through. The image is the same, to the bit, whoever makes it, so
-// instances share it and may load it at the same time.
+// says what is in it: the program, and the directory that viewers look through.
+// The image is the same, to the bit, whoever makes it, so instances share it and
+// may load it at the same time.
 func (e *Engine) pauseImage(ctx context.Context) (ref string, archive []byte, err error) {
 	e.pauseMu.Lock()
 	defer e.pauseMu.Unlock()

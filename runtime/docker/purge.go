@@ -87,9 +87,22 @@ func (e *Engine) purgePause(ctx context.Context) error {
 	if found.Config == nil || found.Config.Labels[labelPause] == "" {
 		return nil // somebody else's image under that name
 	}
-	_, err = e.api.ImageRemove(ctx, ref, image.RemoveOptions{})
-	if cerrdefs.IsNotFound(err) || cerrdefs.IsConflict(err) {
-		return nil
+	return e.removeUnusedImage(ctx, ref)
+}
+
+// removeUnusedImage leaves an image that a container uses. Where two remove the
+// same one at once the engine can fail for the second, and a third may have
+// loaded it anew by the time the second looks: hence more than one attempt.
+func (e *Engine) removeUnusedImage(ctx context.Context, ref string) error {
+	var err error
+	for range 3 {
+		_, err = e.api.ImageRemove(ctx, ref, image.RemoveOptions{})
+		if err == nil || cerrdefs.IsNotFound(err) || cerrdefs.IsConflict(err) {
+			return nil
+		}
+		if _, gone := e.api.ImageInspect(ctx, ref); cerrdefs.IsNotFound(gone) {
+			return nil
+		}
 	}
 	return failure("remove image "+ref, err)
 }

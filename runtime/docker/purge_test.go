@@ -1,10 +1,16 @@
 package docker
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
+	"os"
 	"runtime"
 	"slices"
+	"sync/atomic"
 	"testing"
+
+	"golang.org/x/sync/errgroup"
 
 	"skiff/runtime/container"
 )
@@ -67,5 +73,44 @@ func TestPurgeOfUntaggedImages(t *testing.T) {
 		if _, err := e.Image(t.Context(), id); !errors.Is(err, container.ErrNotFound) {
 			t.Errorf("image %s after the purge: %v", id, err)
 		}
+	}
+}
+
+// Instances share skiff's own images: while many end and begin at once, these are
+// removed and loaded in any order.
+func TestPurgeOfManyAtOnce(t *testing.T) {
+	t.Parallel()
+	const many, rounds = 4, 20
+	e := newInstance(t, fmt.Sprintf("test-ends-%d", os.Getpid()), "uid")
+	ref := "skiff-test/ends:" + e.instance
+	archive, err := imageArchive(ref, runtime.GOARCH, imageConfig{Entrypoint: []string{"/app"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var loads, removals errgroup.Group
+	var over atomic.Bool
+	for range many {
+		loads.Go(func() (err error) {
+			for n := 0; n < rounds && err == nil; n++ {
+				err = e.load(t.Context(), bytes.NewReader(archive))
+			}
+			return err
+		})
+		removals.Go(func() (err error) {
+			for err == nil && !over.Load() {
+				err = e.removeUnusedImage(t.Context(), ref)
+			}
+			return err
+		})
+	}
+	if err := loads.Wait(); err != nil {
+		t.Error(err)
+	}
+	over.Store(true)
+	if err := removals.Wait(); err != nil {
+		t.Error(err)
+	}
+	if err := e.removeUnusedImage(t.Context(), ref); err != nil {
+		t.Error(err)
 	}
 }
