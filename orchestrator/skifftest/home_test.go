@@ -3,20 +3,23 @@ package skifftest
 import (
 	"bufio"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"skiff/orchestrator"
 )
 
-// beginAndWait has this test be the one that is killed.
-const beginAndWait = "SKIFFTEST_BEGIN_AND_WAIT"
+// playsPart has a test be the one that is killed, or that does not start.
+const playsPart = "SKIFFTEST_PLAYS_PART"
 
 // TestRemovesWhatAKilledTestHasLeft: whoever calls New next takes the instance
 // away, and leaves alone those of processes that live.
 func TestRemovesWhatAKilledTestHasLeft(t *testing.T) {
-	if os.Getenv(beginAndWait) != "" {
+	if os.Getenv(playsPart) != "" {
 		fmt.Println("begun:", New(t).Options.Name)
 		select {}
 	}
@@ -53,15 +56,39 @@ func TestRemovesWhatAKilledTestHasLeft(t *testing.T) {
 	}
 }
 
-// begin runs a test until its instance is ready.
-func begin(t *testing.T, cache string) (name string, kill func()) {
-	t.Helper()
-	built, err := exec.Command("go", "env", "GOCACHE").Output()
+// TestLeavesNothingOfWhatDoesNotStart: an instance has made its network before it
+// finds that it cannot listen.
+func TestLeavesNothingOfWhatDoesNotStart(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	test := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
-	test.Env = append(os.Environ(), beginAndWait+"=true", "XDG_CACHE_HOME="+cache, "GOCACHE="+strings.TrimSpace(string(built)))
+	defer taken.Close()
+	if os.Getenv(playsPart) != "" {
+		New(t, func(o *orchestrator.Options) {
+			fmt.Println("begun:", o.Name)
+			o.Listen = taken.Addr().String()
+		})
+		return
+	}
+	t.Parallel()
+	out, err := again(t, t.TempDir()).Output()
+	_, rest, _ := strings.Cut(string(out), "begun: ")
+	name, _, begun := strings.Cut(rest, "\n")
+	if err == nil || !begun || !strings.Contains(rest, "address already in use") {
+		t.Fatalf("the test ended with %v:\n%s", err, out)
+	}
+	for _, kind := range []string{"container", "network"} {
+		if left := onEngine(t, kind, name); left != "" {
+			t.Errorf("a %s is left: %s", kind, left)
+		}
+	}
+}
+
+// begin runs a test until its instance is ready.
+func begin(t *testing.T, cache string) (name string, kill func()) {
+	t.Helper()
+	test := again(t, cache)
 	test.Stderr = os.Stderr
 	out, err := test.StdoutPipe()
 	if err != nil {
@@ -84,6 +111,18 @@ func begin(t *testing.T, cache string) (name string, kill func()) {
 	}
 	t.Fatalf("the test has not begun: %v", lines.Err())
 	return "", nil
+}
+
+// again is this test as another process, which plays its part in it.
+func again(t *testing.T, cache string) *exec.Cmd {
+	t.Helper()
+	built, err := exec.Command("go", "env", "GOCACHE").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	test := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
+	test.Env = append(os.Environ(), playsPart+"=true", "XDG_CACHE_HOME="+cache, "GOCACHE="+strings.TrimSpace(string(built)))
+	return test
 }
 
 // onEngine lists what the engine has of an instance.

@@ -6,6 +6,7 @@ package skifftest
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -59,14 +60,15 @@ func New(t testing.TB, change ...func(*orchestrator.Options)) *Instance {
 	for _, c := range change {
 		c(&o)
 	}
-	i := Start(t, o)
+	// One that does not start has made something on the engine, too.
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 		defer cancel()
-		if err := orchestrator.Purge(ctx, i.Options); err != nil {
-			t.Errorf("purge %s: %v", i.Options.Name, err)
+		if err := orchestrator.Purge(ctx, o); err != nil && !errors.Is(err, orchestrator.ErrNoInstance) {
+			t.Errorf("purge %s: %v", o.Name, err)
 		}
 	})
+	i := Start(t, o)
 	// Cleanups run last in, first out: tell, stop, purge.
 	t.Cleanup(i.stopFor(t))
 	t.Cleanup(func() {
@@ -103,7 +105,7 @@ func Start(t testing.TB, o orchestrator.Options) *Instance {
 		t.Fatalf("start orchestrator: %v", err)
 	case <-timeout.C:
 		cancel()
-		t.Fatalf("orchestrator not ready after %s", startTimeout)
+		t.Fatalf("orchestrator not ready after %s; then it ended with %v", startTimeout, <-ended)
 	}
 	i.Config, err = clientcmd.BuildConfigFromFlags("", orchestrator.PathsIn(o.DataDir).Kubeconfig)
 	if err != nil {
