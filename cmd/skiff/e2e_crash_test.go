@@ -148,7 +148,8 @@ func TestCrashDuringRestartOfAll(t *testing.T) {
 	}
 	ip := i.api(t).WaitPod(t, "together", settled(0)).Status.PodIP
 	for round := 1; round <= 5; round++ {
-		must(t, i.skiff, "exec", "together", "-c", "app", "--", "life", "work", "/work/again", "please")
+		// Its container may end before it is heard how the command did.
+		t.Logf("round %d: %v", round, try(t, i.skiff, "exec", "together", "-c", "app", "--", "life", "work", "/work/again", "please"))
 		i.crashWithin(t, random, 2*time.Second)
 		i.up(t)
 		if p := i.api(t).WaitPod(t, "together", settled(round)); p.Status.PodIP != ip {

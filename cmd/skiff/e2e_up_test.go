@@ -206,7 +206,16 @@ func TestChangesWhileDown(t *testing.T) {
 	}
 	docker(t, "rm", "--force", "skiff-gateway-"+i.name)
 	docker(t, "network", "rm", "skiff-"+i.name)
-	i.up(t)
+	eventually(t, func() error { // another test's instance may have the subnet for a while
+		r := try(t, i.skiff, "up", "-d", "--listen", "127.0.0.1:0")
+		if strings.Contains(r.err, "is now used by something else") {
+			return errors.New(r.err)
+		}
+		if r.code != 0 {
+			t.Fatalf("up: %v", r)
+		}
+		return nil
+	})
 	if again := i.webPods(t, 3); !slices.Equal(slices.Sorted(maps.Keys(again)), uids) {
 		t.Errorf("other Pods than before: %v", again)
 	}

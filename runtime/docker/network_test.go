@@ -16,9 +16,22 @@ import (
 	"skiff/runtime/container"
 )
 
+// newEngineApart is newEngine on a subnet that no instance chooses by itself: none
+// takes it while the test has left it.
+func newEngineApart(t *testing.T) *Engine {
+	t.Helper()
+	n := int(instances.Add(1)) + os.Getpid()
+	e := newInstance(t, fmt.Sprintf("test-%d-apart-%d", os.Getpid(), n), "uid")
+	apart := netip.PrefixFrom(netip.AddrFrom4([4]byte{198, byte(18 + n>>4&1), byte(n << 4), 0}), subnetBits)
+	if got, err := e.EnsureNetwork(t.Context(), apart); err != nil || got != apart {
+		t.Fatalf("EnsureNetwork(%v) = %v, %v", apart, got, err)
+	}
+	return e
+}
+
 func TestNetwork(t *testing.T) {
 	t.Parallel()
-	e := newEngine(t)
+	e := newEngineApart(t)
 	first := e.Subnet()
 	again, err := e.EnsureNetwork(t.Context(), netip.Prefix{})
 	if err != nil || again != first {
@@ -84,7 +97,7 @@ func TestNetworkOfAnotherInstance(t *testing.T) {
 
 func TestNetworkRemoved(t *testing.T) {
 	t.Parallel()
-	e := newEngine(t)
+	e := newEngineApart(t)
 	s := spec(t, e, "serve")
 	id, err := e.Create(t.Context(), s)
 	if err != nil {
