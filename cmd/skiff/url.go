@@ -84,8 +84,8 @@ func (p *program) urls(c *call) ([]string, error) {
 		return nil, c.usage(fmt.Sprintf("%s is no Service", c.args[0]))
 	}
 	urls, err := urlsOf(svc)
-	if err != nil {
-		return nil, err
+	if err != nil || len(svc.Spec.Selector) == 0 { // who writes down where it leads knows
+		return urls, err
 	}
 	client, err := r.clientset()
 	if err != nil {
@@ -98,7 +98,8 @@ func (p *program) urls(c *call) ([]string, error) {
 		return nil, err
 	}
 	if !answered(slices.Items) {
-		printf(p.ErrOut, "Warning: nobody answers there now: service/%s has no endpoint that is ready%s\n", svc.Name, whereToLook(svc))
+		printf(p.ErrOut, "Warning: nobody answers there now: service/%s has no endpoint that is ready (skiff get pods -n %s -l %s)\n",
+			svc.Name, svc.Namespace, labels.Set(svc.Spec.Selector))
 	}
 	return urls, nil
 }
@@ -117,13 +118,6 @@ func answered(all []discoveryv1.EndpointSlice) bool {
 		}
 	}
 	return false
-}
-
-func whereToLook(svc *corev1.Service) string {
-	if len(svc.Spec.Selector) == 0 {
-		return ""
-	}
-	return fmt.Sprintf(" (skiff get pods -n %s -l %s)", svc.Namespace, labels.Set(svc.Spec.Selector))
 }
 
 // urlsOf are where the daemon says that a Service is reached, or what to do

@@ -68,3 +68,21 @@ func TestAnswered(t *testing.T) {
 		}
 	}
 }
+
+// TestURLWarns: whoever asks for a Service to which no Pod answers is told so. Where
+// one leads that selects none is its author's business: slices or Endpoints say.
+func TestURLWarns(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	for selector, want := range map[string]string{
+		"{}":         "",
+		"{app: web}": "Warning: nobody answers there now: service/web has no endpoint that is ready (skiff get pods -n default -l app=web)\n",
+	} {
+		c.run(t, "{apiVersion: v1, kind: Service, metadata: {name: web, annotations: {"+orchestrator.URLsAnnotation+": 'http://localhost:8080'}}, "+
+			"spec: {type: NodePort, ports: [{port: 80}], selector: "+selector+"}}", "create", "-f", "-")
+		if got, want := c.run(t, "", "url", "web"), (result{"http://localhost:8080\n", want, 0}); got != want {
+			t.Errorf("of selector %s: got %+v, want %+v", selector, got, want)
+		}
+		c.run(t, "", "delete", "service", "web")
+	}
+}
