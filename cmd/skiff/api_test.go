@@ -132,6 +132,7 @@ func TestCommands(t *testing.T) {
 	unknown := c.write(t, "unknown.yaml", job)
 	const noJob = ":2: kind: no matches for kind \"Job\" in version \"batch/v1\"\n"
 	old := c.write(t, "old.yaml", "apiVersion: extensions/v1beta1\nkind: Deployment\nmetadata: {name: x}\n")
+	empty := c.write(t, "empty.yaml", "apiVersion: v1\nkind: List\nitems: []\n")
 	partly := c.write(t, "partly.yaml", job+"---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: rest}\n")
 	unread := c.write(t, "unread.yaml", job+"---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: rest, nam: rest}\n")
 	warned := c.write(t, "warned.yaml", strings.Replace(strings.ReplaceAll(webAndService, "name: web", "name: aside"), "      containers:", "      hostIPC: false\n      schedulerName: other\n      containers:", 1))
@@ -172,6 +173,9 @@ func TestCommands(t *testing.T) {
 		{"apply -f " + partly, result{"configmap/rest unchanged\n", "partly.yaml" + noJob, 1}},
 		{"get -f " + partly + " -o name", result{"configmap/rest\n", "partly.yaml" + noJob, 1}},
 		{"get -f " + unknown, result{"", "unknown.yaml" + noJob, 1}},
+		{"get -f " + empty, result{"", "error: no objects passed to get\n", 1}},
+		{"apply -f " + empty, result{"", "error: no objects passed to apply\n", 1}},
+		{"rollout status -f " + empty, result{"", "error: no objects passed to status\n", 1}},
 		{"get -w -f " + partly, result{"", "partly.yaml" + noJob, 1}},
 		{"describe -f " + unknown, result{"", "unknown.yaml" + noJob, 1}},
 		{"delete configmap rest", result{"configmap \"rest\" deleted from default namespace\n", "", 0}},

@@ -58,10 +58,13 @@ func (p *program) servedRequest(c *call) (*request, error) {
 	if err := r.setApart(); err != nil {
 		return nil, err
 	}
-	if r.byFile && len(r.docs) == 0 {
+	switch {
+	case !r.byFile || len(r.docs) > 0:
+		return r, nil
+	case r.unserved != nil:
 		return nil, r.unserved
 	}
-	return r, nil
+	return nil, fmt.Errorf("no objects passed to %s", c.command.Name()) // of an empty List
 }
 
 // setApart leaves the documents whose kinds the server has.
