@@ -6,23 +6,24 @@ import (
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/client-go/kubernetes/scheme"
 
 	"skiff/orchestrator/manifest"
+	"skiff/orchestrator/resource"
 )
 
 // maker is what Pods come from: those that Services of its namespace are for.
 type maker struct {
 	name   string // with its kind, for people
 	labels labels.Set
-	ports  []string // by name
+	spec   corev1.PodSpec
 }
 
 // set is what manifests that are applied together say about each other.
@@ -66,13 +67,7 @@ func namespace(d *manifest.Document) string {
 
 func (s set) add(namespace string, obj runtime.Object) {
 	template := func(name string, meta metav1.ObjectMeta, spec corev1.PodSpec) {
-		m := maker{name: name, labels: meta.Labels}
-		for _, c := range slices.Concat(spec.InitContainers, spec.Containers) {
-			for _, p := range c.Ports {
-				m.ports = append(m.ports, p.Name)
-			}
-		}
-		s.makers[namespace] = append(s.makers[namespace], m)
+		s.makers[namespace] = append(s.makers[namespace], maker{name, meta.Labels, spec})
 	}
 	switch o := obj.(type) {
 	case *corev1.Service:
@@ -87,6 +82,10 @@ func (s set) add(namespace string, obj runtime.Object) {
 		template("statefulset "+o.Name, o.Spec.Template.ObjectMeta, o.Spec.Template.Spec)
 	case *appsv1.DaemonSet:
 		template("daemonset "+o.Name, o.Spec.Template.ObjectMeta, o.Spec.Template.Spec)
+	case *batchv1.Job:
+		template("job "+o.Name, o.Spec.Template.ObjectMeta, o.Spec.Template.Spec)
+	case *batchv1.CronJob:
+		template("cronjob "+o.Name, o.Spec.JobTemplate.Spec.Template.ObjectMeta, o.Spec.JobTemplate.Spec.Template.Spec)
 	}
 }
 
@@ -122,10 +121,13 @@ func (s set) targets(namespace string, svc *corev1.Service) []note {
 	}
 	var notes []note
 	for i, p := range svc.Spec.Ports {
-		has := func(m maker) bool { return slices.Contains(m.ports, p.TargetPort.StrVal) }
-		if p.TargetPort.Type == intstr.String && !slices.ContainsFunc(matching, has) {
+		has := func(m maker) bool {
+			_, ok := resource.TargetPort(p, &m.spec)
+			return ok
+		}
+		if !slices.ContainsFunc(matching, has) {
 			notes = append(notes, note{specPath.Child("ports").Index(i).Child("targetPort"),
-				fmt.Sprintf("no port of %s is named %q", matching[0].name, p.TargetPort.StrVal)})
+				fmt.Sprintf("no %s port of %s is named %q", cmp.Or(p.Protocol, corev1.ProtocolTCP), matching[0].name, p.TargetPort.StrVal)})
 		}
 	}
 	return notes

@@ -7,8 +7,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
-	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
+
+	"skiff/orchestrator/resource"
 )
 
 // member is a Pod as a Service sees it: where it can be reached and how far it is.
@@ -65,7 +66,7 @@ func sameEndpoint(a, b *corev1.Pod) bool {
 func portsOf(svc *corev1.Service, pod *corev1.Pod) []discoveryv1.EndpointPort {
 	ports := []discoveryv1.EndpointPort{}
 	for _, p := range svc.Spec.Ports {
-		number, ok := targetPort(p, pod)
+		number, ok := resource.TargetPort(p, &pod.Spec)
 		if !ok {
 			continue
 		}
@@ -78,26 +79,6 @@ func portsOf(svc *corev1.Service, pod *corev1.Pod) []discoveryv1.EndpointPort {
 	}
 	slices.SortFunc(ports, func(a, b discoveryv1.EndpointPort) int { return cmp.Compare(*a.Name, *b.Name) })
 	return ports
-}
-
-func targetPort(p corev1.ServicePort, pod *corev1.Pod) (int32, bool) {
-	if p.TargetPort.Type == intstr.Int {
-		return p.TargetPort.IntVal, true
-	}
-	containers := slices.Clone(pod.Spec.Containers)
-	for _, c := range pod.Spec.InitContainers {
-		if ptr.Deref(c.RestartPolicy, "") == corev1.ContainerRestartPolicyAlways {
-			containers = append(containers, c)
-		}
-	}
-	for _, c := range containers {
-		for _, port := range c.Ports {
-			if port.Name == p.TargetPort.StrVal && port.Protocol == p.Protocol {
-				return port.ContainerPort, true
-			}
-		}
-	}
-	return 0, false
 }
 
 // hostname is the name that the Pod has below the Service's own in DNS.

@@ -77,7 +77,7 @@ func podBackend(svc *corev1.Service, pod *corev1.Pod) backend {
 	b := backend{
 		id: string(pod.UID), ip: pod.Status.PodIP,
 		streams: resource.DrainTime(pod), requests: defaultRequests,
-		port: func(p corev1.ServicePort) (int32, bool) { return targetPort(p, &pod.Spec) },
+		port: func(p corev1.ServicePort) (int32, bool) { return resource.TargetPort(p, &pod.Spec) },
 	}
 	if owner := metav1.GetControllerOf(pod); owner != nil {
 		b.revision = owner.Name

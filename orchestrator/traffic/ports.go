@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
 
+	"skiff/orchestrator/resource"
 	"skiff/proxy"
 	"skiff/proxy/switchboard"
 )
@@ -163,48 +164,22 @@ func protocolOf(p corev1.ServicePort, before protocol, pods []*corev1.PodSpec) p
 		return known
 	}
 	for _, pod := range pods {
-		if number, ok := targetPort(p, pod); ok && probedByHTTP(pod, number) {
+		if number, ok := resource.TargetPort(p, pod); ok && probedByHTTP(pod, number) {
 			return http1
 		}
 	}
 	return before
 }
 
-// targetPort is the number of the Pod's port that p leads to.
-func targetPort(p corev1.ServicePort, pod *corev1.PodSpec) (int32, bool) {
-	if p.TargetPort.Type == intstr.String {
-		for i := range pod.Containers {
-			if number, ok := namedPort(&pod.Containers[i], p.TargetPort.StrVal, p.Protocol); ok {
-				return number, true
-			}
-		}
-		return 0, false
-	}
-	if p.TargetPort.IntVal == 0 {
-		return p.Port, true
-	}
-	return p.TargetPort.IntVal, true
-}
-
-func namedPort(c *corev1.Container, name string, protocol corev1.Protocol) (int32, bool) {
-	for _, p := range c.Ports {
-		if p.Name == name && protocolName(p.Protocol) == protocolName(protocol) {
-			return p.ContainerPort, true
-		}
-	}
-	return 0, false
-}
-
 func probedByHTTP(pod *corev1.PodSpec, number int32) bool {
-	for i := range pod.Containers {
-		c := &pod.Containers[i]
+	for _, c := range resource.Lasting(pod) {
 		for _, probe := range []*corev1.Probe{c.ReadinessProbe, c.LivenessProbe, c.StartupProbe} {
 			if probe == nil || probe.HTTPGet == nil || probe.HTTPGet.Scheme == corev1.URISchemeHTTPS {
 				continue
 			}
 			probed := probe.HTTPGet.Port.IntVal
 			if probe.HTTPGet.Port.Type == intstr.String {
-				probed, _ = namedPort(c, probe.HTTPGet.Port.StrVal, corev1.ProtocolTCP)
+				probed, _ = resource.NamedPort(&c, probe.HTTPGet.Port.StrVal, corev1.ProtocolTCP)
 			}
 			if probed == number {
 				return true

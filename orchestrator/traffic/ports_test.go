@@ -63,6 +63,11 @@ func TestMembers(t *testing.T) {
 		{Ports: []corev1.ContainerPort{{Name: "dns", ContainerPort: 53, Protocol: corev1.ProtocolUDP}}},
 		{Ports: []corev1.ContainerPort{{Name: "www", ContainerPort: 8080, Protocol: corev1.ProtocolTCP}}},
 	}
+	always := corev1.ContainerRestartPolicyAlways
+	pod.Spec.InitContainers = []corev1.Container{
+		{Ports: []corev1.ContainerPort{{Name: "done", ContainerPort: 1, Protocol: corev1.ProtocolTCP}}},
+		{Ports: []corev1.ContainerPort{{Name: "mesh", ContainerPort: 9090, Protocol: corev1.ProtocolTCP}}, RestartPolicy: &always},
+	}
 	tests := []struct {
 		name   string
 		target intstr.IntOrString
@@ -71,6 +76,8 @@ func TestMembers(t *testing.T) {
 		{"unset: the Service's own", intstr.IntOrString{}, "10.0.0.7:80"},
 		{"number", intstr.FromInt32(9000), "10.0.0.7:9000"},
 		{"name", intstr.FromString("www"), "10.0.0.7:8080"},
+		{"name of a sidecar's", intstr.FromString("mesh"), "10.0.0.7:9090"},
+		{"name of an init container's, which has ended", intstr.FromString("done"), ""},
 		{"name of a UDP port", intstr.FromString("dns"), ""},
 		{"name that the Pod does not have", intstr.FromString("ftp"), ""},
 	}
