@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"skiff/examples/load"
+	"skiff/examples/load/loadtest"
 	"skiff/orchestrator/skifftest"
 )
 
@@ -43,11 +44,11 @@ func TestZeroLossInside(t *testing.T) {
 			t.Parallel()
 			i := skifftest.New(t)
 			i.Deploy(t, d)
-			rollUnder(t, i, clusterIP(t, i, "http"), func(ctx context.Context, c *clients, address string) {
-				c.load(ctx, "requests", load.Options{Address: address, Rate: 100, Fresh: 0.5, Conns: 16})
-				c.load(ctx, "slow requests", load.Options{Address: address, Path: "/slow?d=2s", Body: "slow", Rate: 2, Conns: 8})
-				c.run(ctx, "WebSocket", func(ctx context.Context) error { return c.webSocket(ctx, address) })
-				c.run(ctx, "events", func(ctx context.Context) error { return c.events(ctx, address) })
+			rollUnder(t, i, clusterIP(t, i, "http"), func(c *loadtest.Clients, address string) {
+				c.Load("requests", load.Options{Address: address, Rate: 100, Fresh: 0.5, Conns: 16})
+				c.Load("slow requests", load.Options{Address: address, Path: "/slow?d=2s", Body: "slow", Rate: 2, Conns: 8})
+				c.Run("WebSocket", func(ctx context.Context) error { return webSocket(ctx, c, address) })
+				c.Run("events", func(ctx context.Context) error { return events(ctx, c, address) })
 			})
 		})
 	}
@@ -64,9 +65,9 @@ func TestZeroLossByName(t *testing.T) {
 	i.Deploy(t, client("http://web"))
 	address := podAddress(t, i, "app=client")
 	waitAnswer(t, address+"/backend?fresh=true")
-	rollUnder(t, i, address+"/backend", func(ctx context.Context, c *clients, _ string) {
-		c.load(ctx, "kept", load.Options{Address: address, Path: "/backend", Rate: 50, Conns: 8})
-		c.load(ctx, "fresh", load.Options{Address: address, Path: "/backend?fresh=true", Rate: 50, Conns: 8})
+	rollUnder(t, i, address+"/backend", func(c *loadtest.Clients, _ string) {
+		c.Load("kept", load.Options{Address: address, Path: "/backend", Rate: 50, Conns: 8})
+		c.Load("fresh", load.Options{Address: address, Path: "/backend?fresh=true", Rate: 50, Conns: 8})
 	})
 }
 
@@ -94,35 +95,23 @@ func TestDaemonGoneUnderLoad(t *testing.T) {
 	i.Deploy(t, web(2, drain("1")))
 	address := clusterIP(t, i, "http")
 	waitAnswer(t, address)
-	ctx, cancel := context.WithCancel(t.Context())
-	c := &clients{cancel: cancel, versions: map[string]int{}, changed: make(chan struct{}), loads: map[string]*load.Result{}}
-	t.Cleanup(func() { cancel(); c.wg.Wait() })
-	c.load(ctx, "requests", load.Options{Address: address, Rate: 200, Fresh: 0.5, Conns: 16})
-	c.load(ctx, "slow requests", load.Options{Address: address, Path: "/slow?d=2s", Body: "slow", Rate: 2, Conns: 8})
-	c.waitVersion(t, "1")
+	c := loadtest.New(t)
+	c.Load("requests", load.Options{Address: address, Rate: 200, Fresh: 0.5, Conns: 16})
+	c.Load("slow requests", load.Options{Address: address, Path: "/slow?d=2s", Body: "slow", Rate: 2, Conns: 8})
+	c.WaitVersion(t, "1")
 	now := i
 	for round := range 3 {
 		if err := now.Stop(); err != nil {
 			t.Fatal(err)
 		}
-		seen := c.answers()
-		eventually(t, "requests are answered without a daemon", func() bool { return c.answers() > seen+100 })
+		seen := c.Answers()
+		eventually(t, "requests are answered without a daemon", func() bool { return c.Answers() > seen+100 })
 		now = skifftest.Start(t, i.Options)
 		t.Cleanup(func() { _ = now.Stop() })
 		now.Update(t, "web", version(round%2+2)) // and it is in charge again
 		now.WaitRollout(t, "web")
 	}
-	c.stop(t)
-}
-
-// answers counts all so far.
-func (c *clients) answers() (n int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, of := range c.versions {
-		n += of
-	}
-	return n
+	c.Stop(t)
 }
 
 // A gateway that dies is there again at once, with all it had, and what has to

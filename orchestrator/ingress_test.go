@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"skiff/examples/load"
+	"skiff/examples/load/loadtest"
 	"skiff/orchestrator"
 	"skiff/orchestrator/skifftest"
 )
@@ -85,29 +86,27 @@ func TestIngress(t *testing.T) {
 	}
 	ingressDoors(t, i, "all")
 	waitAnswer(t, plain)
-	ctx, cancel := context.WithCancel(t.Context())
-	c := &clients{cancel: cancel, versions: map[string]int{}, changed: make(chan struct{}), loads: map[string]*load.Result{}}
-	t.Cleanup(func() { cancel(); c.wg.Wait() })
-	c.load(ctx, "requests", load.Options{Address: plain, Rate: 100, Fresh: 0.5, Conns: 16})
-	c.load(ctx, "bodies", load.Options{Address: plain, Path: "/echo", Body: strings.Repeat("0123456789abcdef", 4096), Rate: 10, Fresh: 0.3, Conns: 4})
+	c := loadtest.New(t)
+	c.Load("requests", load.Options{Address: plain, Rate: 100, Fresh: 0.5, Conns: 16})
+	c.Load("bodies", load.Options{Address: plain, Path: "/echo", Body: strings.Repeat("0123456789abcdef", 4096), Rate: 10, Fresh: 0.3, Conns: 4})
 	server := &tls.Config{RootCAs: trust, ServerName: "web.test"}
-	c.load(ctx, "TLS", load.Options{Address: secure, TLS: server, Rate: 50, Fresh: 0.3, Conns: 8})
-	c.load(ctx, "bodies over TLS", load.Options{Address: secure, TLS: server, Path: "/echo", Body: strings.Repeat("0123456789abcdef", 4096), Rate: 10, Conns: 4})
+	c.Load("TLS", load.Options{Address: secure, TLS: server, Rate: 50, Fresh: 0.3, Conns: 8})
+	c.Load("bodies over TLS", load.Options{Address: secure, TLS: server, Path: "/echo", Body: strings.Repeat("0123456789abcdef", 4096), Rate: 10, Conns: 4})
 	// POSTs: one that broke off would not be tried again elsewhere.
-	c.load(ctx, "slow requests over TLS", load.Options{Address: secure, TLS: server, Path: "/slow?d=1s", Body: "slow", Rate: 4, Conns: 8})
-	c.run(ctx, "HTTP/2", func(ctx context.Context) error { return c.http2(ctx, secure, server) })
-	c.whileOverloaded(t, i)
+	c.Load("slow requests over TLS", load.Options{Address: secure, TLS: server, Path: "/slow?d=1s", Body: "slow", Rate: 4, Conns: 8})
+	c.Run("HTTP/2", func(ctx context.Context) error { return http2(ctx, c, secure, server) })
+	whileOverloaded(t, c, i)
 	for v := 2; v <= 3; v++ {
 		i.Update(t, "web", version(v))
 		i.WaitRollout(t, "web")
-		c.waitVersion(t, fmt.Sprint(v))
+		c.WaitVersion(t, fmt.Sprint(v))
 	}
-	c.stop(t)
+	c.Stop(t)
 }
 
 // http2 sends requests, several at a time, on one connection for as long as that
 // takes any. None of them is tried again.
-func (c *clients) http2(ctx context.Context, address string, config *tls.Config) error {
+func http2(ctx context.Context, c *loadtest.Clients, address string, config *tls.Config) error {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP2(true)
 	transport := &http.Transport{TLSClientConfig: config.Clone(), Protocols: protocols}
@@ -146,7 +145,7 @@ func (c *clients) http2(ctx context.Context, address string, config *tls.Config)
 				if err != nil || res.StatusCode != http.StatusOK || string(got) != sent {
 					return fmt.Errorf("%s, %d of %d bytes, %v", res.Status, len(got), len(sent), err)
 				}
-				c.answered(res.Header.Get("X-Version"))
+				c.Answered(res.Header.Get("X-Version"))
 			}
 			return nil
 		})

@@ -11,6 +11,7 @@ import (
 
 	"k8s.io/client-go/rest"
 
+	"skiff/examples/load/loadtest"
 	"skiff/orchestrator/skifftest"
 )
 
@@ -24,7 +25,7 @@ const (
 // whileOverloaded has many clients watch everything, and ask the API for
 // everything as fast as they can, until it has answered often and so has what
 // was forwarded before.
-func (c *clients) whileOverloaded(t *testing.T, i *skifftest.Instance) {
+func whileOverloaded(t *testing.T, c *loadtest.Clients, i *skifftest.Instance) {
 	t.Helper()
 	client, err := rest.HTTPClientFor(i.Config)
 	if err != nil {
@@ -46,7 +47,7 @@ func (c *clients) whileOverloaded(t *testing.T, i *skifftest.Instance) {
 		_, err = io.Copy(io.Discard, res.Body)
 		return err
 	}
-	before, begun := c.answers(), time.Now()
+	before, begun := c.Answers(), time.Now()
 	var answered atomic.Int64
 	var all sync.WaitGroup
 	for range overloadClients {
@@ -55,7 +56,7 @@ func (c *clients) whileOverloaded(t *testing.T, i *skifftest.Instance) {
 		}
 		all.Go(func() {
 			for n := 0; ctx.Err() == nil; n++ {
-				if ask(paths[n%len(paths)]) == nil && answered.Add(1) >= overloadAnswers && c.answers() >= before+overloadForwarded {
+				if ask(paths[n%len(paths)]) == nil && answered.Add(1) >= overloadAnswers && c.Answers() >= before+overloadForwarded {
 					cancel()
 				}
 			}
@@ -63,7 +64,7 @@ func (c *clients) whileOverloaded(t *testing.T, i *skifftest.Instance) {
 	}
 	all.Wait()
 	took := time.Since(begun)
-	forwarded := c.answers() - before
+	forwarded := c.Answers() - before
 	t.Logf("%d answers of the API in %v, each after %v; %d requests were forwarded meanwhile",
 		answered.Load(), took, took*overloadClients/time.Duration(answered.Load()+1), forwarded)
 	if answered.Load() < overloadAnswers || forwarded < overloadForwarded {

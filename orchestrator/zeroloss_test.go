@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 
 	"skiff/examples/load"
+	"skiff/examples/load/loadtest"
 	"skiff/orchestrator/skifftest"
 )
 
@@ -31,14 +31,14 @@ func TestZeroLoss(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			updateUnder(t, d, "http", func(ctx context.Context, c *clients, address string) {
+			updateUnder(t, d, "http", func(c *loadtest.Clients, address string) {
 				body := strings.Repeat("0123456789abcdef", 4096) // 64 KiB
-				c.load(ctx, "requests", load.Options{Address: address, Rate: 100, Fresh: 0.5, Conns: 16})
-				c.load(ctx, "bodies", load.Options{Address: address, Path: "/echo", Body: body, Rate: 10, Fresh: 0.3, Conns: 4})
+				c.Load("requests", load.Options{Address: address, Rate: 100, Fresh: 0.5, Conns: 16})
+				c.Load("bodies", load.Options{Address: address, Path: "/echo", Body: body, Rate: 10, Fresh: 0.3, Conns: 4})
 				// A POST: one that broke off would not be tried again elsewhere.
-				c.load(ctx, "slow requests", load.Options{Address: address, Path: "/slow?d=2s", Body: "slow", Rate: 2, Conns: 8})
-				c.run(ctx, "WebSocket", func(ctx context.Context) error { return c.webSocket(ctx, address) })
-				c.run(ctx, "events", func(ctx context.Context) error { return c.events(ctx, address) })
+				c.Load("slow requests", load.Options{Address: address, Path: "/slow?d=2s", Body: "slow", Rate: 2, Conns: 8})
+				c.Run("WebSocket", func(ctx context.Context) error { return webSocket(ctx, c, address) })
+				c.Run("events", func(ctx context.Context) error { return events(ctx, c, address) })
 			})
 		})
 	}
@@ -54,8 +54,8 @@ func TestZeroLossTCP(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			updateUnder(t, d, "tcp", func(ctx context.Context, c *clients, address string) {
-				c.load(ctx, "queries", load.Options{Address: address, Rate: 100, Fresh: 1})
+			updateUnder(t, d, "tcp", func(c *loadtest.Clients, address string) {
+				c.Load("queries", load.Options{Address: address, Rate: 100, Fresh: 1})
 			})
 		})
 	}
@@ -63,7 +63,7 @@ func TestZeroLossTCP(t *testing.T) {
 
 // updateUnder deploys d, has clients use it on a port of the given kind and
 // updates it meanwhile.
-func updateUnder(t *testing.T, d *appsv1.Deployment, kind string, start func(context.Context, *clients, string)) {
+func updateUnder(t *testing.T, d *appsv1.Deployment, kind string, start func(*loadtest.Clients, string)) {
 	t.Helper()
 	i := skifftest.New(t)
 	i.Deploy(t, d)
@@ -73,20 +73,18 @@ func updateUnder(t *testing.T, d *appsv1.Deployment, kind string, start func(con
 
 // rollUnder updates the Deployment web ten times, and takes the last update
 // back, while clients use an address of its Service.
-func rollUnder(t *testing.T, i *skifftest.Instance, address string, start func(context.Context, *clients, string)) {
+func rollUnder(t *testing.T, i *skifftest.Instance, address string, start func(*loadtest.Clients, string)) {
 	waitAnswer(t, address)
-	ctx, cancel := context.WithCancel(t.Context())
-	c := &clients{cancel: cancel, versions: map[string]int{}, changed: make(chan struct{}), loads: map[string]*load.Result{}}
-	t.Cleanup(func() { cancel(); c.wg.Wait() })
-	start(ctx, c, address)
+	c := loadtest.New(t)
+	start(c, address)
 	for v := 2; v <= 11; v++ {
 		i.Update(t, "web", version(v))
 		i.WaitRollout(t, "web")
-		c.waitVersion(t, fmt.Sprint(v))
+		c.WaitVersion(t, fmt.Sprint(v))
 	}
 	i.Update(t, "web", version(10)) // what kubectl rollout undo writes
 	i.WaitRollout(t, "web")
-	c.stop(t)
+	c.Stop(t)
 }
 
 // patience bounds what is waited for; it is far above what anything takes, so
@@ -135,76 +133,9 @@ func askOnce(ctx context.Context, address string) error {
 	return nil
 }
 
-// clients use a Service in every way at once.
-type clients struct {
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
-
-	mu       sync.Mutex // guards what follows
-	versions map[string]int
-	changed  chan struct{} // closed and made anew when a version answers for the first time
-	errs     []error
-	loads    map[string]*load.Result
-}
-
-func (c *clients) load(ctx context.Context, name string, o load.Options) {
-	c.wg.Go(func() {
-		r := load.Run(ctx, o, func(s load.Sample) {
-			if s.Err == nil {
-				c.answered(s.Version)
-			}
-		})
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.loads[name] = r
-	})
-}
-
-// run repeats f, which ends when the proxy has said a clean goodbye.
-func (c *clients) run(ctx context.Context, name string, f func(context.Context) error) {
-	c.wg.Go(func() {
-		for ctx.Err() == nil {
-			if err := f(ctx); err != nil && ctx.Err() == nil {
-				c.mu.Lock()
-				c.errs = append(c.errs, fmt.Errorf("%s: %w", name, err))
-				c.mu.Unlock()
-				return
-			}
-		}
-	})
-}
-
-func (c *clients) answered(version string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.versions[version]++; c.versions[version] == 1 {
-		close(c.changed)
-		c.changed = make(chan struct{})
-	}
-}
-
-func (c *clients) waitVersion(t *testing.T, version string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	for {
-		c.mu.Lock()
-		seen, changed := c.versions[version] > 0, c.changed
-		c.mu.Unlock()
-		if seen {
-			return
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			t.Fatalf("version %s never answered", version)
-		}
-	}
-}
-
 // webSocket talks on one WebSocket until it is closed with 1012, "service
 // restart"; every other end is an error.
-func (c *clients) webSocket(ctx context.Context, address string) error {
+func webSocket(ctx context.Context, c *loadtest.Clients, address string) error {
 	conn, _, err := websocket.DefaultDialer.DialContext(ctx, "ws://"+address+"/ws", nil)
 	if err != nil {
 		return fmt.Errorf("dial: %w", err)
@@ -234,7 +165,7 @@ func (c *clients) webSocket(ctx context.Context, address string) error {
 		if echo != sent {
 			return fmt.Errorf("sent %q, got %q", sent, got)
 		}
-		c.answered(v)
+		c.Answered(v)
 	}
 }
 
@@ -248,7 +179,7 @@ func ended(conn *websocket.Conn, err error) error {
 
 // events reads server-sent events; the stream may end between two of them only,
 // and none may be missing.
-func (c *clients) events(ctx context.Context, address string) error {
+func events(ctx context.Context, c *loadtest.Clients, address string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/events", nil)
 	if err != nil {
 		return err
@@ -273,25 +204,6 @@ func (c *clients) events(ctx context.Context, address string) error {
 				return fmt.Errorf("event %d: %q instead of %q: %w", n, line, want, err)
 			}
 		}
-		c.answered(resp.Header.Get("X-Version"))
-	}
-}
-
-// stop ends the clients and reports whatever went wrong for any of them.
-func (c *clients) stop(t *testing.T) {
-	t.Helper()
-	c.cancel()
-	c.wg.Wait()
-	for name, r := range c.loads {
-		t.Logf("%s: %d, longest wait %v, longest gap %v, by version %v", name, r.Requests(), r.Quantile(1), r.LongestGap(), r.ByVersion())
-		for n, s := range r.Failures() {
-			t.Errorf("%s: failed at %s after %v: %v", name, s.Due.Format("15:04:05.000"), s.Wait, s.Err)
-			if n == 10 {
-				break
-			}
-		}
-	}
-	for _, err := range c.errs {
-		t.Error(err)
+		c.Answered(resp.Header.Get("X-Version"))
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"skiff/examples/load"
+	"skiff/examples/load/loadtest"
 )
 
 // seeded gives the test's random numbers. SKIFF_TEST_SEED repeats those of an
@@ -66,8 +67,8 @@ func TestCrashDuringRollout(t *testing.T) {
 	address := i.deployWeb(t)
 	_, inside := i.expose(t, "inner", "http")
 	i.answers(t, inside)
-	u, ctx := newUsers(t)
-	u.load(ctx, "inside", load.Options{Address: inside, Rate: 50, Fresh: 0.5, Conns: 8})
+	clients := loadtest.New(t)
+	clients.Load("inside", load.Options{Address: inside, Rate: 50, Fresh: 0.5, Conns: 8})
 	var written []string
 	for round := range 5 {
 		image := fmt.Sprintf("web=skiff-example/web:%d", 2-round%2)
@@ -96,7 +97,7 @@ func TestCrashDuringRollout(t *testing.T) {
 		i.owned(t)
 	}
 
-	u.stop(t)
+	clients.Stop(t)
 
 	before := i.containers(t)
 	i.crash(t)

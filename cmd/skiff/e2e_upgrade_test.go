@@ -123,7 +123,7 @@ func TestUpgrade(t *testing.T) {
 	_, inside := i.expose(t, "inner", "http")
 	i.answers(t, inside)
 	door := i.door(t)
-	u := i.startUsers(t, web, tcp, inside, door)
+	users := i.use(t, web, tcp, inside, door)
 	watched := make(chan result, 1)
 	go func() { watched <- finish(t, i.skiff(t.Context(), "get", "pods", "--watch")) }()
 
@@ -171,7 +171,7 @@ func TestUpgrade(t *testing.T) {
 		}
 	}
 	i.keepsOn(t, door, "absent", "ends", "silent", "astray", "hesitates")
-	u.stop(t)
+	users.Stop(t)
 	waitEnded(t, one)
 	waitEnded(t, two)
 	i.runsAs(t, three) // the lock outlives those that had it first

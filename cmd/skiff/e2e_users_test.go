@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -18,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"skiff/examples/load"
+	"skiff/examples/load/loadtest"
 )
 
 // expose gives the addresses, on the host and inside, of another Service of the
@@ -83,75 +83,18 @@ func (i *instance) doorAt(t *testing.T) (address string) {
 	return address
 }
 
-// users use the instance in every way until they are stopped.
-type users struct {
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
-
-	mu    sync.Mutex // guards what follows
-	loads map[string]*load.Result
-	errs  []error
-}
-
-func newUsers(t *testing.T) (*users, context.Context) {
-	ctx, cancel := context.WithCancel(t.Context())
-	u := &users{cancel: cancel, loads: map[string]*load.Result{}}
-	t.Cleanup(func() { cancel(); u.wg.Wait() })
-	return u, ctx
-}
-
-func (u *users) load(ctx context.Context, name string, o load.Options) {
-	u.wg.Go(func() {
-		r := load.Run(ctx, o, func(load.Sample) {})
-		u.mu.Lock()
-		defer u.mu.Unlock()
-		u.loads[name] = r
-	})
-}
-
-func (u *users) run(ctx context.Context, name string, f func(context.Context) error) {
-	u.wg.Go(func() {
-		if err := f(ctx); err != nil && ctx.Err() == nil {
-			u.mu.Lock()
-			defer u.mu.Unlock()
-			u.errs = append(u.errs, fmt.Errorf("%s: %w", name, err))
-		}
-	})
-}
-
-func (u *users) stop(t *testing.T) {
-	t.Helper()
-	u.cancel()
-	u.wg.Wait()
-	for name, r := range u.loads {
-		t.Logf("%s: %d, longest wait %v, longest gap %v, by version %v", name, r.Requests(), r.Quantile(1), r.LongestGap(), r.ByVersion())
-		if r.Requests() == 0 {
-			t.Errorf("%s: none", name)
-		}
-		for n, s := range r.Failures() {
-			t.Errorf("%s: failed at %s after %v: %v", name, s.Due.Format("15:04:05.000"), s.Wait, s.Err)
-			if n == 10 {
-				break
-			}
-		}
-	}
-	for _, err := range u.errs {
-		t.Error(err)
-	}
-}
-
-// startUsers begins with everything that an upgrade must not hurt.
-func (i *instance) startUsers(t *testing.T, web, tcp, inside, door string) *users {
-	u, ctx := newUsers(t)
-	u.load(ctx, "kept", load.Options{Address: web, Rate: 60, Conns: 16})
-	u.load(ctx, "fresh", load.Options{Address: web, Rate: 60, Fresh: 1})
-	u.load(ctx, "bodies", load.Options{Address: web, Path: "/echo", Body: strings.Repeat("0123456789abcdef", 1024), Rate: 20, Conns: 4})
-	u.load(ctx, "slow", load.Options{Address: web, Path: "/slow?d=2s", Body: "slow", Rate: 2, Conns: 8})
-	u.load(ctx, "TCP", load.Options{Address: tcp, Rate: 40, Fresh: 1})
-	u.load(ctx, "inside", load.Options{Address: inside, Rate: 40, Fresh: 0.5, Conns: 4})
-	u.load(ctx, "Ingress", load.Options{Address: door, Rate: 40, Fresh: 0.5, Conns: 4})
+// use begins with everything that an upgrade must not hurt.
+func (i *instance) use(t *testing.T, web, tcp, inside, door string) *loadtest.Clients {
+	c := loadtest.New(t)
+	c.Load("kept", load.Options{Address: web, Rate: 60, Conns: 16})
+	c.Load("fresh", load.Options{Address: web, Rate: 60, Fresh: 1})
+	c.Load("bodies", load.Options{Address: web, Path: "/echo", Body: strings.Repeat("0123456789abcdef", 1024), Rate: 20, Conns: 4})
+	c.Load("slow", load.Options{Address: web, Path: "/slow?d=2s", Body: "slow", Rate: 2, Conns: 8})
+	c.Load("TCP", load.Options{Address: tcp, Rate: 40, Fresh: 1})
+	c.Load("inside", load.Options{Address: inside, Rate: 40, Fresh: 0.5, Conns: 4})
+	c.Load("Ingress", load.Options{Address: door, Rate: 40, Fresh: 0.5, Conns: 4})
 	client := i.api(t).Client
-	u.run(ctx, "API", func(ctx context.Context) error {
+	c.Run("API", func(ctx context.Context) error {
 		for n := 0; ctx.Err() == nil; n++ {
 			cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("written-%d", n)}}
 			if _, err := client.CoreV1().ConfigMaps("default").Create(ctx, cm, metav1.CreateOptions{}); err != nil {
@@ -163,7 +106,7 @@ func (i *instance) startUsers(t *testing.T, web, tcp, inside, door string) *user
 		}
 		return nil
 	})
-	return u
+	return c
 }
 
 // chat opens a WebSocket and talks on it. say fails once it has ended.
