@@ -24,7 +24,7 @@ func receiveNow(fd uintptr, p []byte) (n int, more bool, err error) {
 	message := syscall.Msghdr{Iov: &part, Iovlen: 1, Control: (*byte)(unsafe.Pointer(&told))}
 	message.SetControllen(int(unsafe.Sizeof(told)))
 	for {
-		n, _, err := syscall.RawSyscall(syscall.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&message)), 0)
+		n, _, err := syscall.RawSyscall(unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&message)), 0)
 		switch err {
 		case 0:
 			known := told.Level == unix.IPPROTO_TCP && told.Type == unix.TCP_CM_INQ
