@@ -1,9 +1,11 @@
 package proxy
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -14,17 +16,22 @@ import (
 // requests of gRPC are less.
 const keptBody = 16 << 10
 
+// endPatience is for the transport to say why it has given up an attempt.
+const endPatience = time.Second
+
 // requestBody is the client's body. Its beginning is kept, so that after an
 // attempt of which no back end has seen anything it can be sent to another one,
 // whatever the transport has read: in HTTP/2 a back end may say of a request that
 // is on its way that it will not look at it (RFC 9113, sections 6.8 and 8.7).
 type requestBody struct {
-	body    io.ReadCloser
-	within  func(d time.Duration) // bounds the next read; 0: not at all
-	late    atomic.Bool           // the client paused for too long
-	touched atomic.Bool
-	ended   atomic.Bool // read to its end
-	left    atomic.Bool // the exchange is over
+	body     io.ReadCloser
+	within   func(d time.Duration) // bounds the next read; 0: not at all
+	leave    func()                // ends a read
+	trailers bool                  // follow it
+	late     atomic.Bool           // the client paused for too long
+	touched  atomic.Bool
+	ended    atomic.Bool // read to its end
+	left     atomic.Bool // the exchange is over
 
 	reading sync.Mutex // held by the attempt that reads from the client
 	kept    struct {
@@ -38,32 +45,18 @@ type requestBody struct {
 	over bool       // the handler returns
 }
 
-var errBodySpent = errors.New("request body has been read already")
+var (
+	errBodySpent = errors.New("request body has been read already")
+	errUnheard   = errors.New("the back end does not look at the request")
+)
 
-// spent says whether no other attempt can send the body from its beginning.
+// spent says whether no other attempt can send the body from its beginning. One
+// before it may be within a read still, and what that brings is kept; but the last
+// one writes the trailers to where they would be read at the same time.
 func (b *requestBody) spent() bool {
 	b.kept.Lock()
 	defer b.kept.Unlock()
-	return b.kept.total > int64(len(b.kept.bytes))
-}
-
-// again gives the body to an attempt, from its beginning. Those before it may be
-// within a read still, and what that brings is kept for this one.
-func (b *requestBody) again() (io.ReadCloser, error) {
-	if b.spent() {
-		return nil, errBodySpent
-	}
-	return &attemptBody{body: b}, nil
-}
-
-// unheard is again where nothing was read: Go's HTTP/1 transport would also send
-// a body again that a back end may have acted on, if the request says that it may
-// be repeated (Idempotency-Key).
-func (b *requestBody) unheard() (io.ReadCloser, error) {
-	if b.touched.Load() {
-		return nil, errBodySpent
-	}
-	return b.again()
+	return b.kept.total > int64(len(b.kept.bytes)) || b.trailers && b.touched.Load()
 }
 
 // read reads from the client and keeps what came.
@@ -116,12 +109,46 @@ func (b *requestBody) patience(d time.Duration) {
 // attemptBody is the body as the transport of one attempt sees it. The transport
 // closes it, but only the server closes the client's.
 type attemptBody struct {
-	body *requestBody
-	read int64
+	body     *requestBody
+	end      func() // ends the attempt
+	read     int64
+	reading  atomic.Bool
+	answered atomic.Bool // something of the answer has come
+	closed   atomic.Bool
 }
 
+// attempt gives the body to an attempt, from its beginning, and the context that
+// it is to have.
+func (b *requestBody) attempt(ctx context.Context) (*attemptBody, context.Context) {
+	ctx, end := context.WithCancel(ctx)
+	a := &attemptBody{body: b, end: end}
+	return a, httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotFirstResponseByte: func() { a.answered.Store(true) },
+	})
+}
+
+// again is for the HTTP/1 transport, which sends a second time what it could not
+// send at all, and what is safe.
+func (a *attemptBody) again() (io.ReadCloser, error) {
+	if a.body.spent() {
+		return nil, errBodySpent
+	}
+	return &attemptBody{body: a.body, end: a.end}, nil
+}
+
+// unheard is for the HTTP/2 transport, which asks where a back end does not look
+// at the request. It would try the same one again, for a minute.
+func unheard() (io.ReadCloser, error) { return nil, errUnheard }
+
 func (a *attemptBody) Read(p []byte) (n int, err error) {
-	defer func() { a.read += int64(n) }()
+	a.reading.Store(true)
+	defer func() {
+		a.read += int64(n)
+		a.reading.Store(false)
+	}()
+	if a.closed.Load() {
+		return 0, http.ErrBodyReadAfterClose
+	}
 	if n, known, err := a.body.known(a.read, p); known {
 		return n, err
 	}
@@ -133,4 +160,18 @@ func (a *attemptBody) Read(p []byte) (n int, err error) {
 	return a.body.read(p)
 }
 
-func (a *attemptBody) Close() error { return nil }
+// Close ends a read that is under way: the HTTP/2 transport waits for it before it
+// tells what has become of the attempt, and the client may say nothing for ever.
+// Before there is an answer, what it brings may be for another attempt, so that
+// it is the attempt that ends.
+func (a *attemptBody) Close() error {
+	a.closed.Store(true)
+	switch {
+	case !a.reading.Load():
+	case a.answered.Load():
+		a.body.leave()
+	default:
+		time.AfterFunc(endPatience, a.end)
+	}
+	return nil
+}

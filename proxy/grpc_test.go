@@ -38,29 +38,39 @@ var echoService = grpc.ServiceDesc{
 		grpc.SetTrailer(ctx, metadata.Pairs("x-trailer", in.Value))
 		return wrapperspb.String(srv.(string) + ":" + in.Value), nil
 	}}},
-	Streams: []grpc.StreamDesc{{StreamName: "Chat", ServerStreams: true, ClientStreams: true, Handler: func(srv any, s grpc.ServerStream) error {
-		for {
-			in := new(text)
-			if err := s.RecvMsg(in); err == io.EOF {
-				return nil
-			} else if err != nil {
-				return err
-			}
-			if err := s.SendMsg(wrapperspb.String(srv.(string) + ":" + in.Value)); err != nil {
-				return err
-			}
+	Streams: []grpc.StreamDesc{{StreamName: "Chat", ServerStreams: true, ClientStreams: true, Handler: chat}},
+}
+
+func chat(srv any, s grpc.ServerStream) error {
+	for {
+		in := new(text)
+		if err := s.RecvMsg(in); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
 		}
-	}}},
+		if err := s.SendMsg(wrapperspb.String(srv.(string) + ":" + in.Value)); err != nil {
+			return err
+		}
+	}
 }
 
 func newGRPCBackend(t *testing.T, id string) (address string, server *grpc.Server) {
+	t.Helper()
+	return newGRPCServer(t, id, chat)
+}
+
+// newGRPCServer has a Chat of its own.
+func newGRPCServer(t *testing.T, id string, chat grpc.StreamHandler) (address string, server *grpc.Server) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	service := echoService
+	service.Streams = []grpc.StreamDesc{{StreamName: "Chat", ServerStreams: true, ClientStreams: true, Handler: chat}}
 	server = grpc.NewServer()
-	server.RegisterService(&echoService, id)
+	server.RegisterService(&service, id)
 	go server.Serve(listener)
 	t.Cleanup(server.Stop)
 	return listener.Addr().String(), server
@@ -289,6 +299,35 @@ func TestGRPCCallThatNobodyLooksAtGoesElsewhere(t *testing.T) {
 	}
 }
 
+// So it is where the client has more to say, but not before it is answered.
+func TestGRPCStreamThatNobodyLooksAtGoesElsewhere(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, HTTP, Options{})
+	expectComing(f)
+	leaver, refused := newLeavingBackend(t)
+	f.pool.Add("leaver", leaver)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	stream, err := grpcClient(t, f).NewStream(ctx, &echoService.Streams[0], "/test.Echo/Chat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address, _ := newGRPCBackend(t, "other")
+	for i := range 3 {
+		if err := stream.SendMsg(wrapperspb.String(fmt.Sprint(i))); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			<-refused
+			f.pool.Add("other", address)
+		}
+		out := new(text)
+		if err := stream.RecvMsg(out); err != nil || out.Value != fmt.Sprint("other:", i) {
+			t.Fatalf("message %d: %q, %v", i, out.Value, err)
+		}
+	}
+}
+
 // newLeavingBackend takes one connection, on which it looks at no request.
 func newLeavingBackend(t *testing.T) (address string, refused <-chan struct{}) {
 	t.Helper()
@@ -296,9 +335,11 @@ func newLeavingBackend(t *testing.T) (address string, refused <-chan struct{}) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	done := make(chan struct{})
+	said, done := make(chan struct{}), make(chan struct{})
+	say := sync.OnceFunc(func() { close(said) })
 	go func() {
 		defer close(done)
+		defer say()
 		conn, err := listener.Accept()
 		listener.Close()
 		if err != nil {
@@ -321,15 +362,16 @@ func newLeavingBackend(t *testing.T) (address string, refused <-chan struct{}) {
 				t.Error(err)
 				return
 			}
-			if data, ok := frame.(*http2.DataFrame); ok && data.StreamEnded() {
+			if data, ok := frame.(*http2.DataFrame); ok && len(data.Data()) > 0 {
 				break
 			}
 		}
 		if err := framer.WriteGoAway(0, http2.ErrCodeNo, nil); err != nil {
 			t.Error(err)
 		}
+		say()
 		io.Copy(io.Discard, conn) // until the other side has heard
 	}()
 	t.Cleanup(func() { listener.Close(); <-done })
-	return listener.Addr().String(), done
+	return listener.Addr().String(), said
 }

@@ -63,6 +63,7 @@ func (x *exchange) outgoing(ctx context.Context, b *pool.Backend) *http.Request 
 		h["User-Agent"] = nil // else the transport names itself
 	}
 	forwardedFor(h, r, x.proto)
+	hideKeys(h)
 
 	out := &http.Request{
 		Method: r.Method,
@@ -81,10 +82,11 @@ func (x *exchange) outgoing(ctx context.Context, b *pool.Backend) *http.Request 
 		out.URL.Path, out.URL.Opaque = "", "*"
 	}
 	if x.body != nil {
-		out.Body = &attemptBody{body: x.body}
-		out.GetBody = x.body.unheard
-		if x.http2() { // whose transport asks only where the back end will not look at it
-			out.GetBody = x.body.again
+		var body *attemptBody
+		body, ctx = x.body.attempt(ctx)
+		out.Body, out.GetBody = body, body.again
+		if x.http2() {
+			out.GetBody = unheard
 		}
 		// The server fills this map in when the body ends.
 		out.Trailer = r.Trailer
@@ -93,6 +95,17 @@ func (x *exchange) outgoing(ctx context.Context, b *pool.Backend) *http.Request 
 		}
 	}
 	return out.WithContext(ctx)
+}
+
+// hideKeys spells names in another way of which Go's HTTP/1 transport thinks that
+// it may send such a request again, although a back end may have acted on it.
+func hideKeys(h http.Header) {
+	for _, name := range []string{"Idempotency-Key", "X-Idempotency-Key"} {
+		if values, set := h[name]; set {
+			delete(h, name)
+			h[strings.ToLower(name)] = values
+		}
+	}
 }
 
 // forwardedFor tells the back end who asked for what, in both spellings. What

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/netip"
 	"sync/atomic"
 	"syscall"
@@ -64,7 +65,7 @@ func (l *listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.NewResponseController(w).EnableFullDuplex()
 	}
 	if r.Body != http.NoBody && r.ContentLength != 0 {
-		x.body = &requestBody{body: r.Body, within: x.bodyWithin}
+		x.body = &requestBody{body: r.Body, within: x.bodyWithin, leave: x.leaveBody, trailers: len(r.Trailer) > 0}
 		defer x.endBody()
 	}
 
@@ -124,7 +125,11 @@ func (x *exchange) forward(claim *pool.Claim, l *listener) error {
 	up := upstreamOf(claim.Backend(), x.dial)
 
 	interim := newInterim(x)
-	res, err := up.transport(x.http2()).RoundTrip(x.outgoing(interim.trace(ctx), claim.Backend()))
+	traced := interim.trace(ctx)
+	if x.http2() && x.body == nil {
+		traced = sentOnce(traced, cancel)
+	}
+	res, err := up.transport(x.http2()).RoundTrip(x.outgoing(traced, claim.Backend()))
 	interim.end()
 	if err != nil {
 		var reach *reachError
@@ -152,15 +157,27 @@ func (x *exchange) http2() bool {
 	return x.h2c || x.isCall()
 }
 
-// mayRetry: after a failure to connect nothing has been sent, so any request
-// may go elsewhere. When a back end ended the connection instead of answering
-// it may have done the work, so only what may be done twice goes on.
+// sentOnce keeps the HTTP/2 transport from sending a request without a body again:
+// before it does, it asks nobody, but says which connection it takes.
+func sentOnce(ctx context.Context, cancel context.CancelCauseFunc) context.Context {
+	sent := false
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) {
+		if sent {
+			cancel(errUnheard)
+		}
+		sent = true
+	}})
+}
+
+// mayRetry: what no back end was sent, or will look at, may go elsewhere. When
+// one ended the connection instead of answering it may have done the work, so
+// only what may be done twice goes on.
 func (x *exchange) mayRetry(err error) bool {
 	if x.begun.Load() || x.r.Context().Err() != nil {
 		return false
 	}
 	var reach *reachError
-	if errors.As(err, &reach) {
+	if errors.As(err, &reach) || errors.Is(err, errUnheard) {
 		return x.body == nil || !x.body.spent()
 	}
 	return x.body == nil && safe(x.r.Method) && connectionEnded(err)

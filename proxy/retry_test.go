@@ -94,40 +94,49 @@ func TestBrokenIsRetriedOnlyWhereHarmless(t *testing.T) {
 	}
 }
 
-// Nor may Go's transport by itself send a body a second time to a back end that
+// Nor may Go's transport by itself send a request a second time to a back end that
 // has had it, whatever the request says of that.
-func TestBodyThatWasHeardIsNotSentAgain(t *testing.T) {
+func TestRequestThatWasHeardIsNotSentAgain(t *testing.T) {
 	t.Parallel()
-	f := newFront(t, HTTP, Options{})
-	heard := make(chan string, 10)
-	f.add(newBackend(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		if heard <- string(body); string(body) == "twice?" {
-			panic(http.ErrAbortHandler)
+	for _, body := range []string{"", "body"} {
+		f := newFront(t, HTTP, Options{})
+		heard := make(chan string, 10)
+		f.add(newBackend(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			heard <- r.URL.Path + r.Header.Get("Idempotency-Key") + string(body)
+			if r.URL.Path == "/twice" {
+				panic(http.ErrAbortHandler)
+			}
+		})))
+		transport := newHTTP2Transport(t) // which is not for the lean path
+		for _, path := range []string{"/first", "/twice"} {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, f.url(path), strings.NewReader(body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("Idempotency-Key", "one")
+			res, err := transport.RoundTrip(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			res.Body.Close()
+			if got := <-heard; got != path+"one"+body || (res.StatusCode == http.StatusOK) != (path == "/first") {
+				t.Errorf("heard %q of %q, %q: status %d", got, path, body, res.StatusCode)
+			}
 		}
-	})))
-	protocols := new(http.Protocols) // which is not for the lean path
+		if len(heard) > 0 {
+			t.Errorf("heard once more %q", <-heard)
+		}
+	}
+}
+
+func newHTTP2Transport(t *testing.T) *http.Transport {
+	t.Helper()
+	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
 	transport := &http.Transport{Protocols: protocols}
 	t.Cleanup(transport.CloseIdleConnections)
-	for _, body := range []string{"first", "twice?"} {
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, f.url("/"), strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Header.Set("Idempotency-Key", "one")
-		res, err := transport.RoundTrip(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		res.Body.Close()
-		if got := <-heard; got != body || (res.StatusCode == http.StatusOK) != (body == "first") {
-			t.Errorf("heard %q of %q: status %d", got, body, res.StatusCode)
-		}
-	}
-	if len(heard) > 0 {
-		t.Errorf("heard once more %q", <-heard)
-	}
+	return transport
 }
 
 func TestUnavailable(t *testing.T) {

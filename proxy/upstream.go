@@ -62,6 +62,7 @@ func newUpstream(dial dialer) *upstream {
 		ReadBufferSize:         upstreamBufBytes,
 	}
 	u.two = u.one.Clone()
+	u.two.DialContext = u.connectStrictly
 	u.one.Protocols = new(http.Protocols)
 	u.one.Protocols.SetHTTP1(true)
 	u.two.Protocols = new(http.Protocols)
@@ -112,6 +113,15 @@ func (u *upstream) connect(ctx context.Context, _, address string) (net.Conn, er
 		return nil, err
 	}
 	return c, nil
+}
+
+// connectStrictly is connect for HTTP/2.
+func (u *upstream) connectStrictly(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := u.connect(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return &strictConn{Conn: conn}, nil
 }
 
 func (u *upstream) open(ctx context.Context, address string) (*upstreamConn, error) {
