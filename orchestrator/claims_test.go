@@ -93,7 +93,7 @@ func testClaimLife(t *testing.T, s stage) {
 }
 
 // A claim that is made for a Pod goes with it; one that happens to be called so is
-// not taken for it.
+// not taken for it, and makes room for it when it goes.
 func testEphemeralClaim(t *testing.T, s stage) {
 	claims, pods := s.Client.CoreV1().PersistentVolumeClaims(skifftest.Namespace), s.Client.CoreV1().Pods(skifftest.Namespace)
 	template := map[string]corev1.VolumeSource{"scratch": {Ephemeral: &corev1.EphemeralVolumeSource{
@@ -115,18 +115,23 @@ func testEphemeralClaim(t *testing.T, s stage) {
 	if err != nil || !metav1.IsControlledBy(c, pod) || c.Labels["for"] != "one" || c.Status.Phase != corev1.ClaimBound {
 		t.Fatalf("claim: %+v, %v", c, err)
 	}
-	for _, name := range []string{"one", "other"} {
-		if err := pods.Delete(t.Context(), name, metav1.DeleteOptions{}); err != nil {
-			t.Fatal(err)
-		}
+	if err := pods.Delete(t.Context(), "one", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
 	}
 	eventually(t, "claim and volume are gone", func() bool {
 		_, claimErr := claims.Get(t.Context(), "one-scratch", metav1.GetOptions{})
 		list, err := s.engine.Volumes(t.Context())
 		return err == nil && apierrors.IsNotFound(claimErr) && !slices.ContainsFunc(list, func(v container.Volume) bool { return v.Name == c.Spec.VolumeName })
 	})
-	if _, err := claims.Get(t.Context(), "other-scratch", metav1.GetOptions{}); err != nil {
-		t.Errorf("somebody else's claim has gone: %v", err)
+	if c, err := claims.Get(t.Context(), "other-scratch", metav1.GetOptions{}); err != nil || metav1.GetControllerOf(c) != nil {
+		t.Errorf("somebody else's claim: %+v, %v", c, err)
+	}
+	if err := claims.Delete(t.Context(), "other-scratch", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	other := s.ready(t, "other")
+	if c, err := claims.Get(t.Context(), "other-scratch", metav1.GetOptions{}); err != nil || !metav1.IsControlledBy(c, other) {
+		t.Errorf("its own claim: %+v, %v", c, err)
 	}
 }
 

@@ -100,14 +100,14 @@ func (r *run) letGo(ctx context.Context, c *corev1.PersistentVolumeClaim) error 
 		return nil
 	}
 	pods, err := r.pods.Lister().Pods(c.Namespace).List(labels.Everything())
-	if err != nil || slices.ContainsFunc(pods, func(p *corev1.Pod) bool { return uses(p, c.Name) }) {
+	if err != nil || slices.ContainsFunc(pods, func(p *corev1.Pod) bool { return uses(p, c) }) {
 		return err
 	}
 	live, err := r.client.CoreV1().Pods(c.Namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return fmt.Errorf("list Pods: %w", err)
 	}
-	if slices.ContainsFunc(live.Items, func(p corev1.Pod) bool { return uses(&p, c.Name) }) {
+	if slices.ContainsFunc(live.Items, func(p corev1.Pod) bool { return uses(&p, c) }) {
 		return nil // its end will wake the claim
 	}
 	next := c.DeepCopy()
@@ -119,14 +119,15 @@ func (r *run) letGo(ctx context.Context, c *corev1.PersistentVolumeClaim) error 
 	return err
 }
 
-// uses says whether a Pod that has not ended mounts a claim.
-func uses(p *corev1.Pod, claim string) bool {
+// uses says whether a Pod that has not ended mounts a claim. One that was to be its
+// own and is somebody's it does not get.
+func uses(p *corev1.Pod, claim *corev1.PersistentVolumeClaim) bool {
 	if p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
 		return false
 	}
 	return slices.ContainsFunc(p.Spec.Volumes, func(v corev1.Volume) bool {
 		source := resource.ClaimOf(p, &v)
-		return source != nil && source.ClaimName == claim
+		return source != nil && source.ClaimName == claim.Name && (v.Ephemeral == nil || metav1.IsControlledBy(claim, p))
 	})
 }
 
