@@ -1,11 +1,8 @@
 package deployment
 
 import (
-	"maps"
-
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/tools/cache"
@@ -21,11 +18,12 @@ func (r *run) follow() {
 		UpdateFunc: func(_, obj any) { r.enqueue(obj.(*appsv1.Deployment)) },
 		DeleteFunc: r.deploymentGone,
 	})
-	r.queue.Follow(r.sets.Informer(), cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(obj any) { r.setAdded(obj.(*appsv1.ReplicaSet)) },
-		UpdateFunc: func(old, obj any) { r.setChanged(old.(*appsv1.ReplicaSet), obj.(*appsv1.ReplicaSet)) },
-		DeleteFunc: r.setGone,
-	})
+	r.queue.Follow(r.sets.Informer(), work.Dependents[*appsv1.ReplicaSet]{
+		Queue:  r.queue,
+		Owner:  kind.Kind,
+		Writes: &r.setWrites,
+		Orphan: func(rs *appsv1.ReplicaSet) { r.enqueueMatching(rs, isAny) },
+	}.Handler())
 	r.queue.Follow(r.pods.Informer(), cache.ResourceEventHandlerFuncs{
 		UpdateFunc: func(old, obj any) { r.podChanged(old.(*corev1.Pod), obj.(*corev1.Pod)) },
 		DeleteFunc: r.podGone,
@@ -42,32 +40,6 @@ func (r *run) deploymentGone(obj any) {
 	}
 }
 
-func (r *run) setAdded(rs *appsv1.ReplicaSet) {
-	r.setWrites.Seen(rs.UID)
-	if !r.enqueueOwner(rs) {
-		r.enqueueMatching(rs, isAny)
-	}
-}
-
-// setChanged wakes the owner, a former one too; and for an orphan all that may
-// want it, if that can have changed.
-func (r *run) setChanged(old, rs *appsv1.ReplicaSet) {
-	ownersChanged := !equality.Semantic.DeepEqual(old.OwnerReferences, rs.OwnerReferences)
-	if ownersChanged {
-		r.enqueueOwner(old)
-	}
-	if !r.enqueueOwner(rs) && (ownersChanged || !maps.Equal(old.Labels, rs.Labels)) {
-		r.enqueueMatching(rs, isAny)
-	}
-}
-
-func (r *run) setGone(obj any) {
-	if rs, ok := work.LastState[*appsv1.ReplicaSet](obj); ok {
-		r.setWrites.Gone(rs.UID)
-		r.enqueueOwner(rs)
-	}
-}
-
 func (r *run) podChanged(old, pod *corev1.Pod) {
 	if rollout.IsFinished(pod) && !rollout.IsFinished(old) {
 		r.enqueueMatching(pod, waitsForPods)
@@ -78,18 +50,6 @@ func (r *run) podGone(obj any) {
 	if pod, ok := work.LastState[*corev1.Pod](obj); ok {
 		r.enqueueMatching(pod, waitsForPods)
 	}
-}
-
-// enqueueOwner says whether the ReplicaSet has a controller, of whatever kind.
-func (r *run) enqueueOwner(rs *appsv1.ReplicaSet) bool {
-	ref := metav1.GetControllerOfNoCopy(rs)
-	if ref == nil {
-		return false
-	}
-	if ref.Kind == kind.Kind {
-		r.queue.Add(cache.NewObjectName(rs.Namespace, ref.Name))
-	}
-	return true
 }
 
 // enqueueMatching wakes the Deployments that concerns is true of and whose
