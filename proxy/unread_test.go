@@ -159,7 +159,7 @@ func endless(w http.ResponseWriter, r *http.Request) {
 	part := bytes.Repeat([]byte("data: 0123456789\n\n"), 1<<10)
 	switch r.URL.Path {
 	case "/known":
-		w.Header().Set("Content-Length", fmt.Sprint(1<<40))
+		w.Header().Set("Content-Length", fmt.Sprint(int64(1<<40)))
 	case "/events":
 		w.Header().Set("Content-Type", "text/event-stream")
 	case "/quiet":
