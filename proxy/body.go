@@ -48,6 +48,7 @@ type requestBody struct {
 var (
 	errBodySpent = errors.New("request body has been read already")
 	errUnheard   = errors.New("the back end does not look at the request")
+	errUnsent    = errors.New("the request had not been sent to its end")
 )
 
 // spent says whether no other attempt can send the body from its beginning. One
@@ -106,41 +107,69 @@ func (b *requestBody) patience(d time.Duration) {
 	}
 }
 
+// attempt is what the readers of the body for one attempt have in common.
+type attempt struct {
+	body     *requestBody
+	end      func()
+	carrier  atomic.Pointer[carrier] // nil: it goes by HTTP/2
+	answered atomic.Bool             // something of the answer has come
+}
+
 // attemptBody is the body as the transport of one attempt sees it. The transport
 // closes it, but only the server closes the client's.
 type attemptBody struct {
-	body     *requestBody
-	end      func() // ends the attempt
-	read     int64
-	reading  atomic.Bool
-	answered atomic.Bool // something of the answer has come
-	closed   atomic.Bool
+	*attempt
+	read    int64
+	reading atomic.Bool
+	closed  atomic.Bool
 }
 
 // attempt gives the body to an attempt, from its beginning, and the context that
 // it is to have.
 func (b *requestBody) attempt(ctx context.Context) (*attemptBody, context.Context) {
 	ctx, end := context.WithCancel(ctx)
-	a := &attemptBody{body: b, end: end}
-	return a, httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+	a := &attempt{body: b, end: end}
+	return &attemptBody{attempt: a}, httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn:              a.got,
 		GotFirstResponseByte: func() { a.answered.Store(true) },
 	})
 }
 
+func (a *attempt) got(conn httptrace.GotConnInfo) {
+	if c, one := conn.Conn.(*carrier); one {
+		a.carrier.Store(c)
+	}
+}
+
 // again is for the HTTP/1 transport, which sends a second time what it could not
 // send at all, and what is safe.
-func (a *attemptBody) again() (io.ReadCloser, error) {
+func (a *attempt) again() (io.ReadCloser, error) {
 	if a.body.spent() {
 		return nil, errBodySpent
 	}
-	return &attemptBody{body: a.body, end: a.end}, nil
+	return &attemptBody{attempt: a}, nil
 }
 
 // unheard is for the HTTP/2 transport, which asks where a back end does not look
 // at the request. It would try the same one again, for a minute.
 func unheard() (io.ReadCloser, error) { return nil, errUnheard }
 
-func (a *attemptBody) Read(p []byte) (n int, err error) {
+func (a *attemptBody) Read(p []byte) (int, error) {
+	c := a.carrier.Load()
+	if c == nil {
+		return a.take(p)
+	}
+	if !c.begin(a.body) {
+		return 0, errUnsent
+	}
+	n, err := a.take(p)
+	if !c.finish() && err != nil && err != io.EOF {
+		err = errUnsent
+	}
+	return n, err
+}
+
+func (a *attemptBody) take(p []byte) (n int, err error) {
 	a.reading.Store(true)
 	defer func() {
 		a.read += int64(n)
@@ -163,11 +192,11 @@ func (a *attemptBody) Read(p []byte) (n int, err error) {
 // Close ends a read that is under way: the HTTP/2 transport waits for it before it
 // tells what has become of the attempt, and the client may say nothing for ever.
 // Before there is an answer, what it brings may be for another attempt, so that
-// it is the attempt that ends.
+// it is the attempt that ends. For the HTTP/1 transport, the carrier sees to that.
 func (a *attemptBody) Close() error {
 	a.closed.Store(true)
 	switch {
-	case !a.reading.Load():
+	case !a.reading.Load() || a.carrier.Load() != nil:
 	case a.answered.Load():
 		a.body.leave()
 	default:

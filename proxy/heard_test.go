@@ -1,13 +1,16 @@
 package proxy
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/iotest"
@@ -203,4 +206,85 @@ func TestGRPCStreamOfASilentClientEnds(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A client of HTTP/2 that pauses in the middle of its body hears what has become
+// of its request at a back end that speaks HTTP/1, before it says more.
+func TestUploadOfASilentClientEnds(t *testing.T) {
+	t.Parallel()
+	goesOn := func(*net.TCPConn) {}
+	closes := func(conn *net.TCPConn) { conn.CloseWrite() }
+	resets := func(conn *net.TCPConn) { conn.SetLinger(0); conn.Close() }
+	for name, c := range map[string]struct {
+		answer string
+		ends   func(*net.TCPConn)
+		want   string
+	}{
+		"closes":                 {"", closes, "502"},
+		"resets":                 {"", resets, "502"},
+		"answers":                {"Content-Length: 5\r\n\r\nearly", goesOn, "200 early"},
+		"answers without a body": {"Content-Length: 0\r\n\r\n", goesOn, "200 "},
+		"answers and closes":     {"\r\nearly", closes, "200 early"},
+		"closes in its answer":   {"Transfer-Encoding: chunked\r\n\r\n5\r\nearly\r\n", closes, "200 early, broken off"},
+		"resets in its answer":   {"Transfer-Encoding: chunked\r\n\r\n5\r\nearly\r\n", resets, "200 early, broken off"},
+	} {
+		for beginning, length := range map[int64]int64{
+			5:                    -1,
+			2 * upstreamBufBytes: 1 << 20,
+		} {
+			t.Run(fmt.Sprint(name, " after ", beginning), func(t *testing.T) {
+				t.Parallel()
+				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+				defer cancel()
+				f := newFront(t, HTTP, Options{})
+				begun := make(chan struct{}) // the answer
+				newRawBackend(t, f, func(conn net.Conn, in *bufio.Reader) {
+					r, err := http.ReadRequest(in)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					io.ReadFull(r.Body, make([]byte, 5))
+					if c.answer != "" {
+						io.WriteString(conn, "HTTP/1.1 200 OK\r\n"+c.answer)
+						<-begun
+					}
+					c.ends(conn.(*net.TCPConn))
+					io.Copy(io.Discard, in)
+				})
+				got := hearOf(ctx, t, f, beginning, length, sync.OnceFunc(func() { close(begun) }))
+				if got != c.want {
+					t.Errorf("got %q, not %q", got, c.want)
+				}
+			})
+		}
+	}
+}
+
+// hearOf sends the beginning of a body and says what is answered.
+func hearOf(ctx context.Context, t *testing.T, f *front, beginning, length int64, begun func()) string {
+	t.Helper()
+	defer begun()
+	body, feed := io.Pipe()
+	defer feed.Close()
+	go feed.Write(make([]byte, beginning))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, f.url("/"), body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.ContentLength = length
+	res, err := newHTTP2Transport(t).RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	begun()
+	text, err := io.ReadAll(res.Body)
+	switch {
+	case res.StatusCode != http.StatusOK:
+		return fmt.Sprint(res.StatusCode)
+	case err != nil:
+		return fmt.Sprintf("%d %s, broken off", res.StatusCode, text)
+	}
+	return fmt.Sprintf("%d %s", res.StatusCode, text)
 }

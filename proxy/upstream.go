@@ -52,7 +52,7 @@ func upstreamOf(b *pool.Backend, dial dialer) *upstream {
 func newUpstream(dial dialer) *upstream {
 	u := &upstream{dial: dial, conns: map[*upstreamConn]struct{}{}}
 	u.one = &http.Transport{
-		DialContext:            u.connect,
+		DialContext:            u.connectCarrier,
 		DisableCompression:     true,
 		MaxIdleConnsPerHost:    idlePerHost,
 		IdleConnTimeout:        upstreamIdle,
@@ -106,18 +106,18 @@ func (e *reachError) Unwrap() error { return e.err }
 
 var errUpstreamClosed = errors.New("the back end has left")
 
-// connect is open for the transports.
-func (u *upstream) connect(ctx context.Context, _, address string) (net.Conn, error) {
-	c, err := u.open(ctx, address)
+// connectCarrier is open for HTTP/1.
+func (u *upstream) connectCarrier(ctx context.Context, _, address string) (net.Conn, error) {
+	conn, err := u.open(ctx, address)
 	if err != nil {
 		return nil, err
 	}
-	return c, nil
+	return &carrier{upstreamConn: conn}, nil
 }
 
-// connectStrictly is connect for HTTP/2.
-func (u *upstream) connectStrictly(ctx context.Context, network, address string) (net.Conn, error) {
-	conn, err := u.connect(ctx, network, address)
+// connectStrictly is open for HTTP/2.
+func (u *upstream) connectStrictly(ctx context.Context, _, address string) (net.Conn, error) {
+	conn, err := u.open(ctx, address)
 	if err != nil {
 		return nil, err
 	}
