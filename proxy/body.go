@@ -36,9 +36,10 @@ type requestBody struct {
 	reading sync.Mutex // held by the attempt that reads from the client
 	kept    struct {
 		sync.Mutex
-		bytes []byte // all that was read, if total is not more
-		total int64
-		err   error // how the reading ended
+		bytes    []byte // all that was read, if total is not more
+		total    int64
+		err      error // how the reading ended
+		answered bool  // so that there is no other attempt
 	}
 
 	mu   sync.Mutex // guards over
@@ -77,13 +78,21 @@ func (b *requestBody) read(p []byte) (int, error) {
 	}
 	b.kept.Lock()
 	defer b.kept.Unlock()
-	if b.kept.total += int64(n); b.kept.total > keptBody {
+	if b.kept.total += int64(n); b.kept.total > keptBody || b.kept.answered {
 		b.kept.bytes = nil
 	} else {
 		b.kept.bytes = append(b.kept.bytes, p[:n]...)
 	}
 	b.kept.err = err
 	return n, err
+}
+
+// forget lets go what is kept, for good.
+func (b *requestBody) forget() {
+	b.kept.Lock()
+	defer b.kept.Unlock()
+	b.kept.answered = true
+	b.kept.bytes = nil
 }
 
 // known gives what is known of the body from a place on, if it is anything.
@@ -113,6 +122,7 @@ type attempt struct {
 	end      func()
 	carrier  atomic.Pointer[carrier] // nil: it goes by HTTP/2
 	answered atomic.Bool             // something of the answer has come
+	caughtUp atomic.Bool             // has what was read for those before it
 }
 
 // attemptBody is the body as the transport of one attempt sees it. The transport
@@ -131,7 +141,7 @@ func (b *requestBody) attempt(ctx context.Context) (*attemptBody, context.Contex
 	a := &attempt{body: b, end: end}
 	return &attemptBody{attempt: a}, httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn:              a.got,
-		GotFirstResponseByte: func() { a.answered.Store(true) },
+		GotFirstResponseByte: func() { a.answered.Store(true); a.forget() },
 	})
 }
 
@@ -141,12 +151,20 @@ func (a *attempt) got(conn httptrace.GotConnInfo) {
 	}
 }
 
+// forget lets go what is kept, once that is of no use to anybody.
+func (a *attempt) forget() {
+	if a.answered.Load() && a.caughtUp.Load() {
+		a.body.forget()
+	}
+}
+
 // again is for the HTTP/1 transport, which sends a second time what it could not
 // send at all, and what is safe.
 func (a *attempt) again() (io.ReadCloser, error) {
 	if a.body.spent() {
 		return nil, errBodySpent
 	}
+	a.caughtUp.Store(false)
 	return &attemptBody{attempt: a}, nil
 }
 
@@ -186,6 +204,8 @@ func (a *attemptBody) take(p []byte) (n int, err error) {
 	if n, known, err := a.body.known(a.read, p); known { // an earlier attempt has read it
 		return n, err
 	}
+	a.caughtUp.Store(true)
+	a.forget()
 	return a.body.read(p)
 }
 

@@ -176,6 +176,50 @@ func TestEarlyAnswer(t *testing.T) {
 	})
 }
 
+// The beginning of a body is kept for another attempt, until an answer begins that
+// makes one impossible; but what the attempt itself has not sent yet is still there.
+func TestBodyIsKeptUntilItIsAnswered(t *testing.T) {
+	t.Parallel()
+	const text = "hello"
+	answer := func(ctx context.Context) { httptrace.ContextClientTrace(ctx).GotFirstResponseByte() }
+	newBody := func() *requestBody {
+		return &requestBody{body: io.NopCloser(strings.NewReader(text)), within: func(time.Duration) {}}
+	}
+	for _, before := range []int{0, 1, len(text)} {
+		b := newBody()
+		a, ctx := b.attempt(t.Context())
+		io.ReadFull(a, make([]byte, before))
+		if string(b.kept.bytes) != text[:before] {
+			t.Errorf("%q is kept, not what was read", b.kept.bytes)
+		}
+		answer(ctx)
+		if rest, err := io.ReadAll(a); string(rest) != text[before:] || err != nil {
+			t.Errorf("%q comes after the answer: %v", rest, err)
+		}
+		if len(b.kept.bytes) > 0 || !b.spent() {
+			t.Errorf("%q is still kept", b.kept.bytes)
+		}
+	}
+
+	b := newBody()
+	a, ctx := b.attempt(t.Context())
+	io.ReadAll(a)
+	answer(ctx)
+	if len(b.kept.bytes) > 0 {
+		t.Errorf("%q is kept after the answer to all of it", b.kept.bytes)
+	}
+
+	b = newBody()
+	a, _ = b.attempt(t.Context())
+	io.ReadFull(a, make([]byte, len(text)))
+	a, ctx = b.attempt(t.Context())
+	io.ReadFull(a, make([]byte, 1))
+	answer(ctx)
+	if rest, err := io.ReadAll(a); string(rest) != text[1:] || err != nil {
+		t.Errorf("%q comes of a body that was read before: %v", rest, err)
+	}
+}
+
 // A client that stops sending in the middle of its request is told, and keeps
 // nothing in flight, although no byte of it comes any more.
 func TestDrainDeadlineCutsStalledUploads(t *testing.T) {
