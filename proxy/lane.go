@@ -3,21 +3,11 @@ package proxy
 import (
 	"errors"
 	"io"
-	"os"
-	"time"
 )
 
-const (
-	// bulk is from where on the kernel moves bytes from socket to socket. Below,
-	// that costs more than reading and writing them.
-	bulk = 32 << 10
-	// A lane that was told that there is no more does not look whether that is
-	// so where bytes come often: that costs a system call for each time. But that
-	// the connection was reset right after them it is not told. So it looks later,
-	// once for many.
-	often      = 20 * time.Millisecond
-	secondLook = 200 * time.Millisecond
-)
+// bulk is from where on the kernel moves bytes from socket to socket. Below,
+// that costs more than reading and writing them.
+const bulk = 32 << 10
 
 // lane is one direction of a splice. It has neither a buffer nor a pipe while
 // nothing comes, so that idle connections cost little.
@@ -30,9 +20,6 @@ type lane struct {
 	rest  []byte  // what of it could not be passed on at once
 	err   error
 
-	busy  time.Duration // until when more is taken to come often, since the splice began
-	looks bool          // a second look is due
-
 	step  func(fd uintptr) bool // take, bound once
 	offer func(fd uintptr)      // give, bound once
 }
@@ -40,9 +27,6 @@ type lane struct {
 func (s *splice) lane(to, from *wire) *lane {
 	l := &lane{splice: s, to: to, from: from, up: to == s.server}
 	l.step, l.offer = l.take, l.give
-	if from.raw != nil {
-		from.raw.Control(tellMore)
-	}
 	return l
 }
 
@@ -74,8 +58,6 @@ func (l *lane) hear() error {
 		switch {
 		case l.chunk != nil: // an error comes again
 			return nil
-		case l.looks && errors.Is(err, os.ErrDeadlineExceeded):
-			l.lookNow()
 		case err == io.EOF:
 			return err
 		case err != nil:
@@ -102,12 +84,9 @@ func (l *lane) listen() error {
 	return nil
 }
 
-// came takes note of what is in the chunk, and says whether such comes often.
-func (l *lane) came(n int) (again bool) {
+func (l *lane) came(n int) {
 	l.rest = (*l.chunk)[:n]
-	now := l.splice.note(l.up, l.rest)
-	again, l.busy = now < l.busy, now+often
-	return again
+	l.splice.note(l.up, l.rest)
 }
 
 func (l *lane) drop() {
@@ -122,26 +101,10 @@ func (l *lane) move() error {
 		if n < bulk {
 			return nil
 		}
-		l.lookNow()
 		l.splice.note(l.up, nil)
 		l.splice.pass(l.up)
 		if _, err := io.CopyN(l.to.Conn, l.from.Conn, int64(n)); err != nil {
 			return errors.Join(errMoved, err)
 		}
-	}
-}
-
-func (l *lane) lookLater() {
-	if !l.looks {
-		l.looks = true
-		l.from.SetReadDeadline(time.Now().Add(secondLook))
-	}
-}
-
-// lookNow has the next read be the second look.
-func (l *lane) lookNow() {
-	if l.looks {
-		l.looks = false
-		l.from.patient()
 	}
 }

@@ -18,7 +18,7 @@ func (l *lane) take(fd uintptr) bool {
 			return true
 		}
 		l.chunk = getBuffer()
-		n, more, err := receiveNow(fd, *l.chunk)
+		n, err := readNow(fd, *l.chunk)
 		if n == 0 {
 			l.drop()
 			if err == syscall.EAGAIN {
@@ -29,7 +29,7 @@ func (l *lane) take(fd uintptr) bool {
 			}
 			return true
 		}
-		again := l.came(n)
+		l.came(n)
 		if n < len(*l.chunk) && l.splice.mayPass(l.up) && l.to.raw != nil {
 			l.to.raw.Control(l.offer)
 		}
@@ -37,10 +37,6 @@ func (l *lane) take(fd uintptr) bool {
 			return true
 		}
 		l.drop()
-		if again && !more {
-			l.lookLater()
-			return false
-		}
 	}
 }
 

@@ -68,11 +68,9 @@ func (s *splice) byServer(err error, down bool) bool {
 var errMoved = errors.New("move bytes between sockets")
 
 // note takes note of bytes that have come, and when.
-func (s *splice) note(up bool, chunk []byte) (now time.Duration) {
-	now = time.Since(s.started)
-	s.last.Store(int64(now))
+func (s *splice) note(up bool, chunk []byte) {
+	s.last.Store(int64(time.Since(s.started)))
 	s.waiting.Store(up && !watches(chunk))
-	return now
 }
 
 // pass returns when what has come may go on.

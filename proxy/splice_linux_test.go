@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
@@ -101,43 +100,6 @@ func TestSpliceMissesNothingThatCameAtOnce(t *testing.T) {
 		begin(t, s)
 		hear(t, server, "beforeafter")
 	})
-}
-
-// Where bytes come often, the end that comes with the last ones is told of, and a
-// reset that does is found by a second look.
-func TestLaneOfMuchTrafficSeesTheEnd(t *testing.T) {
-	t.Parallel()
-	for _, reset := range []bool{false, true} {
-		t.Run(fmt.Sprintf("reset %t", reset), func(t *testing.T) {
-			t.Parallel()
-			client, server, s := joined(t)
-			up := s.lane(s.server, s.client)
-			up.busy = time.Hour
-			io.WriteString(client, "last")
-			if reset {
-				client.SetLinger(0)
-				client.Close()
-			}
-			client.CloseWrite()
-			eventually(t, "the end has come", func() (over bool) {
-				s.client.raw.Control(func(fd uintptr) { over = hungUp(fd) })
-				return over
-			})
-			if !reset {
-				told := false
-				s.client.raw.Control(func(fd uintptr) { told = up.take(fd) })
-				if !told || up.err != io.EOF {
-					t.Errorf("told %t: %v", told, up.err)
-				}
-				return
-			}
-			defer time.AfterFunc(20*time.Second, s.Close).Stop()
-			if err := up.pump(); !errors.Is(err, syscall.ECONNRESET) {
-				t.Errorf("it ended with %v", err)
-			}
-			hear(t, server, "last")
-		})
-	}
 }
 
 // Closing waits for whoever reads, who must not go on as long as something comes.
