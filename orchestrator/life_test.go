@@ -123,7 +123,7 @@ func TestLifeOfPods(t *testing.T) {
 
 func lifeInit(l life) {
 	pod := l.run("init.yaml", podReady)
-	l.says("init", "app", "first\nsecond\n", "life", "cat", "/work/steps")
+	l.says("init", "app", "first\nsecond\n", "life", "cat", "/data/steps")
 	st := pod.Status.InitContainerStatuses
 	if len(st) != 3 || st[0].State.Terminated == nil || st[1].State.Running == nil || st[2].State.Terminated == nil {
 		l.Fatalf("init containers are %+v", st)
@@ -244,14 +244,14 @@ func lifeRestart(l life) {
 func lifeTogether(l life) {
 	before := l.WaitPod(l.T, "together", podReady)
 	sandboxes := sandboxesOf(l, before)
-	if _, _, err := l.try("together", "app", nil, "life", "work", "/work/again", "please"); err != nil {
+	if _, _, err := l.try("together", "app", nil, "life", "work", "/data/again", "please"); err != nil {
 		l.Logf("the request to restart ended with its container: %v", err)
 	}
 	after := l.WaitPod(l.T, "together", func(p *corev1.Pod) bool {
 		return podReady(p) && !slices.ContainsFunc(slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses),
 			func(cs corev1.ContainerStatus) bool { return cs.RestartCount != 1 })
 	})
-	l.says("together", "app", "prepared\nprepared\n", "life", "cat", "/work/steps")
+	l.says("together", "app", "prepared\nprepared\n", "life", "cat", "/data/steps")
 	if after.Status.PodIP != before.Status.PodIP || !slices.Equal(sandboxesOf(l, after), sandboxes) {
 		l.Errorf("the Pod has another network: %s, before %s", after.Status.PodIP, before.Status.PodIP)
 	}

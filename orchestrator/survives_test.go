@@ -141,7 +141,7 @@ func TestSurvivesAReboot(t *testing.T) {
 	if after.UID != before.UID || after.Status.PodIP != before.Status.PodIP {
 		t.Errorf("the Pod came back as %s at %s, was %s at %s", after.UID, after.Status.PodIP, before.UID, before.Status.PodIP)
 	}
-	again.says("init", "app", "first\nsecond\nfirst\nsecond\n", "life", "cat", "/work/steps")
+	again.says("init", "app", "first\nsecond\nfirst\nsecond\n", "life", "cat", "/data/steps")
 	if err := again.Client.CoreV1().Pods("default").Delete(t.Context(), "init", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}

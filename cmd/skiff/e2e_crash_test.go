@@ -150,13 +150,13 @@ func TestCrashDuringRestartOfAll(t *testing.T) {
 	ip := i.api(t).WaitPod(t, "together", settled(0)).Status.PodIP
 	for round := 1; round <= 5; round++ {
 		// Its container may end before it is heard how the command did.
-		t.Logf("round %d: %v", round, try(t, i.skiff, "exec", "together", "-c", "app", "--", "life", "work", "/work/again", "please"))
+		t.Logf("round %d: %v", round, try(t, i.skiff, "exec", "together", "-c", "app", "--", "life", "work", "/data/again", "please"))
 		i.crashWithin(t, random, 2*time.Second)
 		i.up(t)
 		if p := i.api(t).WaitPod(t, "together", settled(round)); p.Status.PodIP != ip {
 			t.Errorf("round %d: the address is %s, was %s", round, p.Status.PodIP, ip)
 		}
-		steps := must(t, i.skiff, "exec", "together", "-c", "app", "--", "life", "cat", "/work/steps")
+		steps := must(t, i.skiff, "exec", "together", "-c", "app", "--", "life", "cat", "/data/steps")
 		if n := strings.Count(steps, "prepared"); n != round+1 {
 			t.Errorf("round %d: the init container did its work %d times", round, n)
 		}
