@@ -213,7 +213,7 @@ func (s *Server) pack(q query, r reply, limit int) []byte {
 		Additionals: r.additional,
 	}
 	if len(r.answers) == 0 && r.authority {
-		m.Authorities = s.denial()
+		m.Authorities = denial(s.zone.apex(q.name))
 	}
 	if q.edns {
 		opt := dnsmessage.Resource{Body: &dnsmessage.OPTResource{}}
@@ -234,11 +234,11 @@ func (s *Server) pack(q query, r reply, limit int) []byte {
 	return raw
 }
 
-// denial says for how long there is nothing.
-func (s *Server) denial() []dnsmessage.Resource {
-	domain, err1 := dnsmessage.NewName(s.zone.domain + ".")
-	server, err2 := dnsmessage.NewName("ns.dns." + s.zone.domain + ".")
-	mailbox, err3 := dnsmessage.NewName("hostmaster." + s.zone.domain + ".")
+// denial says for how long there is nothing below a domain.
+func denial(of string) []dnsmessage.Resource {
+	domain, err1 := dnsmessage.NewName(of + ".")
+	server, err2 := dnsmessage.NewName("ns.dns." + of + ".")
+	mailbox, err3 := dnsmessage.NewName("hostmaster." + of + ".")
 	if errors.Join(err1, err2, err3) != nil {
 		return nil
 	}

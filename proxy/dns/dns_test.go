@@ -3,9 +3,11 @@ package dns
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -14,10 +16,12 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// resolver asks a server that has these records; network is all it asks over.
-func resolver(t *testing.T, network string, upstream []string, records ...Record) *net.Resolver {
+var network = netip.MustParsePrefix("10.0.0.0/20")
+
+// resolver asks a server that has these records; transport is all it asks over.
+func resolver(t *testing.T, transport string, upstream []string, records ...Record) *net.Resolver {
 	t.Helper()
-	z := NewZone("cluster.local")
+	z := NewZone("cluster.local", network)
 	z.Set("test", records)
 	address := freeAddress(t)
 	s := New(Options{Address: address, Zone: z, Upstream: upstream, Log: slog.New(slog.DiscardHandler)})
@@ -32,8 +36,8 @@ func resolver(t *testing.T, network string, upstream []string, records ...Record
 	})
 	r := &net.Resolver{PreferGo: true, StrictErrors: true, Dial: func(ctx context.Context, n, _ string) (net.Conn, error) {
 		var d net.Dialer
-		if network == "tcp" {
-			n = network
+		if transport == "tcp" {
+			n = transport
 		}
 		return d.DialContext(ctx, n, address)
 	}}
@@ -106,11 +110,11 @@ func TestRecords(t *testing.T) {
 // way it was asked here, and comes as that says it.
 func TestForwarding(t *testing.T) {
 	t.Parallel()
-	for _, network := range []string{"udp", "tcp"} {
-		t.Run(network, func(t *testing.T) {
+	for _, transport := range []string{"udp", "tcp"} {
+		t.Run(transport, func(t *testing.T) {
 			t.Parallel()
 			// The upstream is another server, whose zone is the rest of the world.
-			world := NewZone("example.org")
+			world := NewZone("example.org", netip.Prefix{})
 			world.Set("world", []Record{{Name: "www.example.org", Type: A, Value: "192.0.2.7"}})
 			upstream := freeAddress(t)
 			s := New(Options{Address: upstream, Zone: world, Log: slog.New(slog.DiscardHandler)})
@@ -123,7 +127,7 @@ func TestForwarding(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer silent.Close()
-			r := resolver(t, network, []string{upstream},
+			r := resolver(t, transport, []string{upstream},
 				Record{Name: "out.default.svc.cluster.local", Type: CNAME, Value: "www.example.org"})
 			for _, name := range []string{"www.example.org.", "out.default.svc.cluster.local."} {
 				got, err := r.LookupHost(t.Context(), name)
@@ -134,7 +138,7 @@ func TestForwarding(t *testing.T) {
 			if _, err := r.LookupHost(t.Context(), "none.example.org."); err == nil || !strings.Contains(err.Error(), "no such host") {
 				t.Errorf("a name that nobody knows: %v", err)
 			}
-			nobody := resolver(t, network, []string{freeAddress(t)})
+			nobody := resolver(t, transport, []string{freeAddress(t)})
 			if _, err := nobody.LookupHost(t.Context(), "www.example.org."); err == nil || strings.Contains(err.Error(), "no such host") {
 				t.Errorf("without a resolver: %v, want a failure that is not the name's", err)
 			}
@@ -142,10 +146,25 @@ func TestForwarding(t *testing.T) {
 	}
 }
 
+// Nobody else is asked for the names of Pods' addresses: Docker's resolver gives
+// no answer where its container's name is longer than a name may be, and servers
+// that look up who calls them would wait for it.
+func TestAddressesOfTheNetwork(t *testing.T) {
+	t.Parallel()
+	r := resolver(t, "", []string{freeAddress(t)})
+	var missing *net.DNSError
+	if _, err := r.LookupAddr(t.Context(), "10.0.15.9"); !errors.As(err, &missing) || !missing.IsNotFound {
+		t.Errorf("an address without a name: %v, want not found", err)
+	}
+	if _, err := r.LookupAddr(t.Context(), "10.0.16.9"); !errors.As(err, &missing) || missing.IsNotFound {
+		t.Errorf("an address elsewhere: %v, want a failure that is not the name's", err)
+	}
+}
+
 // Denials and leaving Pods must not be remembered, and answers fit.
 func TestWire(t *testing.T) {
 	t.Parallel()
-	z := NewZone("cluster.local")
+	z := NewZone("cluster.local", network)
 	z.Set("a", []Record{{Name: "web.default.svc.cluster.local", Type: A, TTL: 5, Value: "10.0.0.7"}})
 	s := New(Options{Zone: z, Log: slog.New(slog.DiscardHandler)})
 	ask := func(name string, kind dnsmessage.Type) dnsmessage.Message {
@@ -193,7 +212,7 @@ func TestWire(t *testing.T) {
 // nobody else.
 func TestRefused(t *testing.T) {
 	t.Parallel()
-	z := NewZone("cluster.local")
+	z := NewZone("cluster.local", network)
 	z.Set("a", []Record{{Name: "web.default.svc.cluster.local", Type: A, TTL: 5, Value: "10.0.0.7"}})
 	s := New(Options{Zone: z, Upstream: []string{freeAddress(t)}, Log: slog.New(slog.DiscardHandler)})
 	const update = 5
@@ -242,7 +261,7 @@ func FuzzQuery(f *testing.F) {
 	f.Add(raw)
 	f.Add(raw[:12])
 	f.Add(bytes.Repeat([]byte{0xc0, 0x0c}, 40))
-	z := NewZone("cluster.local")
+	z := NewZone("cluster.local", network)
 	z.Set("a", []Record{{Name: "web.default.svc.cluster.local", Type: A, TTL: 5, Value: "10.0.0.7"}})
 	s := New(Options{Zone: z, Log: slog.New(slog.DiscardHandler)})
 	f.Fuzz(func(t *testing.T, raw []byte) {

@@ -1,16 +1,21 @@
 package dns
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 )
 
-// Zone holds all records below a domain, and the reverse names of their
-// addresses. It is safe for concurrent use.
+// reverseDomain is what the reverse names of addresses end with.
+const reverseDomain = "in-addr.arpa"
+
+// Zone holds all records below a domain, and the reverse names of the addresses
+// of a network. It is safe for concurrent use.
 type Zone struct {
-	domain string
+	domain  string
+	network netip.Prefix
 
 	mu      sync.Mutex // guards sources; held while names is made anew
 	sources map[string][]Record
@@ -19,8 +24,8 @@ type Zone struct {
 }
 
 // NewZone makes an empty zone.
-func NewZone(domain string) *Zone {
-	z := &Zone{domain: domain, sources: map[string][]Record{}}
+func NewZone(domain string, network netip.Prefix) *Zone {
+	z := &Zone{domain: domain, network: network, sources: map[string][]Record{}}
 	z.index()
 	return z
 }
@@ -79,7 +84,7 @@ func (z *Zone) lookup(name string) (records []Record, exists bool) {
 // owns says whether the zone, and nobody else, knows a name.
 func (z *Zone) owns(name string) bool {
 	name = strings.ToLower(name)
-	if name == z.domain || z.below(name) {
+	if name == z.domain || z.below(name) || z.network.Contains(addressOf(name)) {
 		return true
 	}
 	_, exists := z.lookup(name)
@@ -87,3 +92,26 @@ func (z *Zone) owns(name string) bool {
 }
 
 func (z *Zone) below(name string) bool { return strings.HasSuffix(name, "."+z.domain) }
+
+// apex is the domain in whose name is said that a name of the zone has nothing.
+func (z *Zone) apex(name string) string {
+	if addressOf(strings.ToLower(name)).IsValid() {
+		return reverseDomain
+	}
+	return z.domain
+}
+
+// addressOf is the address that a reverse name is about; none of other names.
+func addressOf(name string) netip.Addr {
+	backwards, is := strings.CutSuffix(name, "."+reverseDomain)
+	if !is {
+		return netip.Addr{}
+	}
+	numbers := strings.Split(backwards, ".")
+	slices.Reverse(numbers)
+	address, err := netip.ParseAddr(strings.Join(numbers, "."))
+	if err != nil {
+		return netip.Addr{}
+	}
+	return address
+}

@@ -64,9 +64,13 @@ func New(o Options) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
+	network, err := networkOf(o.Address)
+	if err != nil {
+		return nil, err
+	}
 	g := &Gateway{
 		options: o, tls: identity,
-		zone:     dns.NewZone(o.Domain),
+		zone:     dns.NewZone(o.Domain, network),
 		greeting: map[netip.Addr]int{},
 		tunnels:  map[uint64]chan net.Conn{},
 	}
@@ -74,6 +78,20 @@ func New(o Options) (*Gateway, error) {
 	g.board = switchboard.New(g.proxy, o.Log)
 	g.dns = dns.New(dns.Options{Address: o.dns(), Zone: g.zone, Upstream: o.Upstream, Log: o.Log})
 	return g, nil
+}
+
+// networkOf is the network in which an address is this machine's.
+func networkOf(address netip.Addr) (netip.Prefix, error) {
+	own, err := net.InterfaceAddrs()
+	if err != nil {
+		return netip.Prefix{}, fmt.Errorf("find the network of %s: %w", address, err)
+	}
+	for _, a := range own {
+		if p, err := netip.ParsePrefix(a.String()); err == nil && p.Contains(address) {
+			return p.Masked(), nil
+		}
+	}
+	return netip.Prefix{}, fmt.Errorf("find the network of %s: no interface is on it", address)
 }
 
 // Run forwards until ctx ends.
