@@ -15,6 +15,8 @@ const (
 	// the Service may be made the next moment.
 	denialTTL = 1
 
+	maxAliases = 8 // that lead from one to the next
+
 	plainSize   = 512  // of an answer over UDP, where the client says nothing
 	largestSize = 4096 // what is sent at most over UDP, whatever the client says
 )
@@ -92,7 +94,12 @@ func (s *Server) answer(ctx context.Context, q query) reply {
 	if code := q.refusal(); code != dnsmessage.RCodeSuccess {
 		return reply{code: code}
 	}
-	records, exists := s.zone.lookup(q.name)
+	return s.look(ctx, q, q.name, maxAliases)
+}
+
+// look looks up a name, and what as many aliases stand for.
+func (s *Server) look(ctx context.Context, q query, name string, aliases int) reply {
+	records, exists := s.zone.lookup(name)
 	r := reply{authority: true}
 	if !exists {
 		r.code = dnsmessage.RCodeNameError
@@ -104,7 +111,7 @@ func (s *Server) answer(ctx context.Context, q query) reply {
 		case record.Type == CNAME:
 			r.answers = append(r.answers, resource(record)...)
 			if q.question.Type != dnsmessage.TypeCNAME {
-				s.follow(ctx, q, record.Value, &r)
+				s.follow(ctx, q, record.Value, aliases-1, &r)
 			}
 			return r
 		case record.Type == typeName(q.question.Type) || q.question.Type == dnsmessage.TypeALL:
@@ -135,11 +142,15 @@ func (s *Server) addresses(name string) (found []dnsmessage.Resource) {
 }
 
 // follow adds what an alias stands for.
-func (s *Server) follow(ctx context.Context, q query, target string, r *reply) {
+func (s *Server) follow(ctx context.Context, q query, target string, aliases int, r *reply) {
+	if aliases == 0 {
+		r.code = dnsmessage.RCodeServerFailure
+		return
+	}
 	if s.zone.owns(target) {
-		if q.question.Type == dnsmessage.TypeA {
-			r.answers = append(r.answers, s.addresses(target)...)
-		}
+		of := s.look(ctx, q, target, aliases)
+		r.code, r.authority = of.code, of.authority
+		r.answers, r.additional = append(r.answers, of.answers...), of.additional
 		return
 	}
 	r.authority = false

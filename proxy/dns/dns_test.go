@@ -146,6 +146,28 @@ func TestForwarding(t *testing.T) {
 	}
 }
 
+// Aliases may lead to aliases, here and elsewhere, and end all the same.
+func TestAliasesOfAliases(t *testing.T) {
+	t.Parallel()
+	const below = ".default.svc.cluster.local"
+	r := resolver(t, "", nil,
+		Record{Name: "web" + below, Type: A, Value: "10.0.0.7"},
+		Record{Name: "alias" + below, Type: CNAME, Value: "web" + below},
+		Record{Name: "again" + below, Type: CNAME, Value: "alias" + below},
+		Record{Name: "nowhere" + below, Type: CNAME, Value: "none" + below},
+		Record{Name: "round" + below, Type: CNAME, Value: "round" + below})
+	if got, err := r.LookupHost(t.Context(), "again"+below+"."); !slices.Equal(got, []string{"10.0.0.7"}) {
+		t.Errorf("an alias of an alias: %v, %v", got, err)
+	}
+	var missing *net.DNSError
+	if _, err := r.LookupHost(t.Context(), "nowhere"+below+"."); !errors.As(err, &missing) || !missing.IsNotFound {
+		t.Errorf("an alias of nothing: %v", err)
+	}
+	if _, err := r.LookupHost(t.Context(), "round"+below+"."); !errors.As(err, &missing) || missing.IsNotFound {
+		t.Errorf("an alias of itself: %v", err)
+	}
+}
+
 // Nobody else is asked for the names of Pods' addresses: Docker's resolver gives
 // no answer where its container's name is longer than a name may be, and servers
 // that look up who calls them would wait for it.
