@@ -254,13 +254,14 @@ func testFileVolumes(t *testing.T, s stage) {
 		}}},
 	}, func(p *corev1.Pod) {
 		p.Spec.Containers[0].VolumeMounts = append(p.Spec.Containers[0].VolumeMounts,
-			corev1.VolumeMount{Name: "all", MountPath: "/one", SubPath: "a"})
+			corev1.VolumeMount{Name: "all", MountPath: "/one", SubPath: "a"},
+			corev1.VolumeMount{Name: "some", MountPath: "/all/in/side/"})
 		p.Spec.Containers[0].Resources.Limits = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1500m")}
 	}))
 	pod := s.ready(t, "files")
 	s.shows(t, pod,
 		"/all/a -rw-r--r-- 0:0 one", "/all/b -rw-r--r-- 0:0 two", "/all/bin -rw-r--r-- 0:0 \xff",
-		"/some/deep/er/a -rwxrwxrwx 0:0 one", "/one -rw-r--r-- 0:0 one",
+		"/some/deep/er/a -rwxrwxrwx 0:0 one", "/all/in/side/deep/er/a -rwxrwxrwx 0:0 one", "/one -rw-r--r-- 0:0 one",
 		`/me/labels -rw-r--r-- 0:0 app="files"`, "/me/cpu -rw-r--r-- 0:0 1500",
 		"/both/b -rw-r--r-- 0:0 two", "/both/key.pem -rw-r--r-- 0:0 secret", `/both/labels -rw-r--r-- 0:0 app="files"`)
 	if got, err := s.inside(t, pod, "show", "/none"); err != nil || !strings.HasPrefix(got, "/none dtrwxrwxrwx 0:0 ..") {
@@ -277,7 +278,7 @@ func testFileVolumes(t *testing.T, s stage) {
 	if took := s.becomes(t, pod, "/all/c -rw-r--r-- 0:0 new"); took > 20*time.Second {
 		t.Errorf("the change was seen after %s", took)
 	}
-	s.shows(t, pod, "/all/a -rw-r--r-- 0:0 changed", "/one -rw-r--r-- 0:0 one")
+	s.shows(t, pod, "/all/a -rw-r--r-- 0:0 changed", "/all/in drwxr-xr-x 0:0 side", "/one -rw-r--r-- 0:0 one")
 	if got, err := s.inside(t, pod, "show", "/all/bin"); err == nil {
 		t.Errorf("a key that is gone: %q", got)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -39,7 +38,7 @@ func (p *pod) project(ctx context.Context, pod *corev1.Pod, v corev1.Volume) (re
 	if err != nil {
 		return time.Time{}, err
 	}
-	return c.renew, writeFiles(p.volumePath(pod, v), c.files, owner{group: fsGroup(pod), root: os.Geteuid() == 0})
+	return c.renew, writeFiles(p.volumePath(pod, v), c.files, ownerOf(pod))
 }
 
 // refresh writes the files that have changed since the volumes were made.

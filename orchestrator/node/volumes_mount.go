@@ -30,6 +30,11 @@ func (p *pod) mounts(ctx context.Context, pod *corev1.Pod, c *corev1.Container, 
 		if m, err = p.below(ctx, pod, m, sub); err != nil {
 			return nil, fmt.Errorf("failed to prepare subPath for volumeMount %q of container %q: %w", vm.Name, c.Name, err)
 		}
+		if sub == "" && p.keeps(pod, m.Source) {
+			if err := ownerOf(pod).makeMountPoints(m, c); err != nil {
+				return nil, fmt.Errorf("make mount points in volume %q: %w", vm.Name, err)
+			}
+		}
 		out = append(out, m)
 	}
 	return out, nil
@@ -72,6 +77,21 @@ func (p *pod) below(ctx context.Context, pod *corev1.Pod, m container.Mount, sub
 	real, err := p.Engine.Below(ctx, identity(pod), m, sub)
 	m.Source, m.Volume = real, ""
 	return m, err
+}
+
+// makeMountPoints makes the directories of a volume at which the container mounts
+// others. The engine cannot, since it has mounted the volume read-only by then.
+func (o owner) makeMountPoints(m container.Mount, c *corev1.Container) error {
+	for _, vm := range c.VolumeMounts {
+		inner, nested := strings.CutPrefix(path.Clean(vm.MountPath), path.Clean(m.Target)+"/")
+		if !nested {
+			continue
+		}
+		if err := o.makeDirs(m.Source, inner); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // keeps says whether a path is that of a volume whose files skiff writes.

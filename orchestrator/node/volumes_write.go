@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
 )
 
 // The layout of a volume whose files change as one, as the kubelet has it: what
@@ -26,6 +28,8 @@ type owner struct {
 	group *int64 // the Pod's fsGroup
 	root  bool   // skiff may give files away
 }
+
+func ownerOf(pod *corev1.Pod) owner { return owner{group: fsGroup(pod), root: os.Geteuid() == 0} }
 
 // writeFiles makes the files in dir what they should be.
 func writeFiles(dir string, files map[string]file, o owner) error {
@@ -80,9 +84,24 @@ func (o owner) writeVersion(dir string, files map[string]file) (name string, err
 }
 
 func (o owner) write(version, name string, f file) error {
+	if err := o.makeDirs(version, filepath.Dir(name)); err != nil {
+		return err
+	}
 	path := filepath.Join(version, name)
-	for dir := version; dir != filepath.Dir(path); {
-		step, _, _ := strings.Cut(strings.TrimPrefix(path, dir+"/"), "/")
+	if err := os.WriteFile(path, f.data, 0o600); err != nil {
+		return err
+	}
+	if f.user != nil && o.root {
+		if err := os.Chown(path, int(*f.user), -1); err != nil {
+			return err
+		}
+	}
+	return o.chmod(path, o.mode(f))
+}
+
+// makeDirs makes the directories of a path below dir.
+func (o owner) makeDirs(dir, below string) error {
+	for step := range strings.SplitSeq(below, "/") {
 		dir = filepath.Join(dir, step)
 		if err := os.Mkdir(dir, 0o755); errors.Is(err, fs.ErrExist) {
 			continue
@@ -93,15 +112,7 @@ func (o owner) write(version, name string, f file) error {
 			return err
 		}
 	}
-	if err := os.WriteFile(path, f.data, 0o600); err != nil {
-		return err
-	}
-	if f.user != nil && o.root {
-		if err := os.Chown(path, int(*f.user), -1); err != nil {
-			return err
-		}
-	}
-	return o.chmod(path, o.mode(f))
+	return nil
 }
 
 // mode is a file's mode for its readers in the containers. Where skiff is an
@@ -164,7 +175,8 @@ func (o owner) same(version string, files map[string]file) bool {
 }
 
 // linkFiles makes the links that users see, one for each first step of a path,
-// and removes those that lead nowhere.
+// and removes those that lead nowhere. Directories are where containers mount
+// other volumes.
 func linkFiles(dir string, files map[string]file) error {
 	wanted := map[string]bool{}
 	for name := range files {
@@ -179,7 +191,7 @@ func linkFiles(dir string, files map[string]file) error {
 		if strings.HasPrefix(e.Name(), "..") {
 			continue
 		}
-		if !wanted[e.Name()] {
+		if !wanted[e.Name()] && !e.IsDir() {
 			err = errors.Join(err, os.Remove(filepath.Join(dir, e.Name())))
 		}
 		delete(wanted, e.Name())
