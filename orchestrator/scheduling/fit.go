@@ -10,10 +10,12 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apiresource "k8s.io/apimachinery/pkg/api/resource"
-	"k8s.io/component-helpers/resource"
+	podresources "k8s.io/component-helpers/resource"
 	scheduling "k8s.io/component-helpers/scheduling/corev1"
 	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
 	"k8s.io/klog/v2"
+
+	"skiff/orchestrator/resource"
 )
 
 // Refusal is why a Pod cannot run on a node. The zero value means that it can.
@@ -117,7 +119,7 @@ const anyAddress = "0.0.0.0"
 
 func hostPorts(pod *corev1.Pod) []hostPort {
 	var ports []hostPort
-	for _, c := range lasting(pod) {
+	for _, c := range resource.Lasting(&pod.Spec) {
 		for _, p := range c.Ports {
 			if p.HostPort != 0 {
 				ports = append(ports, hostPort{ip: cmp.Or(p.HostIP, anyAddress), protocol: p.Protocol, number: p.HostPort})
@@ -125,18 +127,6 @@ func hostPorts(pod *corev1.Pod) []hostPort {
 		}
 	}
 	return ports
-}
-
-// lasting are the containers that run as long as the Pod does, sidecars among
-// them.
-func lasting(pod *corev1.Pod) []corev1.Container {
-	all := slices.Clone(pod.Spec.Containers)
-	for _, c := range pod.Spec.InitContainers {
-		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
-			all = append(all, c)
-		}
-	}
-	return all
 }
 
 // counted are the resources that the node has a limit of, huge pages besides.
@@ -170,7 +160,7 @@ func fitsResources(pod *corev1.Pod, node *corev1.Node, others []*corev1.Pod) Ref
 func requests(pods ...*corev1.Pod) corev1.ResourceList {
 	sum := corev1.ResourceList{}
 	for _, pod := range pods {
-		asked := resource.PodRequests(pod, resource.PodResourcesOptions{})
+		asked := podresources.PodRequests(pod, podresources.PodResourcesOptions{})
 		for name, quantity := range asked {
 			if slices.Contains(counted, name) || strings.HasPrefix(string(name), corev1.ResourceHugePagesPrefix) {
 				total := sum[name]
