@@ -14,6 +14,7 @@ import (
 	"k8s.io/cli-runtime/pkg/resource"
 	"k8s.io/client-go/kubernetes"
 	deploymentutil "k8s.io/kubectl/pkg/util/deployment"
+	"k8s.io/kubectl/pkg/util/podutils"
 )
 
 // sayWhy prints what keeps the newest Pods of a Deployment from being ready. It
@@ -109,10 +110,8 @@ func podReasons(pod *corev1.Pod, events []corev1.Event) []string {
 	if len(found) > 0 {
 		return found
 	}
-	for _, c := range pod.Status.Conditions {
-		if c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue {
-			return nil
-		}
+	if podutils.IsPodReady(pod) {
+		return nil
 	}
 	if text := cmp.Or(pod.Status.Message, lastWarning(pod, events)); text != "" {
 		return []string{text + roomier(text)}

@@ -11,6 +11,9 @@ import (
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/kubectl/pkg/util/podutils"
+
+	"skiff/orchestrator/resource"
 )
 
 var (
@@ -60,11 +63,7 @@ func (s *Server) evict(r *request) error {
 // outOfBudget says whether no budget counts the Pod: it does no work yet, or no
 // more.
 func outOfBudget(pod *corev1.Pod) bool {
-	switch pod.Status.Phase {
-	case corev1.PodSucceeded, corev1.PodFailed, corev1.PodPending:
-		return true
-	}
-	return pod.DeletionTimestamp != nil
+	return pod.Status.Phase == corev1.PodPending || !resource.IsActive(pod)
 }
 
 // deleteEvicted says why in the Pod's status before it goes.
@@ -159,10 +158,8 @@ func covers(budget *policyv1.PodDisruptionBudget, pod *corev1.Pod) bool {
 // counts says whether the Pod's end would make a difference to the budget: a Pod
 // that is not ready does no work whose loss it could be.
 func counts(budget *policyv1.PodDisruptionBudget, pod *corev1.Pod) bool {
-	for _, c := range pod.Status.Conditions {
-		if c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue {
-			return true
-		}
+	if podutils.IsPodReady(pod) {
+		return true
 	}
 	if policy := budget.Spec.UnhealthyPodEvictionPolicy; policy != nil && *policy == policyv1.AlwaysAllow {
 		return false

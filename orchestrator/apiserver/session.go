@@ -18,6 +18,7 @@ import (
 	"k8s.io/streaming/pkg/httpstream/wsstream"
 	utilexec "k8s.io/utils/exec"
 
+	"skiff/orchestrator/resource"
 	"skiff/runtime/container"
 )
 
@@ -77,7 +78,7 @@ func (s *Server) session(r *request, with func(pod *corev1.Pod, name string) con
 	if s.sessions == nil {
 		return apierrors.NewServiceUnavailable("there is nobody to talk to Pods")
 	}
-	if pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
+	if resource.IsFinished(pod) {
 		return apierrors.NewBadRequest(fmt.Sprintf("cannot exec into a container in a completed pod; current phase is %s", pod.Status.Phase))
 	}
 	ctx, done := s.stream(r)

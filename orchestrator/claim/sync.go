@@ -122,7 +122,7 @@ func (r *run) letGo(ctx context.Context, c *corev1.PersistentVolumeClaim) error 
 // uses says whether a Pod that has not ended mounts a claim. One that was to be its
 // own and is somebody's it does not get.
 func uses(p *corev1.Pod, claim *corev1.PersistentVolumeClaim) bool {
-	if p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
+	if resource.IsFinished(p) {
 		return false
 	}
 	return slices.ContainsFunc(p.Spec.Volumes, func(v corev1.Volume) bool {

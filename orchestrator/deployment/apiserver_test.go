@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/retry"
+	"k8s.io/kubectl/pkg/util/podutils"
 	"k8s.io/utils/clock"
 
 	"skiff/orchestrator/apiserver"
@@ -217,7 +218,7 @@ func (s *served) kubelet(ctx context.Context, pod *corev1.Pod) error {
 			ObjectMeta: metav1.ObjectMeta{Name: pod.Name, Namespace: pod.Namespace, UID: pod.UID},
 			Target:     corev1.ObjectReference{Kind: "Node", Name: resource.NodeName},
 		}, metav1.CreateOptions{})
-	case !rollout.IsReady(pod) && image(&pod.Spec) != "bad":
+	case !podutils.IsPodReady(pod) && image(&pod.Spec) != "bad":
 		pod = pod.DeepCopy()
 		setReady(pod, true)
 		_, err := pods.UpdateStatus(ctx, pod, metav1.UpdateOptions{})

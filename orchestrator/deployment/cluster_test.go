@@ -14,11 +14,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/kubectl/pkg/util/podutils"
 	"k8s.io/utils/clock"
 
 	"skiff/orchestrator/deployment"
 	"skiff/orchestrator/informer"
 	"skiff/orchestrator/replicaset"
+	"skiff/orchestrator/resource"
 	"skiff/orchestrator/rollout"
 	"skiff/orchestrator/rollout/fakeapi"
 )
@@ -142,7 +144,7 @@ func (c *cluster) set(imageName string) *appsv1.ReplicaSet {
 func (c *cluster) pods(imageName string) []*corev1.Pod {
 	var pods []*corev1.Pod
 	for _, pod := range c.api.State().Pods {
-		if rollout.IsActive(pod) && image(&pod.Spec) == imageName {
+		if resource.IsActive(pod) && image(&pod.Spec) == imageName {
 			pods = append(pods, pod)
 		}
 	}
@@ -159,8 +161,8 @@ func (c *cluster) kubelet(isGood func(image string) bool) {
 			switch {
 			case pod.DeletionTimestamp != nil:
 				moved = c.api.Finish(namespace, pod.Name) || moved
-			case rollout.IsFinished(pod):
-			case !rollout.IsReady(pod) && isGood(image(&pod.Spec)):
+			case resource.IsFinished(pod):
+			case !podutils.IsPodReady(pod) && isGood(image(&pod.Spec)):
 				moved = c.ready(pod, true) || moved
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"skiff/orchestrator/resource"
 	"skiff/orchestrator/rollout"
 )
 
@@ -64,7 +65,7 @@ func (r *run) podsRemain(ro *round) (bool, error) {
 	}
 	for _, pod := range pods {
 		ref := metav1.GetControllerOfNoCopy(pod)
-		if rollout.IsFinished(pod) || ref == nil || ref.Kind != "ReplicaSet" {
+		if resource.IsFinished(pod) || ref == nil || ref.Kind != "ReplicaSet" {
 			continue
 		}
 		owner, err := r.sets.Lister().ReplicaSets(pod.Namespace).Get(ref.Name)

@@ -17,7 +17,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	clienttesting "k8s.io/client-go/testing"
+	"k8s.io/kubectl/pkg/util/podutils"
 
+	"skiff/orchestrator/resource"
 	"skiff/orchestrator/rollout"
 	"skiff/orchestrator/rollout/fakeapi"
 )
@@ -50,7 +52,7 @@ func (b *bounds) rest(d *appsv1.Deployment) {
 func (b *bounds) check(s fakeapi.State) {
 	var pods, available int32
 	for _, pod := range s.Pods {
-		if !rollout.IsActive(pod) {
+		if !resource.IsActive(pod) {
 			continue
 		}
 		pods++
@@ -76,7 +78,7 @@ func picture(s fakeapi.State) string {
 			case !metav1.IsControlledBy(pod, rs):
 			case pod.DeletionTimestamp != nil:
 				out.WriteString(" terminating")
-			case rollout.IsReady(pod):
+			case podutils.IsPodReady(pod):
 				out.WriteString(" ready")
 			default:
 				out.WriteString(" unready")
@@ -236,10 +238,10 @@ func (s *simulation) touchPod() {
 	switch {
 	case pod.DeletionTimestamp != nil:
 		s.api.Finish(namespace, pod.Name)
-	case rollout.IsFinished(pod):
+	case resource.IsFinished(pod):
 	case pod.Spec.NodeName == "":
 		s.ready(pod, false)
-	case !rollout.IsReady(pod):
+	case !podutils.IsPodReady(pod):
 		if s.good[image(&pod.Spec)] {
 			s.ready(pod, true)
 		}
@@ -285,7 +287,7 @@ func (s *simulation) converge() {
 	if !rollout.IsComplete(d, &d.Status) {
 		s.t.Fatalf("not complete: %+v\n%s", d.Status, picture(s.api.State()))
 	}
-	if n := len(s.pods(image(&d.Spec.Template.Spec))); n != int(rollout.Replicas(d)) || n != len(slices.DeleteFunc(s.api.State().Pods, rollout.IsFinished)) {
+	if n := len(s.pods(image(&d.Spec.Template.Spec))); n != int(rollout.Replicas(d)) || n != len(slices.DeleteFunc(s.api.State().Pods, resource.IsFinished)) {
 		s.t.Fatalf("%d pods of the current template, want %d and no others\n%s", n, rollout.Replicas(d), picture(s.api.State()))
 	}
 	s.bounds.rest(d)

@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/tools/cache"
 
+	"skiff/orchestrator/resource"
 	"skiff/orchestrator/rollout"
 	"skiff/orchestrator/work"
 )
@@ -41,7 +42,7 @@ func (r *run) deploymentGone(obj any) {
 }
 
 func (r *run) podChanged(old, pod *corev1.Pod) {
-	if rollout.IsFinished(pod) && !rollout.IsFinished(old) {
+	if resource.IsFinished(pod) && !resource.IsFinished(old) {
 		r.enqueueMatching(pod, waitsForPods)
 	}
 }

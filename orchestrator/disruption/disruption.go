@@ -23,6 +23,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
 
 	"skiff/orchestrator/informer"
 	"skiff/orchestrator/work"
@@ -212,17 +213,17 @@ func (r *run) replicas(ctx context.Context, o owner) (n int32, err error) {
 	case "Deployment":
 		var found *appsv1.Deployment
 		if found, err = apps.Deployments(o.namespace).Get(ctx, o.name, metav1.GetOptions{}); err == nil {
-			n = asked(found.Spec.Replicas)
+			n = ptr.Deref(found.Spec.Replicas, 1)
 		}
 	case "ReplicaSet":
 		var found *appsv1.ReplicaSet
 		if found, err = apps.ReplicaSets(o.namespace).Get(ctx, o.name, metav1.GetOptions{}); err == nil {
-			n = asked(found.Spec.Replicas)
+			n = ptr.Deref(found.Spec.Replicas, 1)
 		}
 	case "StatefulSet":
 		var found *appsv1.StatefulSet
 		if found, err = apps.StatefulSets(o.namespace).Get(ctx, o.name, metav1.GetOptions{}); err == nil {
-			n = asked(found.Spec.Replicas)
+			n = ptr.Deref(found.Spec.Replicas, 1)
 		}
 	default:
 		err = errNoScale

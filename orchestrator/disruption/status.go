@@ -8,19 +8,12 @@ import (
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/kubectl/pkg/util/podutils"
 )
 
 // An evicted Pod whose deletion is not seen for so long was not deleted after
 // all.
 const deletionTimeout = 2 * time.Minute
-
-// asked is how many replicas an object asks for; one where it does not say.
-func asked(replicas *int32) int32 {
-	if replicas == nil {
-		return 1
-	}
-	return *replicas
-}
 
 // needsScale says whether the budget is about a share of what is asked for, and
 // not just of what is there.
@@ -34,7 +27,7 @@ func status(b *policyv1.PodDisruptionBudget, pods []*corev1.Pod, scale int32, di
 	expected, desired := bounds(b, int32(len(pods)), scale)
 	healthy := int32(0)
 	for _, pod := range pods {
-		if _, leaving := disrupted[pod.Name]; !leaving && pod.DeletionTimestamp == nil && isReady(pod) {
+		if _, leaving := disrupted[pod.Name]; !leaving && pod.DeletionTimestamp == nil && podutils.IsPodReady(pod) {
 			healthy++
 		}
 	}
@@ -91,15 +84,6 @@ func share(of *intstr.IntOrString, total int32) int32 {
 		return total
 	}
 	return int32(n)
-}
-
-func isReady(pod *corev1.Pod) bool {
-	for _, c := range pod.Status.Conditions {
-		if c.Type == corev1.PodReady {
-			return c.Status == corev1.ConditionTrue
-		}
-	}
-	return false
 }
 
 // stillDisrupted keeps the evicted Pods that are there and do not leave yet, and

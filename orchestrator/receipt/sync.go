@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 
+	"skiff/orchestrator/resource"
 	"skiff/orchestrator/rollout"
 	"skiff/proxy/switchboard"
 )
@@ -128,7 +129,7 @@ func (r *run) over(at look) (bool, error) {
 	}
 	for _, rs := range at.old {
 		for _, pod := range ownedBy(rs.UID, pods) {
-			if !rollout.IsFinished(pod) && !r.isDrained(pod) {
+			if !resource.IsFinished(pod) && !r.isDrained(pod) {
 				return false, nil
 			}
 		}

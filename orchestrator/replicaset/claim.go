@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
+	"skiff/orchestrator/resource"
 	"skiff/orchestrator/rollout"
 )
 
@@ -29,7 +30,7 @@ func (r *run) claim(ctx context.Context, rs *appsv1.ReplicaSet) error {
 		switch {
 		case metav1.IsControlledBy(pod, rs) && !matches:
 			strangers = append(strangers, pod)
-		case metav1.GetControllerOfNoCopy(pod) == nil && matches && rollout.IsActive(pod):
+		case metav1.GetControllerOfNoCopy(pod) == nil && matches && resource.IsActive(pod):
 			orphans = append(orphans, pod)
 		}
 	}

@@ -13,7 +13,7 @@ import (
 
 	"skiff/orchestrator/informer"
 	"skiff/orchestrator/replicaset"
-	"skiff/orchestrator/rollout"
+	"skiff/orchestrator/resource"
 	"skiff/orchestrator/rollout/fakeapi"
 )
 
@@ -83,7 +83,7 @@ func (c *cluster) set(name string) *appsv1.ReplicaSet {
 }
 
 func (c *cluster) active() []*corev1.Pod {
-	return slices.DeleteFunc(c.api.State().Pods, func(pod *corev1.Pod) bool { return !rollout.IsActive(pod) })
+	return slices.DeleteFunc(c.api.State().Pods, func(pod *corev1.Pod) bool { return !resource.IsActive(pod) })
 }
 
 func (c *cluster) ready(pod *corev1.Pod) {

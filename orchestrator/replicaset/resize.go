@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
 
+	"skiff/orchestrator/resource"
 	"skiff/orchestrator/rollout"
 	"skiff/orchestrator/rollout/recent"
 )
@@ -23,7 +24,7 @@ func (r *run) resize(ctx context.Context, rs *appsv1.ReplicaSet) error {
 	if err != nil {
 		return err
 	}
-	pods := slices.DeleteFunc(own, func(pod *corev1.Pod) bool { return !rollout.IsActive(pod) })
+	pods := slices.DeleteFunc(own, func(pod *corev1.Pod) bool { return !resource.IsActive(pod) })
 	missing := int(rollout.Size(rs)) - len(pods)
 	switch {
 	case missing > 0:

@@ -12,8 +12,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
-
-	"skiff/orchestrator/rollout"
 )
 
 var update = flag.Bool("update", false, "write what comes out as what is expected")
@@ -85,17 +83,4 @@ func readObject(t *testing.T, file string) (*Definition, runtime.Object) {
 		t.Fatal(err)
 	}
 	return def, obj
-}
-
-func TestTemplateHash(t *testing.T) {
-	t.Parallel()
-	for image, want := range map[string]string{"mongo:3.3": "6f89cd886", "mongo:3.5": "59c88b6456"} {
-		def, obj := readObject(t, "testdata/defaults/seed.in.yaml")
-		d := obj.(*appsv1.Deployment)
-		d.Spec.Template.Spec.Containers[0].Image = image
-		def.Default(d)
-		if got := rollout.TemplateHash(&d.Spec.Template, d.Status.CollisionCount); got != want {
-			t.Errorf("hash of the template with %s = %s, want %s, as a Kubernetes 1.37 has it", image, got, want)
-		}
-	}
 }

@@ -72,7 +72,7 @@ func podSpecChanged(p, old *corev1.Pod) bool {
 // got to a node, or has ended, needs none.
 func podGracePeriod(p *corev1.Pod) int64 {
 	switch grace := p.Spec.TerminationGracePeriodSeconds; {
-	case p.Spec.NodeName == "", podEnded(p), grace == nil:
+	case p.Spec.NodeName == "", IsFinished(p), grace == nil:
 		return 0
 	case *grace < 0:
 		return 1
@@ -81,9 +81,14 @@ func podGracePeriod(p *corev1.Pod) int64 {
 	}
 }
 
-// podEnded says that no container of the Pod will run again.
-func podEnded(p *corev1.Pod) bool {
+// IsFinished says whether all of a Pod's containers have ended for good.
+func IsFinished(p *corev1.Pod) bool {
 	return p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
+}
+
+// IsActive says whether a Pod neither has ended nor is about to.
+func IsActive(p *corev1.Pod) bool {
+	return p.DeletionTimestamp == nil && !IsFinished(p)
 }
 
 func podFieldSet(p *corev1.Pod) fields.Set {

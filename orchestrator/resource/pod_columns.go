@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/kubectl/pkg/util/podutils"
 )
 
 var podColumns = []metav1.TableColumnDefinition{
@@ -69,7 +70,7 @@ func summarize(p *corev1.Pod) podSummary {
 	case p.DeletionTimestamp == nil:
 	case p.Status.Reason == "NodeLost":
 		s.status = "Unknown"
-	case !podEnded(p):
+	case !IsFinished(p):
 		s.status = "Terminating"
 	}
 	return s
@@ -143,7 +144,7 @@ func (s *podSummary) addContainers(p *corev1.Pod) {
 	}
 	if s.status == "Completed" && running {
 		s.status = "NotReady"
-		if conditionTrue(p, corev1.PodReady) {
+		if podutils.IsPodReady(p) {
 			s.status = "Running"
 		}
 	}

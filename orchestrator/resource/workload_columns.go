@@ -8,6 +8,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 )
 
 var deploymentColumns = []metav1.TableColumnDefinition{
@@ -27,7 +28,7 @@ func deploymentRowAt(d *appsv1.Deployment, now time.Time) []any {
 	names, images := containerCells(d.Spec.Template.Spec.Containers)
 	return []any{
 		d.Name,
-		fmt.Sprintf("%d/%d", d.Status.ReadyReplicas, wanted(d.Spec.Replicas)),
+		fmt.Sprintf("%d/%d", d.Status.ReadyReplicas, ptr.Deref(d.Spec.Replicas, 0)),
 		int64(d.Status.UpdatedReplicas),
 		int64(d.Status.AvailableReplicas),
 		age(d.CreationTimestamp, now),
@@ -54,7 +55,7 @@ func replicaSetRowAt(rs *appsv1.ReplicaSet, now time.Time) []any {
 	names, images := containerCells(rs.Spec.Template.Spec.Containers)
 	return []any{
 		rs.Name,
-		int64(wanted(rs.Spec.Replicas)),
+		int64(ptr.Deref(rs.Spec.Replicas, 0)),
 		int64(rs.Status.Replicas),
 		int64(rs.Status.ReadyReplicas),
 		age(rs.CreationTimestamp, now),
@@ -72,11 +73,4 @@ func containerCells(containers []corev1.Container) (names, images string) {
 		i = append(i, c.Image)
 	}
 	return strings.Join(n, ","), strings.Join(i, ",")
-}
-
-func wanted(replicas *int32) int32 {
-	if replicas == nil {
-		return 0
-	}
-	return *replicas
 }

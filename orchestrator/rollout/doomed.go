@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/kubectl/pkg/util/podutils"
 )
 
 // Doomed chooses the n Pods that a ReplicaSet gives up: those that are missed
@@ -35,7 +36,7 @@ func Doomed(pods []*corev1.Pod, n int, minReadySeconds int32, now time.Time) []*
 		return cmp.Or(
 			falseFirst(a.Spec.NodeName != "", b.Spec.NodeName != ""),
 			cmp.Compare(phaseRank(a), phaseRank(b)),
-			falseFirst(IsReady(a), IsReady(b)),
+			falseFirst(podutils.IsPodReady(a), podutils.IsPodReady(b)),
 			falseFirst(IsAvailable(a, minReadySeconds, now), IsAvailable(b, minReadySeconds, now)),
 			cmp.Compare(deletionCost(a), deletionCost(b)),
 			cmp.Compare(magnitude(readySince(a), now), magnitude(readySince(b), now)),
@@ -75,13 +76,6 @@ func deletionCost(pod *corev1.Pod) int32 {
 		return 0
 	}
 	return int32(cost)
-}
-
-func readySince(pod *corev1.Pod) time.Time {
-	if c := ready(pod); c != nil && c.Status == corev1.ConditionTrue {
-		return c.LastTransitionTime.Time
-	}
-	return time.Time{}
 }
 
 // magnitude is the number of binary digits of the age; a time that is not known

@@ -11,6 +11,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/ptr"
 )
 
 // fenceposts turns the two settings of a rolling update into numbers of Pods:
@@ -80,17 +81,10 @@ func IsRolling(d *appsv1.Deployment) bool {
 
 // Replicas is what d asks for; Kubernetes' default where it does not say.
 func Replicas(d *appsv1.Deployment) int32 {
-	return wanted(d.Spec.Replicas)
+	return ptr.Deref(d.Spec.Replicas, 1)
 }
 
 // Size is how many Pods a ReplicaSet is asked to have.
 func Size(rs *appsv1.ReplicaSet) int32 {
-	return wanted(rs.Spec.Replicas)
-}
-
-func wanted(replicas *int32) int32 {
-	if replicas == nil {
-		return 1
-	}
-	return *replicas
+	return ptr.Deref(rs.Spec.Replicas, 1)
 }

@@ -4,29 +4,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/kubectl/pkg/util/podutils"
 )
-
-// IsActive says whether a Pod counts as one of its ReplicaSet's: it neither has
-// ended nor is about to.
-func IsActive(pod *corev1.Pod) bool {
-	return pod.DeletionTimestamp == nil && !IsFinished(pod)
-}
-
-// isTerminating says whether a Pod is on its way out but still there.
-func isTerminating(pod *corev1.Pod) bool {
-	return pod.DeletionTimestamp != nil && !IsFinished(pod)
-}
-
-// IsFinished says whether all of a Pod's containers have ended for good.
-func IsFinished(pod *corev1.Pod) bool {
-	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
-}
-
-// IsReady says whether a Pod's own condition says so.
-func IsReady(pod *corev1.Pod) bool {
-	c := ready(pod)
-	return c != nil && c.Status == corev1.ConditionTrue
-}
 
 // IsAvailable says whether a Pod has been Ready for minReadySeconds.
 func IsAvailable(pod *corev1.Pod, minReadySeconds int32, now time.Time) bool {
@@ -50,24 +29,22 @@ func NextAvailable(pods []*corev1.Pod, minReadySeconds int32, now time.Time) (wa
 }
 
 func availableAt(pod *corev1.Pod, minReadySeconds int32) (time.Time, bool) {
-	c := ready(pod)
-	if c == nil || c.Status != corev1.ConditionTrue {
+	switch since := readySince(pod); {
+	case !podutils.IsPodReady(pod):
 		return time.Time{}, false
-	}
-	if minReadySeconds == 0 {
+	case minReadySeconds == 0:
 		return time.Time{}, true
+	default:
+		return since.Add(time.Duration(minReadySeconds) * time.Second), !since.IsZero()
 	}
-	if c.LastTransitionTime.IsZero() {
-		return time.Time{}, false
-	}
-	return c.LastTransitionTime.Add(time.Duration(minReadySeconds) * time.Second), true
 }
 
-func ready(pod *corev1.Pod) *corev1.PodCondition {
-	for i := range pod.Status.Conditions {
-		if pod.Status.Conditions[i].Type == corev1.PodReady {
-			return &pod.Status.Conditions[i]
+// readySince is zero for a Pod that is not ready, or does not say since when.
+func readySince(pod *corev1.Pod) time.Time {
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue {
+			return c.LastTransitionTime.Time
 		}
 	}
-	return nil
+	return time.Time{}
 }

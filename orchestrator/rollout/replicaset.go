@@ -8,6 +8,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/kubectl/pkg/util/podutils"
+
+	"skiff/orchestrator/resource"
 )
 
 // Why a ReplicaSet has not the Pods that it should have.
@@ -26,17 +29,18 @@ func ReplicaSetStatus(rs *appsv1.ReplicaSet, pods []*corev1.Pod, failure error, 
 	template := labels.Set(rs.Spec.Template.Labels).AsSelectorPreValidated()
 	var leaving int32
 	for _, pod := range pods {
-		if isTerminating(pod) {
-			leaving++
+		if resource.IsFinished(pod) {
+			continue
 		}
-		if !IsActive(pod) {
+		if pod.DeletionTimestamp != nil {
+			leaving++
 			continue
 		}
 		status.Replicas++
 		if template.Matches(labels.Set(pod.Labels)) {
 			status.FullyLabeledReplicas++
 		}
-		if IsReady(pod) {
+		if podutils.IsPodReady(pod) {
 			status.ReadyReplicas++
 		}
 		if IsAvailable(pod, rs.Spec.MinReadySeconds, now) {

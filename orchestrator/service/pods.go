@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/kubectl/pkg/util/podutils"
 	"k8s.io/utils/ptr"
 
 	"skiff/orchestrator/resource"
@@ -24,10 +25,10 @@ type member struct {
 func membersOf(svc *corev1.Service, pods []*corev1.Pod) []member {
 	var members []member
 	for _, pod := range pods {
-		if pod.Status.PodIP == "" || ended(pod) {
+		if pod.Status.PodIP == "" || resource.IsFinished(pod) {
 			continue
 		}
-		serving, terminating := podReady(pod), pod.DeletionTimestamp != nil
+		serving, terminating := podutils.IsPodReady(pod), pod.DeletionTimestamp != nil
 		members = append(members, member{
 			pod:         pod,
 			ports:       portsOf(svc, pod),
@@ -40,23 +41,10 @@ func membersOf(svc *corev1.Service, pods []*corev1.Pod) []member {
 	return members
 }
 
-func ended(pod *corev1.Pod) bool {
-	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
-}
-
-func podReady(pod *corev1.Pod) bool {
-	for _, c := range pod.Status.Conditions {
-		if c.Type == corev1.PodReady {
-			return c.Status == corev1.ConditionTrue
-		}
-	}
-	return false
-}
-
 // sameEndpoint says whether no Service would write anything else for the Pod.
 func sameEndpoint(a, b *corev1.Pod) bool {
 	return a.UID == b.UID && a.Status.PodIP == b.Status.PodIP && a.Spec.NodeName == b.Spec.NodeName &&
-		podReady(a) == podReady(b) && ended(a) == ended(b) &&
+		podutils.IsPodReady(a) == podutils.IsPodReady(b) && resource.IsFinished(a) == resource.IsFinished(b) &&
 		(a.DeletionTimestamp == nil) == (b.DeletionTimestamp == nil) && maps.Equal(a.Labels, b.Labels)
 }
 

@@ -64,7 +64,7 @@ func (d *Director) backends(s *service, around surroundings) []backend {
 	}
 	if s.object.Spec.PublishNotReadyAddresses {
 		for _, pod := range around.pods {
-			if d.ready[pod.UID] == nil && alive(pod) && pod.Status.PodIP != "" && s.selector.Matches(labels.Set(pod.Labels)) {
+			if d.ready[pod.UID] == nil && resource.IsActive(pod) && pod.Status.PodIP != "" && s.selector.Matches(labels.Set(pod.Labels)) {
 				out = append(out, podBackend(s.object, pod))
 			}
 		}
@@ -178,10 +178,4 @@ func endpointBackends(addresses []string, hostname string, ports []discoveryv1.E
 		})
 	}
 	return out
-}
-
-func podReady(pod *corev1.Pod) bool {
-	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
-		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
-	})
 }

@@ -25,6 +25,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/client-go/util/workqueue"
+	"k8s.io/kubectl/pkg/util/podutils"
 
 	"skiff/orchestrator/informer"
 	"skiff/orchestrator/resource"
@@ -167,7 +168,7 @@ func (d *Director) begin(ctx context.Context) error {
 	}
 	d.mu.Lock()
 	for _, pod := range pods {
-		if podReady(pod) && alive(pod) && pod.Status.PodIP != "" {
+		if podutils.IsPodReady(pod) && resource.IsActive(pod) && pod.Status.PodIP != "" {
 			d.ready[pod.UID] = pod
 		}
 	}

@@ -10,7 +10,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 
+	"skiff/orchestrator/resource"
 	"skiff/proxy/pool"
 )
 
@@ -49,7 +51,7 @@ func expectation(selector labels.Selector, around surroundings, ready func(types
 	}
 	slices.SortFunc(matching, func(a, b *corev1.Pod) int { return cmp.Compare(a.Name, b.Name) })
 	for _, pod := range matching {
-		if alive(pod) && !ready(pod.UID) && stuck(pod) == "" {
+		if resource.IsActive(pod) && !ready(pod.UID) && stuck(pod) == "" {
 			return pool.Expectation{Coming: true, Reason: fmt.Sprintf("pod %s is %s", pod.Name, stage(pod))}
 		}
 	}
@@ -82,7 +84,7 @@ func first(pods []*corev1.Pod, why func(*corev1.Pod) string) string {
 }
 
 func whyStuck(pod *corev1.Pod) string {
-	if in := stuck(pod); alive(pod) && in != "" {
+	if in := stuck(pod); resource.IsActive(pod) && in != "" {
 		return fmt.Sprintf("pod %s is in %s", pod.Name, in)
 	}
 	return ""
@@ -92,7 +94,7 @@ func whyOver(pod *corev1.Pod) string {
 	switch {
 	case pod.DeletionTimestamp != nil:
 		return fmt.Sprintf("pod %s is being deleted", pod.Name)
-	case !alive(pod):
+	case !resource.IsActive(pod):
 		return fmt.Sprintf("pod %s has ended (%s)", pod.Name, pod.Status.Phase)
 	}
 	return ""
@@ -111,16 +113,16 @@ func (s surroundings) workloads(selector labels.Selector) []workload {
 	var all []workload
 	for _, d := range s.deployments {
 		if d.DeletionTimestamp == nil && selector.Matches(labels.Set(d.Spec.Template.Labels)) {
-			all = append(all, workload{"deployment " + d.Name, replicas(d.Spec.Replicas), d.Spec.Paused, d.Spec.Selector})
+			all = append(all, workload{"deployment " + d.Name, ptr.Deref(d.Spec.Replicas, 1), d.Spec.Paused, d.Spec.Selector})
 		}
 	}
 	for _, r := range s.replicaSets {
 		owned := metav1.GetControllerOf(r) != nil
-		if owned && replicas(r.Spec.Replicas) == 0 {
+		if owned && ptr.Deref(r.Spec.Replicas, 1) == 0 {
 			continue // an old revision
 		}
 		if r.DeletionTimestamp == nil && selector.Matches(labels.Set(r.Spec.Template.Labels)) {
-			all = append(all, workload{"replicaset " + r.Name, replicas(r.Spec.Replicas), false, r.Spec.Selector})
+			all = append(all, workload{"replicaset " + r.Name, ptr.Deref(r.Spec.Replicas, 1), false, r.Spec.Selector})
 		}
 	}
 	slices.SortFunc(all, func(a, b workload) int { return cmp.Compare(a.name, b.name) })
@@ -139,7 +141,7 @@ func (w workload) willCreate(pods []*corev1.Pod) (why string, coming bool) {
 	}
 	living, unstuck := int32(0), 0
 	for _, pod := range pods {
-		if alive(pod) && selector.Matches(labels.Set(pod.Labels)) {
+		if resource.IsActive(pod) && selector.Matches(labels.Set(pod.Labels)) {
 			living++
 			if stuck(pod) == "" {
 				unstuck++
@@ -174,17 +176,6 @@ func (s surroundings) templates(selector labels.Selector) []*corev1.PodSpec {
 		}
 	}
 	return specs
-}
-
-func replicas(n *int32) int32 {
-	if n == nil {
-		return 1
-	}
-	return *n
-}
-
-func alive(pod *corev1.Pod) bool {
-	return pod.DeletionTimestamp == nil && pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed
 }
 
 // stuck says what a Pod is stuck in, or nothing.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -16,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/tools/cache"
 
+	"skiff/orchestrator/resource"
 	"skiff/proxy/pool"
 	"skiff/proxy/switchboard"
 )
@@ -37,19 +37,11 @@ func claimsPorts(pod *corev1.Pod) bool {
 
 func claimedPorts(spec *corev1.PodSpec) []corev1.ContainerPort {
 	var claimed []corev1.ContainerPort
-	add := func(c *corev1.Container) {
+	for _, c := range resource.Lasting(spec) {
 		for _, p := range c.Ports {
 			if p.HostPort > 0 {
 				claimed = append(claimed, p)
 			}
-		}
-	}
-	for i := range spec.Containers {
-		add(&spec.Containers[i])
-	}
-	for i := range spec.InitContainers {
-		if spec.InitContainers[i].RestartPolicy != nil {
-			add(&spec.InitContainers[i])
 		}
 	}
 	return claimed
@@ -67,7 +59,7 @@ func (d *Director) syncPod(ctx context.Context, key string) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if err != nil || over(pod) || pod.Spec.NodeName == "" {
+	if err != nil || resource.IsFinished(pod) || pod.Spec.NodeName == "" {
 		d.forgetPod(ctx, key)
 		return nil
 	}
@@ -135,7 +127,7 @@ func (d *Director) claimedAddresses(p corev1.ContainerPort) []string {
 }
 
 func (d *Director) expectPod(pod *corev1.Pod) pool.Expectation {
-	if alive(pod) && stuck(pod) == "" {
+	if resource.IsActive(pod) && stuck(pod) == "" {
 		return pool.Expectation{Coming: true, Reason: fmt.Sprintf("pod %s is %s", pod.Name, stage(pod))}
 	}
 	return pool.Expectation{Reason: cmp.Or(whyStuck(pod), whyOver(pod))}
@@ -163,8 +155,4 @@ func (d *Director) forgetPod(ctx context.Context, key string) {
 	delete(d.claims, key)
 	d.Host.Set(ctx, switchboard.Service{Name: key})
 	d.wakeOthers(key)
-}
-
-func over(pod *corev1.Pod) bool {
-	return slices.Contains([]corev1.PodPhase{corev1.PodSucceeded, corev1.PodFailed}, pod.Status.Phase)
 }
