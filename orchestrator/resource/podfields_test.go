@@ -119,8 +119,9 @@ func TestWarnings(t *testing.T) {
 		{"spec: {strategy: {type: Recreate}, template: {spec: {" + data + "}]}]}}}", nil},
 		{template("volumes: [{name: s, hostPath: {path: /var/run/docker.sock, type: Socket}}], containers: [{name: c, image: nginx, volumeMounts: [{name: s, mountPath: /s}]}]"), nil},
 		{"metadata: {name: a.b}", []string{"metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is recommended: [must not contain dots]"}},
-		{"spec: {template: {metadata: {annotations: {container.apparmor.security.beta.kubernetes.io/c: unconfined}}}}", []string{
-			"spec.template.metadata.annotations[container.apparmor.security.beta.kubernetes.io/c] has no effect: security profiles are not supported by skiff yet",
+		{"spec: {template: {metadata: {annotations: {container.apparmor.security.beta.kubernetes.io/c: unconfined, seccomp.security.alpha.kubernetes.io/pod: runtime/default}}}}", []string{
+			"spec.template.metadata.annotations[container.apparmor.security.beta.kubernetes.io/c] has no effect: use the field appArmorProfile instead",
+			"spec.template.metadata.annotations[seccomp.security.alpha.kubernetes.io/pod] has no effect: use the field seccompProfile instead, as in Kubernetes since 1.27",
 		}},
 	}
 	for _, test := range tests {

@@ -69,14 +69,17 @@ func warnPodSpec(meta *metav1.ObjectMeta, spec *corev1.PodSpec, path *field.Path
 	return warnings
 }
 
-// warnAnnotations names the annotations that once configured security
-// profiles.
+// warnAnnotations names the annotations that configured security profiles before
+// there were fields for them.
 func warnAnnotations(annotations map[string]string, path *field.Path) []string {
 	const apparmor, seccomp = "container.apparmor.security.beta.kubernetes.io/", "seccomp.security.alpha.kubernetes.io"
 	var warnings []string
 	for key := range annotations {
-		if strings.HasPrefix(key, apparmor) || strings.Contains(key, seccomp) {
-			warnings = append(warnings, fmt.Sprintf("%s has no effect: security profiles are not supported by skiff yet", path.Key(key)))
+		switch {
+		case strings.HasPrefix(key, apparmor):
+			warnings = append(warnings, fmt.Sprintf("%s has no effect: use the field appArmorProfile instead", path.Key(key)))
+		case strings.Contains(key, seccomp):
+			warnings = append(warnings, fmt.Sprintf("%s has no effect: use the field seccompProfile instead, as in Kubernetes since 1.27", path.Key(key)))
 		}
 	}
 	sort.Strings(warnings)
