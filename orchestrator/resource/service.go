@@ -138,12 +138,7 @@ func prepareServiceUpdate(svc, old *corev1.Service) {
 	keepAllocated(svc, old)
 	normalizeAddresses(svc, old)
 	dropByType(svc, old)
-	if svc.Spec.IPFamilyPolicy == nil {
-		svc.Spec.IPFamilyPolicy = old.Spec.IPFamilyPolicy
-	}
-	if len(svc.Spec.IPFamilies) == 0 {
-		svc.Spec.IPFamilies = slices.Clone(old.Spec.IPFamilies)
-	}
+	keepFamilies(svc, old)
 	defaultFamilies(&svc.Spec)
 }
 
@@ -179,6 +174,18 @@ func keepAllocated(svc, old *corev1.Service) {
 	}
 }
 
+func keepFamilies(svc, old *corev1.Service) {
+	if svc.Spec.Type == corev1.ServiceTypeExternalName {
+		return
+	}
+	if svc.Spec.IPFamilyPolicy == nil {
+		svc.Spec.IPFamilyPolicy = old.Spec.IPFamilyPolicy
+	}
+	if len(svc.Spec.IPFamilies) == 0 {
+		svc.Spec.IPFamilies = slices.Clone(old.Spec.IPFamilies)
+	}
+}
+
 // normalizeAddresses lets a client that knows only clusterIP change it.
 func normalizeAddresses(svc, old *corev1.Service) {
 	if svc.Spec.ClusterIP == old.Spec.ClusterIP || !slices.Equal(svc.Spec.ClusterIPs, old.Spec.ClusterIPs) {
@@ -193,6 +200,9 @@ func normalizeAddresses(svc, old *corev1.Service) {
 // dropByType clears what belongs to the type that svc had and no longer has,
 // unless the client changed it: that is left for validation to refuse.
 func dropByType(svc, old *corev1.Service) {
+	if svc.Spec.Type == corev1.ServiceTypeExternalName {
+		dropAddresses(&svc.Spec, &old.Spec)
+	}
 	if hasNodePorts(old) && !hasNodePorts(svc) && !addsNodePorts(svc, old) {
 		for i := range svc.Spec.Ports {
 			svc.Spec.Ports[i].NodePort = 0
@@ -216,6 +226,18 @@ func dropByType(svc, old *corev1.Service) {
 		}
 	}
 	svc.Status.LoadBalancer = corev1.LoadBalancerStatus{}
+}
+
+func dropAddresses(spec, old *corev1.ServiceSpec) {
+	if spec.ClusterIP == old.ClusterIP && slices.Equal(spec.ClusterIPs, old.ClusterIPs) {
+		spec.ClusterIP, spec.ClusterIPs = "", nil
+	}
+	if slices.Equal(spec.IPFamilies, old.IPFamilies) {
+		spec.IPFamilies = nil
+	}
+	if ptr.Equal(spec.IPFamilyPolicy, old.IPFamilyPolicy) {
+		spec.IPFamilyPolicy = nil
+	}
 }
 
 func addsNodePorts(svc, old *corev1.Service) bool {

@@ -184,6 +184,30 @@ func TestServiceUpdates(t *testing.T) {
 			t.Errorf("port %d, status %+v", svc.Spec.Ports[0].NodePort, svc.Status)
 		}
 	})
+	t.Run("from NodePort to ExternalName and back", func(t *testing.T) {
+		t.Parallel()
+		svc := old.DeepCopy()
+		svc.Spec.Type, svc.Spec.ExternalName = corev1.ServiceTypeExternalName, "db.example.com"
+		if wrong := updated(svc, old); wrong != "" {
+			t.Fatal(wrong)
+		}
+		if s := svc.Spec; s.ClusterIP != "" || len(s.ClusterIPs) > 0 || len(s.IPFamilies) > 0 || s.IPFamilyPolicy != nil || s.Ports[0].NodePort != 0 {
+			t.Errorf("spec is %+v", s)
+		}
+		back := aService(func(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeNodePort })
+		if wrong := updated(back, svc); wrong != "" {
+			t.Fatal(wrong)
+		}
+		if s := back.Spec; s.ClusterIP == "" || s.ClusterIPs[0] != s.ClusterIP || len(s.IPFamilies) != 1 || s.Ports[0].NodePort == 0 {
+			t.Errorf("spec is %+v", s)
+		}
+		asks := old.DeepCopy()
+		asks.Spec.Type, asks.Spec.ExternalName = corev1.ServiceTypeExternalName, "db.example.com"
+		asks.Spec.ClusterIP, asks.Spec.ClusterIPs = "10.96.9.9", []string{"10.96.9.9"}
+		if wrong := updated(asks, old); !strings.Contains(wrong, "spec.clusterIPs: Forbidden: may not be set for ExternalName services") {
+			t.Errorf("with another cluster IP: %q", wrong)
+		}
+	})
 	t.Run("cluster IP cannot change", func(t *testing.T) {
 		t.Parallel()
 		svc := old.DeepCopy()
