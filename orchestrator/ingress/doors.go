@@ -25,6 +25,7 @@ type door struct {
 	port      int // 0: it is closed
 	addresses []string
 	instead   string // what there is to say of another port than the wanted one
+	yields    bool   // a Service had the wanted port
 }
 
 var loopback = []string{"127.0.0.1", "::1"}
@@ -36,13 +37,16 @@ const (
 )
 
 // set opens or closes a door. One that has lost an address to a Service opens
-// at another port.
+// at another port until that is given up.
 func (d *door) set(ctx context.Context, board Board, router proxy.Router, nowhere *pool.Pool, open bool) error {
 	for _, address := range d.addresses {
 		if !open || !board.Shares(address) {
 			d.close(board)
 			break
 		}
+	}
+	if open && d.port != 0 && d.yields {
+		d.comeBack(ctx, board, router, nowhere)
 	}
 	if !open || d.port != 0 {
 		return nil
@@ -51,9 +55,10 @@ func (d *door) set(ctx context.Context, board Board, router proxy.Router, nowher
 	for _, port := range d.candidates() {
 		err := d.listen(ctx, board, router, nowhere, port)
 		if err == nil {
-			d.instead = ""
+			d.instead, d.yields = "", false
 			if first != nil {
 				d.instead = d.excuse(first)
+				d.yields = d.wanted > 0 && errors.As(first, new(*switchboard.HeldError))
 			}
 			return nil
 		}
@@ -62,6 +67,18 @@ func (d *door) set(ctx context.Context, board Board, router proxy.Router, nowher
 		}
 	}
 	return fmt.Errorf("open a port for %s: %w", d.name, first)
+}
+
+// comeBack opens the door at the wanted port, once the Service has given it up.
+func (d *door) comeBack(ctx context.Context, board Board, router proxy.Router, nowhere *pool.Pool) {
+	elsewhere := *d
+	d.port, d.addresses = 0, nil
+	if d.listen(ctx, board, router, nowhere, d.wanted) != nil {
+		*d = elsewhere
+		return
+	}
+	d.instead, d.yields = "", false
+	elsewhere.close(board)
 }
 
 // candidates are the ports to try one after the other.

@@ -76,6 +76,12 @@ func TestPortOfSkiffsOwn(t *testing.T) {
 				take()
 			}
 			w.told("OtherPort", fmt.Sprintf("instead of %d: it is in use by %s", port, called))
+			w.board.Set(t.Context(), switchboard.Service{Name: holder})
+			w.eventually("the door is back", func() (string, bool) {
+				now := w.port(HTTPPortAnnotation)
+				return now, now == fmt.Sprint(port)
+			})
+			w.says("shop.test", "/", "200 default/web /")
 		}
 	}
 }
