@@ -255,7 +255,7 @@ func testFileVolumes(t *testing.T, s stage) {
 	}, func(p *corev1.Pod) {
 		p.Spec.Containers[0].VolumeMounts = append(p.Spec.Containers[0].VolumeMounts,
 			corev1.VolumeMount{Name: "all", MountPath: "/one", SubPath: "a"},
-			corev1.VolumeMount{Name: "some", MountPath: "/all/in/side/"})
+			corev1.VolumeMount{Name: "some", MountPath: "all/in/side/"})
 		p.Spec.Containers[0].Resources.Limits = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1500m")}
 	}))
 	pod := s.ready(t, "files")

@@ -42,7 +42,7 @@ func (p *pod) mounts(ctx context.Context, pod *corev1.Pod, c *corev1.Container, 
 
 // withOptions adds what the container asks for to what the volume is.
 func withOptions(m container.Mount, vm corev1.VolumeMount) container.Mount {
-	m.Target = vm.MountPath
+	m.Target = path.Join("/", vm.MountPath) // a relative one is below the root
 	m.ReadOnly = m.ReadOnly || vm.ReadOnly
 	if r := vm.RecursiveReadOnly; r != nil && vm.ReadOnly {
 		switch *r {
@@ -83,7 +83,7 @@ func (p *pod) below(ctx context.Context, pod *corev1.Pod, m container.Mount, sub
 // others. The engine cannot, since it has mounted the volume read-only by then.
 func (o owner) makeMountPoints(m container.Mount, c *corev1.Container) error {
 	for _, vm := range c.VolumeMounts {
-		inner, nested := strings.CutPrefix(path.Clean(vm.MountPath), path.Clean(m.Target)+"/")
+		inner, nested := strings.CutPrefix(path.Join("/", vm.MountPath), m.Target+"/")
 		if !nested {
 			continue
 		}
