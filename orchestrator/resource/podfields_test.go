@@ -102,6 +102,10 @@ func TestWarnings(t *testing.T) {
 			"spec.template.spec.containers[0].resources.limits[ephemeral-storage] has no effect: the local storage that containers use is not limited",
 			"spec.template.spec.containers[0].resizePolicy has no effect: Pods are not resized in place",
 		}},
+		{template("initContainers: [{name: i, image: nginx, resources: {requests: {memory: 500m}}}], containers: [{name: c, image: nginx, resources: {limits: {memory: 1Gi, cpu: 500m}, requests: {memory: 1.5Gi, ephemeral-storage: 100m}}}]"), []string{
+			`spec.template.spec.initContainers[0].resources.requests[memory]: fractional byte value "500m" is invalid, must be an integer`,
+			`spec.template.spec.containers[0].resources.requests[ephemeral-storage]: fractional byte value "100m" is invalid, must be an integer`,
+		}},
 		{template("containers: [{name: a, image: nginx, ports: [{containerPort: 80}]}, {name: b, image: nginx, ports: [{containerPort: 80}, {containerPort: 80, protocol: UDP}]}]"), []string{
 			"spec.template.spec.containers[1].ports[0]: duplicate port definition with spec.template.spec.containers[0].ports[0]",
 		}},

@@ -59,6 +59,7 @@ func warnName(name, use string) []string {
 func warnPodSpec(meta *metav1.ObjectMeta, spec *corev1.PodSpec, path *field.Path) []string {
 	warnings := warnIgnored(spec, path.Child("spec"))
 	warnings = append(warnings, warnSysctls(spec, path.Child("spec"))...)
+	warnings = append(warnings, warnFractions(spec, path.Child("spec"))...)
 	warnings = append(warnings, warnAnnotations(meta.Annotations, path.Child("metadata", "annotations"))...)
 	containers := path.Child("spec", "containers")
 	warnings = append(warnings, warnPorts(spec.Containers, containers)...)
@@ -66,6 +67,30 @@ func warnPodSpec(meta *metav1.ObjectMeta, spec *corev1.PodSpec, path *field.Path
 		warnings = append(warnings, warnEnv(c.Env, containers.Index(i).Child("env"))...)
 		warnings = append(warnings, warnPortNames(&c, containers.Index(i))...)
 	}
+	return warnings
+}
+
+// warnFractions finds amounts of bytes that are none: "500m" is half a byte, and
+// was meant to be 500Mi.
+func warnFractions(spec *corev1.PodSpec, path *field.Path) []string {
+	var warnings []string
+	check := func(containers []corev1.Container, path *field.Path) {
+		for i, c := range containers {
+			at := path.Index(i).Child("resources")
+			for _, part := range []struct {
+				list corev1.ResourceList
+				at   *field.Path
+			}{{c.Resources.Requests, at.Child("requests")}, {c.Resources.Limits, at.Child("limits")}} {
+				for _, name := range []corev1.ResourceName{corev1.ResourceMemory, corev1.ResourceEphemeralStorage} {
+					if q := part.list[name]; q.MilliValue()%1000 != 0 {
+						warnings = append(warnings, fmt.Sprintf("%s: fractional byte value %q is invalid, must be an integer", part.at.Key(string(name)), q.String()))
+					}
+				}
+			}
+		}
+	}
+	check(spec.InitContainers, path.Child("initContainers"))
+	check(spec.Containers, path.Child("containers"))
 	return warnings
 }
 
