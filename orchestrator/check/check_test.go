@@ -48,6 +48,10 @@ func TestManifests(t *testing.T) {
 		return "---\napiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: web}\nspec: {rules: [{http: {paths: [{path: /, pathType: Prefix,\n" +
 			"  backend: {service: {name: web, port: {" + port + "}}}}]}}]}\n"
 	}
+	claim := func(class string) string {
+		return "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: data}\nspec:\n  accessModes: [ReadWriteOnce]\n  storageClassName: " + class +
+			"\n  resources: {requests: {storage: 1Gi}}\n"
+	}
 	tests := []struct{ name, text, want string }{
 		{"nothing", whole, ""},
 		{"a field of another kind's", spoil("  replicas: 3", "  replica: 3"), `6: refused: spec.replica: unknown field "replica" (did you mean "replicas"?)`},
@@ -62,6 +66,9 @@ func TestManifests(t *testing.T) {
 		{"another class by its annotation", "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata:\n  name: web\n  annotations:\n    kubernetes.io/ingress.class: nginx\nspec: {rules: [{host: a.test}]}\n",
 			"6: warning: metadata.annotations[kubernetes.io/ingress.class]: deprecated; use spec.ingressClassName instead\n" +
 				`6: warning: metadata.annotations[kubernetes.io/ingress.class]: "nginx" is served only where an IngressClass of that name has the controller skiff.dev/ingress; leave it out to be served by skiff`},
+		{"a class of storage that there is", claim("standard"), ""},
+		{"another class of storage", claim("gp2"), `6: warning: spec.storageClassName: there is no class "gp2", so that the claim stays Pending; leave it out to get a volume`},
+		{"no class of storage", claim("''"), `6: warning: spec.storageClassName: there is no class "", so that the claim stays Pending; leave it out to get a volume`},
 		{"a Service of its Pods", whole + service("app: web", "80"), ""},
 		{"a Service of no Pods", whole + service("app: wbe", "80"),
 			"24: warning: spec.selector: no Pod of these manifests has these labels; those of deployment web have app=web"},

@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -41,6 +42,7 @@ func persistentVolumeClaim() *Definition {
 		Validate:       validateClaim,
 		ValidateUpdate: validateClaimUpdate,
 		ValidateStatus: func(c, old *corev1.PersistentVolumeClaim) field.ErrorList { return validateMetaUpdate(c, old) },
+		Warnings:       claimWarnings,
 		Columns: []metav1.TableColumnDefinition{
 			nameColumn(),
 			column("Status", "string", corev1.PersistentVolumeClaimStatus{}.SwaggerDoc()["phase"]),
@@ -72,6 +74,16 @@ func prepareClaim(c *corev1.PersistentVolumeClaim) {
 	if !slices.Contains(c.Finalizers, ClaimProtection) {
 		c.Finalizers = append(c.Finalizers, ClaimProtection)
 	}
+}
+
+// claimWarnings speaks up where a claim, as on a cluster without that class, will
+// not be bound.
+func claimWarnings(c, old *corev1.PersistentVolumeClaim) []string {
+	class := ptr.Deref(c.Spec.StorageClassName, StorageClass)
+	if old != nil || class == StorageClass {
+		return nil
+	}
+	return []string{fmt.Sprintf("spec.storageClassName: there is no class %q, so that the claim stays Pending; leave it out to get a volume", class)}
 }
 
 func validateClaim(c *corev1.PersistentVolumeClaim) field.ErrorList {
