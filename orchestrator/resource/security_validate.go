@@ -14,8 +14,8 @@ import (
 // validateSecurity checks the security contexts of a Pod and its containers.
 func validateSecurity(spec *corev1.PodSpec, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
-	if sc := spec.SecurityContext; sc != nil {
-		errs = append(errs, validatePodSecurity(sc, path.Child("securityContext"))...)
+	if spec.SecurityContext != nil {
+		errs = append(errs, validatePodSecurity(spec, path.Child("securityContext"))...)
 	}
 	errs = append(errs, validateStrict(spec, path.Child("securityContext", "supplementalGroupsPolicy"))...)
 	for i := range spec.InitContainers {
@@ -43,7 +43,8 @@ func validateStrict(spec *corev1.PodSpec, path *field.Path) field.ErrorList {
 	return nil
 }
 
-func validatePodSecurity(sc *corev1.PodSecurityContext, path *field.Path) field.ErrorList {
+func validatePodSecurity(spec *corev1.PodSpec, path *field.Path) field.ErrorList {
+	sc := spec.SecurityContext
 	errs := validateIDs(sc.RunAsUser, sc.RunAsGroup, path)
 	if sc.FSGroup != nil {
 		errs = append(errs, invalid(path.Child("fsGroup"), *sc.FSGroup, validation.IsValidGroupID(*sc.FSGroup))...)
@@ -58,7 +59,7 @@ func validatePodSecurity(sc *corev1.PodSecurityContext, path *field.Path) field.
 		errs = append(errs, validateOneOf(*p, path.Child("supplementalGroupsPolicy"),
 			corev1.SupplementalGroupsPolicyMerge, corev1.SupplementalGroupsPolicyStrict)...)
 	}
-	errs = append(errs, validateSysctls(sc.Sysctls, path.Child("sysctls"))...)
+	errs = append(errs, validateSysctls(spec, path.Child("sysctls"))...)
 	return append(errs, validateProfiles(sc.SeccompProfile, sc.AppArmorProfile, path)...)
 }
 
@@ -139,10 +140,10 @@ func validateBelow(p string, path *field.Path) field.ErrorList {
 // sysctlName is a name with dots or slashes between its parts.
 var sysctlName = regexp.MustCompile(`^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$`)
 
-func validateSysctls(sysctls []corev1.Sysctl, path *field.Path) field.ErrorList {
+func validateSysctls(spec *corev1.PodSpec, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	seen := map[string]bool{}
-	for i, s := range sysctls {
+	for i, s := range spec.SecurityContext.Sysctls {
 		at, name := path.Index(i).Child("name"), dotted(s.Name)
 		switch {
 		case s.Name == "":
@@ -153,6 +154,10 @@ func validateSysctls(sysctls []corev1.Sysctl, path *field.Path) field.ErrorList 
 			errs = append(errs, field.Duplicate(at, s.Name))
 		case !namespaced(name):
 			errs = append(errs, field.Forbidden(at, "not supported by skiff: the parameter belongs to the whole machine"))
+		case spec.HostNetwork && strings.HasPrefix(name, "net."):
+			errs = append(errs, field.Invalid(at, s.Name, "may not be set with 'hostNetwork' enabled"))
+		case spec.HostIPC && !strings.HasPrefix(name, "net."):
+			errs = append(errs, field.Invalid(at, s.Name, "may not be set with 'hostIPC' enabled"))
 		}
 		seen[name] = true
 	}

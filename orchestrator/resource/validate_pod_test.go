@@ -152,6 +152,12 @@ func podTests() []refusal {
 			`spec.securityContext.sysctls[3].name: Duplicate value: "net/a"`,
 			`spec.securityContext.sysctls[4].name: Required value`,
 		}},
+		{"spec: {hostNetwork: true, securityContext: {sysctls: [{name: kernel.sem, value: b}, {name: net/core/somaxconn, value: a}]}}", []string{
+			`spec.securityContext.sysctls[1].name: Invalid value: "net/core/somaxconn": may not be set with 'hostNetwork' enabled`,
+		}},
+		{"spec: {hostIPC: true, securityContext: {sysctls: [{name: net.a, value: a}, {name: kernel.sem, value: b}]}}", []string{
+			`spec.securityContext.sysctls[1].name: Invalid value: "kernel.sem": may not be set with 'hostIPC' enabled`,
+		}},
 		{"spec: {securityContext: {supplementalGroupsPolicy: Strict, windowsOptions: {hostProcess: false}, seccompProfile: {type: Localhost}, " +
 			"appArmorProfile: {type: Unconfined, localhostProfile: a}}}", []string{
 			`spec.securityContext.seccompProfile.localhostProfile: Required value: must be set when seccomp type is Localhost`,
