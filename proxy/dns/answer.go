@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/netip"
+	"sort"
 	"strings"
 
 	"golang.org/x/net/dns/dnsmessage"
@@ -163,18 +164,30 @@ func (s *Server) follow(ctx context.Context, q query, target string, aliases int
 		Header:    dnsmessage.Header{ID: q.header.ID, RecursionDesired: true},
 		Questions: []dnsmessage.Question{{Name: name, Type: q.question.Type, Class: q.question.Class}},
 	}
-	raw, err := ask.Pack()
+	upstream, err := s.consult(ctx, ask)
 	if err != nil {
-		r.code = dnsmessage.RCodeServerFailure
-		return
-	}
-	var upstream dnsmessage.Message
-	if err := upstream.Unpack(s.forward(ctx, "tcp", raw)); err != nil {
 		r.code = dnsmessage.RCodeServerFailure
 		return
 	}
 	r.code = upstream.RCode
 	r.answers = append(r.answers, upstream.Answers...)
+}
+
+// consult asks the machine's resolvers over UDP, for not all of them speak TCP,
+// and over that for what does not fit.
+func (s *Server) consult(ctx context.Context, ask dnsmessage.Message) (answer dnsmessage.Message, err error) {
+	raw, err := ask.Pack()
+	if err != nil {
+		return answer, err
+	}
+	err = answer.Unpack(s.forward(ctx, "udp", raw))
+	if err == nil && answer.Truncated {
+		var whole dnsmessage.Message
+		if whole.Unpack(s.forward(ctx, "tcp", raw)) == nil {
+			return whole, nil
+		}
+	}
+	return answer, err
 }
 
 func typeName(t dnsmessage.Type) string { return strings.TrimPrefix(t.String(), "Type") }
@@ -212,7 +225,7 @@ func resource(r Record) []dnsmessage.Resource {
 }
 
 // pack writes an answer, cut to the client's size where there is one. What does
-// not fit is asked for again over TCP.
+// not fit is asked for again over TCP; some clients do not, and take what there is.
 func (s *Server) pack(q query, r reply, limit int) []byte {
 	m := dnsmessage.Message{
 		Header: dnsmessage.Header{
@@ -234,14 +247,21 @@ func (s *Server) pack(q query, r reply, limit int) []byte {
 		}
 	}
 	raw, err := m.Pack()
-	if err == nil && len(raw) <= limit {
+	if err != nil {
+		m.RCode, m.Answers, m.Authorities, m.Additionals = dnsmessage.RCodeServerFailure, nil, nil, nil
+		raw, _ = m.Pack() // it is a header and the client's own question
+	}
+	if len(raw) <= limit {
 		return raw
 	}
-	m.Truncated, m.Answers, m.Authorities, m.Additionals = err == nil, nil, nil, nil
-	if err != nil {
-		m.RCode = dnsmessage.RCodeServerFailure
-	}
-	raw, _ = m.Pack() // it is a header and the client's own question
+	m.Truncated, m.Additionals = true, m.Additionals[len(r.additional):]
+	more := sort.Search(len(r.answers), func(n int) bool {
+		m.Answers = r.answers[:n+1]
+		raw, err := m.Pack()
+		return err != nil || len(raw) > limit
+	})
+	m.Answers = r.answers[:more]
+	raw, _ = m.Pack()
 	return raw
 }
 
