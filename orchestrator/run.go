@@ -135,7 +135,7 @@ func (o *Orchestrator) becomeReady(ctx context.Context, p *parts) error {
 		return ctx.Err()
 	}
 	address := p.api.Addr().String()
-	if err := apiserver.WriteKubeconfig(o.paths.Kubeconfig, p.pki.Kubeconfig(contextName(o.options.Name), "https://"+address)); err != nil {
+	if err := apiserver.WriteKubeconfig(o.paths.Kubeconfig, p.pki.Kubeconfig(ContextName(o.options.Name), "https://"+address)); err != nil {
 		return err
 	}
 	if err := p.serves(ctx); err != nil {
@@ -195,8 +195,8 @@ func (p *parts) stopPods(ctx context.Context) error {
 	return p.inside.Shutdown(ctx)
 }
 
-// contextName is what the instance is called in a kubeconfig.
-func contextName(instance string) string {
+// ContextName is what the instance is called in its kubeconfig.
+func ContextName(instance string) string {
 	if instance == DefaultName {
 		return "skiff"
 	}

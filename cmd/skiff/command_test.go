@@ -56,6 +56,8 @@ func TestFlagsAnywhere(t *testing.T) {
 		{name: "unknown command", given: "gett", err: "error: unknown command \"gett\" for \"skiff\"\n\nDid you mean this?\n\tget\n\tset\n"},
 		{name: "command of kubectl's", given: "wait --for=condition=Ready pod/web",
 			err: "error: wait is a command of kubectl's, not of skiff's: kubectl --context skiff wait (after \"skiff kubeconfig --merge\")"},
+		{name: "command of kubectl's for another instance", given: "--name test wait pod/web --for condition=Ready",
+			err: "error: wait is a command of kubectl's, not of skiff's: kubectl --context skiff-test wait (after \"skiff --name test kubeconfig --merge\")"},
 		{name: "unknown command of a group", given: "rollout undone x", err: "error: unknown command \"undone\" for \"skiff rollout\" (did you mean \"undo\"?)\nSee 'skiff rollout --help' for usage."},
 	}
 	for _, test := range tests {

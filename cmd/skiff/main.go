@@ -167,6 +167,14 @@ func dataDir(c *call) (name, dir string, err error) {
 	return name, dir, err
 }
 
+// skiffFor is how a user begins a command for an instance.
+func skiffFor(instance string) string {
+	if instance == defaultName {
+		return "skiff"
+	}
+	return "skiff --name " + instance
+}
+
 func printf(w io.Writer, format string, args ...any) {
 	_, _ = fmt.Fprintf(w, format, args...)
 }

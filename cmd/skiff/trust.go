@@ -48,11 +48,7 @@ func (p *program) runTrust(c *call) error {
 		_, err = p.Out.Write(certificate)
 		return err
 	}
-	self := "skiff"
-	if at.name != defaultName {
-		self += " --name " + at.name
-	}
-	printf(p.Out, trustText, self, at.name)
+	printf(p.Out, trustText, skiffFor(at.name), at.name)
 	return nil
 }
 

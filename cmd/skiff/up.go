@@ -124,11 +124,7 @@ func upInBackground(c *call, at place, options orchestrator.Options, tell *os.Fi
 
 func (p *program) sayReady(at place, address string, took time.Duration) {
 	printf(p.Out, "API ready in %.1f s at https://%s\n", took.Seconds(), address)
-	program := "skiff"
-	if at.name != defaultName {
-		program += " --name " + at.name
-	}
-	printf(p.Out, "Next: %s apply -f FILE, %[1]s get all; for kubectl: export KUBECONFIG=%s\n", program, at.kubeconfig())
+	printf(p.Out, "Next: %s apply -f FILE, %[1]s get all; for kubectl: export KUBECONFIG=%s\n", skiffFor(at.name), at.kubeconfig())
 }
 
 // upDetached starts this program again in the background, unless it runs.
