@@ -167,10 +167,11 @@ func testEmptyDirs(t *testing.T, s stage) {
 		c.Env = []corev1.EnvVar{{Name: "WHO", Value: "me"}}
 		c.VolumeMounts = append(c.VolumeMounts,
 			corev1.VolumeMount{Name: "disk", MountPath: "/part", SubPathExpr: "of/$(WHO)"},
-			corev1.VolumeMount{Name: "disk", MountPath: "/fixed", ReadOnly: true})
+			corev1.VolumeMount{Name: "disk", MountPath: "/fixed", ReadOnly: true},
+			corev1.VolumeMount{Name: "memory", MountPath: "/fixed/in/side"})
 	}))
 	pod := s.ready(t, "empty")
-	s.shows(t, pod, "/disk drwxrwxrwx 0:0 of", "/memory drwxrwxrwx 0:0", "/part drwxrwxrwx 0:0")
+	s.shows(t, pod, "/disk drwxrwxrwx 0:0 in of", "/memory drwxrwxrwx 0:0", "/part drwxrwxrwx 0:0")
 	for _, path := range []string{"/part/file", "/memory/kept"} {
 		if _, err := s.inside(t, pod, "write", path, "x"); err != nil {
 			t.Error(err)
@@ -191,7 +192,7 @@ func testEmptyDirs(t *testing.T, s stage) {
 	pod = &s.WaitPods(t, "app=empty", func(pods []corev1.Pod) bool {
 		return podReady(&pods[0]) && pods[0].Status.ContainerStatuses[0].RestartCount == 1
 	})[0]
-	s.shows(t, pod, "/disk/of/me/file -rw-r--r-- 65534:65534 x", "/memory/kept -rw-r--r-- 65534:65534 x")
+	s.shows(t, pod, "/disk/of/me/file -rw-r--r-- 65534:65534 x", "/fixed/in/side/kept -rw-r--r-- 65534:65534 x")
 
 	if err := s.Client.CoreV1().Pods(skifftest.Namespace).Delete(t.Context(), "empty", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)

@@ -30,8 +30,8 @@ func (p *pod) mounts(ctx context.Context, pod *corev1.Pod, c *corev1.Container, 
 		if m, err = p.below(ctx, pod, m, sub); err != nil {
 			return nil, fmt.Errorf("failed to prepare subPath for volumeMount %q of container %q: %w", vm.Name, c.Name, err)
 		}
-		if sub == "" && p.keeps(pod, m.Source) {
-			if err := ownerOf(pod).makeMountPoints(m, c); err != nil {
+		if sub == "" {
+			if err := p.makeMountPoints(ctx, pod, c, vm.Name, m); err != nil {
 				return nil, fmt.Errorf("make mount points in volume %q: %w", vm.Name, err)
 			}
 		}
@@ -80,14 +80,26 @@ func (p *pod) below(ctx context.Context, pod *corev1.Pod, m container.Mount, sub
 }
 
 // makeMountPoints makes the directories of a volume at which the container mounts
-// others. The engine cannot, since it has mounted the volume read-only by then.
-func (o owner) makeMountPoints(m container.Mount, c *corev1.Container) error {
+// others: the engine cannot in one that it has mounted read-only. As in the kubelet,
+// they are made in what belongs to the Pod alone.
+func (p *pod) makeMountPoints(ctx context.Context, pod *corev1.Pod, c *corev1.Container, volume string, m container.Mount) error {
+	keeps := p.keeps(pod, m.Source)
+	empty := slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool { return v.Name == volume && v.EmptyDir != nil })
+	if !keeps && !(empty && m.ReadOnly) {
+		return nil
+	}
 	for _, vm := range c.VolumeMounts {
 		inner, nested := strings.CutPrefix(path.Join("/", vm.MountPath), m.Target+"/")
 		if !nested {
 			continue
 		}
-		if err := o.makeDirs(m.Source, inner); err != nil {
+		var err error
+		if keeps {
+			err = ownerOf(pod).makeDirs(m.Source, inner)
+		} else {
+			_, err = p.Engine.Below(ctx, identity(pod), m, inner)
+		}
+		if err != nil {
 			return err
 		}
 	}
