@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -74,28 +73,12 @@ func (s *state) settled() bool {
 }
 
 // list asks until the engine answers or ctx ends.
-func (w *Worker) list(ctx context.Context) ([]container.Status, error) {
-	for failures := 1; ; failures++ {
-		list, err := w.Engine.List(ctx)
-		if err == nil {
-			return list, nil
-		}
-		w.Log.Warn("the engine does not list its containers; trying again", "error", err)
-		if !pause(ctx, retryDelay(failures)) {
-			return nil, ctx.Err()
-		}
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+func (w *Worker) list(ctx context.Context) (list []container.Status, err error) {
+	err = w.insist(ctx, "the engine does not list its containers", func() error {
+		list, err = w.Engine.List(ctx)
+		return err
+	})
+	return list, err
 }
 
 // adopt makes the state of a Pod from the containers that an earlier run left

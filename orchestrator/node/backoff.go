@@ -1,6 +1,11 @@
 package node
 
-import "time"
+import (
+	"context"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+)
 
 // As in the kubelet: 10 s, doubled up to 5 min, forgotten after twice that.
 const (
@@ -37,4 +42,40 @@ func (b backoff) next(failed, now time.Time) backoff {
 // that does not answer, an API that refuses.
 func retryDelay(failures int) time.Duration {
 	return min(100*time.Millisecond<<min(failures-1, 10), 10*time.Second)
+}
+
+// insist tries until it works, or ctx ends with its error. The log is told what
+// does not work, about the thing that attrs name.
+func (w *Worker) insist(ctx context.Context, failure string, try func() error, attrs ...any) error {
+	log := w.Log.With(attrs...)
+	for failures := 1; ; failures++ {
+		err := try()
+		if err == nil {
+			return nil
+		}
+		log.Warn(failure+"; trying again", "error", err)
+		if !pause(ctx, retryDelay(failures)) {
+			return ctx.Err()
+		}
+	}
+}
+
+// pause says false where ctx ended it.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// unlessChanged is no error where the object is not any more what was written to.
+func unlessChanged(err error) error {
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		return nil
+	}
+	return err
 }

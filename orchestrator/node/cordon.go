@@ -6,7 +6,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -37,15 +36,9 @@ func (w *Worker) keepCordon(ctx context.Context, node *corev1.Node) {
 		return
 	}
 	w.tasks.Go(func() {
-		for failures := 1; ; failures++ {
+		_ = w.insist(ctx, "the node's taint is not kept", func() error {
 			_, err := w.Client.CoreV1().Nodes().Update(ctx, next, metav1.UpdateOptions{})
-			if err == nil || apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
-				return
-			}
-			w.Log.Warn("the node's taint is not kept; trying again", "error", err)
-			if !pause(ctx, retryDelay(failures)) {
-				return
-			}
-		}
+			return unlessChanged(err)
+		})
 	})
 }

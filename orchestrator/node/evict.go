@@ -5,7 +5,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -63,14 +62,7 @@ func (w *Worker) spare(uid types.UID) {
 
 func (w *Worker) deleteEvicted(ctx context.Context, pod *corev1.Pod) {
 	options := metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(pod.UID))}
-	for failures := 1; ; failures++ {
-		err := w.Client.CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name, options)
-		if err == nil || apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
-			return
-		}
-		w.Log.Warn("a Pod is not evicted; trying again", "pod", pod.Namespace+"/"+pod.Name, "error", err)
-		if !pause(ctx, retryDelay(failures)) {
-			return
-		}
-	}
+	_ = w.insist(ctx, "a Pod is not evicted", func() error {
+		return unlessChanged(w.Client.CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name, options))
+	}, "pod", pod.Namespace+"/"+pod.Name)
 }

@@ -92,14 +92,10 @@ func (p *pod) runHook(ctx context.Context, h hook, l *corev1.LifecycleHandler) e
 	case l.HTTPGet != nil:
 		return p.getHook(ctx, h, l.HTTPGet)
 	case l.Sleep != nil:
-		timer := time.NewTimer(time.Duration(l.Sleep.Seconds) * time.Second)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-			return nil
-		case <-ctx.Done():
+		if !pause(ctx, time.Duration(l.Sleep.Seconds)*time.Second) {
 			return ctx.Err()
 		}
+		return nil
 	}
 	return errors.New("invalid handler: only exec, httpGet and sleep can be hooks")
 }

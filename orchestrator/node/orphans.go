@@ -43,16 +43,7 @@ func (w *Worker) removeOrphans(ctx context.Context, list []container.Status) {
 
 func (w *Worker) removeOrphan(ctx context.Context, id string) {
 	w.tasks.Go(func() {
-		for failures := 1; ; failures++ {
-			err := w.Engine.Remove(ctx, id)
-			if err == nil {
-				return
-			}
-			w.Log.Warn("a container without a Pod is not removed; trying again", "container", id, "error", err)
-			if !pause(ctx, retryDelay(failures)) {
-				return
-			}
-		}
+		_ = w.insist(ctx, "a container without a Pod is not removed", func() error { return w.Engine.Remove(ctx, id) }, "container", id)
 	})
 }
 
