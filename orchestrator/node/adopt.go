@@ -119,9 +119,7 @@ func (s *state) add(found []container.Status) {
 			u.next = st.Attempt + 1
 			// postStart has run, or would be run twice.
 			u.hooked = true
-			c := s.spec(u.name)
-			u.started = c == nil || c.StartupProbe == nil
-			u.ready = c == nil || c.ReadinessProbe == nil
+			u.expectProbes(s.spec(u.name))
 		}
 	}
 }

@@ -73,7 +73,7 @@ func set(f func(s *state, u *unit)) view {
 
 func sandboxed(up container.State) view {
 	return func(s *state) {
-		s.sandbox = &unit{name: container.SandboxName, hooked: true, started: true, ready: true}
+		s.sandbox = &unit{name: container.SandboxName, course: course{hooked: true, started: true, ready: true}}
 		if up != "" {
 			s.sandbox.cur = attemptOf(0, up)
 		}

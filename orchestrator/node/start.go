@@ -189,11 +189,9 @@ func (p *pod) started(u *unit, a *attempt) {
 	}
 	u.next = a.Attempt + 1
 	u.image, u.wait, u.kill, u.spare = nil, nil, nil, nil
-	u.announced, u.probed, u.suspect, u.down, u.gone, u.excused, u.stranded = false, false, false, false, false, false, false
 	spec := p.s.spec(u.name)
-	u.hooked = !hasPostStart(spec)
-	u.started = spec == nil || spec.StartupProbe == nil
-	u.ready = spec == nil || spec.ReadinessProbe == nil
+	u.course = course{hooked: !hasPostStart(spec)}
+	u.expectProbes(spec)
 	if u.early == a.ID {
 		u.suspect, u.down, u.excused = true, true, p.s.outage
 	}
@@ -266,9 +264,7 @@ func (p *pod) inspected(u *unit, id string, st container.Status, message string,
 	case u.ended(): // somebody has started it again
 		u.cur = &attempt{Status: st, User: u.cur.User}
 		u.down, u.probed, u.excused, u.stranded, u.wait = false, false, false, false, nil
-		spec := p.s.spec(u.name)
-		u.started = spec == nil || spec.StartupProbe == nil
-		u.ready = spec == nil || spec.ReadinessProbe == nil
+		u.expectProbes(p.s.spec(u.name))
 	default:
 		u.down, u.excused = false, false
 		u.cur.Paused, u.cur.Detached = st.Paused, st.Detached

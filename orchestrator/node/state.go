@@ -169,20 +169,10 @@ func (s *state) all() []*unit {
 
 // spec is what the Pod says of one of its containers; nil for the sandbox.
 func (s *state) spec(name string) *corev1.Container {
-	spec := &s.pod.Spec
-	for _, list := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
-		for i := range list {
-			if list[i].Name == name {
-				return &list[i]
-			}
-		}
+	if c := s.ephemeral(name); c != nil {
+		return (*corev1.Container)(&c.EphemeralContainerCommon)
 	}
-	for i := range spec.EphemeralContainers {
-		if c := &spec.EphemeralContainers[i]; c.Name == name {
-			return (*corev1.Container)(&c.EphemeralContainerCommon)
-		}
-	}
-	return nil
+	return containerOf(s.pod, name)
 }
 
 // job finds what is known of a job.

@@ -187,7 +187,7 @@ func TestReadinessOfSingleContainers(t *testing.T) {
 	t.Parallel()
 	s := stateOf(running)
 	s.pod.Spec.Containers = append(s.pod.Spec.Containers, corev1.Container{Name: "log", Image: "log:1"})
-	log := &unit{name: "log", cur: attemptOf(1, container.Running), hooked: true, started: true}
+	log := &unit{name: "log", cur: attemptOf(1, container.Running), course: course{hooked: true, started: true}}
 	s.units = append(s.units, log)
 	check := func(when string, web, log, pod bool) {
 		t.Helper()

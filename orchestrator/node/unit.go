@@ -26,6 +26,11 @@ type unit struct {
 	kill  *killing // why the running one must end
 	early string   // ID of a container that died before its start was reported
 
+	course // of the current attempt
+}
+
+// course is how far an attempt has come and what has happened to it.
+type course struct {
 	hooked    bool // postStart is through
 	probed    bool // its probes have been begun
 	announced bool // preStop and its event are through
@@ -36,6 +41,12 @@ type unit struct {
 	gone      bool // it was removed behind our back
 	excused   bool // its end is the engine's or skiff's doing, and no crash
 	stranded  bool // whoever owned the network that it joined has ended
+}
+
+// expectProbes begins anew to ask what probes say; spec is nil for the sandbox.
+func (c *course) expectProbes(spec *corev1.Container) {
+	c.started = spec == nil || spec.StartupProbe == nil
+	c.ready = spec == nil || spec.ReadinessProbe == nil
 }
 
 // role is what a container is there for.
