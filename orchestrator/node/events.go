@@ -7,11 +7,10 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/kubernetes/scheme"
-	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/record"
 
 	"skiff/orchestrator/resource"
+	"skiff/orchestrator/work"
 )
 
 // The kubelet's reasons, of events and of states.
@@ -59,26 +58,23 @@ const (
 
 // recorder writes events in the names of those who write them in Kubernetes.
 type recorder struct {
-	broadcaster record.EventBroadcaster
-	kubelet     record.EventRecorder
-	scheduler   record.EventRecorder
-	evictor     record.EventRecorder
+	work.Events
+	kubelet   record.EventRecorder
+	scheduler record.EventRecorder
+	evictor   record.EventRecorder
 }
 
 // newRecorder makes one that works until it is closed: what ends after ctx may
 // still have something to tell.
 func newRecorder(ctx context.Context, client kubernetes.Interface) *recorder {
-	b := record.NewBroadcaster(record.WithContext(context.WithoutCancel(ctx)))
-	b.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: client.CoreV1().Events("")})
+	events := work.NewEvents(context.WithoutCancel(ctx), client)
 	return &recorder{
-		broadcaster: b,
-		kubelet:     b.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "kubelet", Host: resource.NodeName}),
-		scheduler:   b.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "default-scheduler"}),
-		evictor:     b.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "taint-eviction-controller"}),
+		Events:    events,
+		kubelet:   events.On(resource.NodeName, "kubelet"),
+		scheduler: events.By("default-scheduler"),
+		evictor:   events.By("taint-eviction-controller"),
 	}
 }
-
-func (r *recorder) close() { r.broadcaster.Shutdown() }
 
 // normal and warn record an event about a Pod, or about its container of that
 // name.

@@ -7,6 +7,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"skiff/orchestrator/resource"
+	"skiff/orchestrator/work"
 )
 
 // update is what the API says of a Pod: what it is now, or that it is gone.
@@ -19,10 +20,7 @@ type update struct {
 // may wait.
 func (w *Worker) handler(ctx context.Context) cache.ResourceEventHandler {
 	send := func(obj any, gone bool) {
-		if unknown, ok := obj.(cache.DeletedFinalStateUnknown); ok {
-			obj = unknown.Obj
-		}
-		p, ok := obj.(*corev1.Pod)
+		p, ok := work.LastState[*corev1.Pod](obj)
 		if !ok || (p.Spec.NodeName != "" && p.Spec.NodeName != resource.NodeName) {
 			return
 		}

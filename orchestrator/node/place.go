@@ -12,6 +12,7 @@ import (
 
 	"skiff/orchestrator/resource"
 	"skiff/orchestrator/scheduling"
+	"skiff/orchestrator/work"
 )
 
 // hold is why a Pod has no place on the node yet.
@@ -190,7 +191,7 @@ func (w *Worker) nodeChanged(ctx context.Context, node *corev1.Node) {
 // nodeHandler hands over what the informer says of the node.
 func (w *Worker) nodeHandler(ctx context.Context) cache.ResourceEventHandler {
 	send := func(obj any, gone bool) {
-		node, ok := obj.(*corev1.Node)
+		node, ok := work.LastState[*corev1.Node](obj)
 		if !ok || node.Name != resource.NodeName {
 			return
 		}
@@ -205,11 +206,6 @@ func (w *Worker) nodeHandler(ctx context.Context) cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(obj any) { send(obj, false) },
 		UpdateFunc: func(_, obj any) { send(obj, false) },
-		DeleteFunc: func(obj any) {
-			if unknown, ok := obj.(cache.DeletedFinalStateUnknown); ok {
-				obj = unknown.Obj
-			}
-			send(obj, true)
-		},
+		DeleteFunc: func(obj any) { send(obj, true) },
 	}
 }

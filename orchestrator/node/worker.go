@@ -128,7 +128,7 @@ func New(o Options) *Worker {
 func (w *Worker) Run(ctx context.Context) error {
 	defer close(w.stopped)
 	w.events = newRecorder(ctx, w.Client)
-	defer w.events.close()
+	defer w.events.Close()
 	ctx, cancel := context.WithCancel(ctx)
 	defer w.images.wait()
 	defer w.tasks.Wait()

@@ -29,6 +29,7 @@ import (
 
 	"skiff/orchestrator/informer"
 	"skiff/orchestrator/resource"
+	"skiff/orchestrator/work"
 	"skiff/proxy/dns"
 	"skiff/proxy/pool"
 	"skiff/proxy/switchboard"
@@ -132,13 +133,13 @@ func New(o Options) *Director {
 	if o.Inside != nil {
 		d.fronts = append(d.fronts, o.Inside)
 	}
-	d.watch(o.Factory.Services().Informer(), d.enqueue)
-	d.watch(o.Factory.EndpointSlices().Informer(), d.enqueueOwner)
-	d.watch(o.Factory.Endpoints().Informer(), d.enqueueOwner)
-	d.watch(o.Factory.Pods().Informer(), d.enqueueNamespace)
-	d.watch(o.Factory.Nodes().Informer(), d.enqueueAll)
-	d.watch(o.Factory.Deployments().Informer(), d.enqueueNamespace)
-	d.watch(o.Factory.ReplicaSets().Informer(), d.enqueueNamespace)
+	d.watch(o.Factory.Services().Informer(), work.OnAny(d.enqueue))
+	d.watch(o.Factory.EndpointSlices().Informer(), work.OnAny(d.enqueueOwner))
+	d.watch(o.Factory.Endpoints().Informer(), work.OnAny(d.enqueueOwner))
+	d.watch(o.Factory.Pods().Informer(), work.OnAny(d.enqueuePod))
+	d.watch(o.Factory.Nodes().Informer(), work.OnAny(func(*corev1.Node) { d.enqueueAll() }))
+	d.watch(o.Factory.Deployments().Informer(), work.OnAny(d.enqueueNamespace))
+	d.watch(o.Factory.ReplicaSets().Informer(), work.OnAny(d.enqueueNamespace))
 	return d
 }
 

@@ -12,12 +12,8 @@ import (
 	endpoints "skiff/orchestrator/service"
 )
 
-func (d *Director) watch(informer cache.SharedIndexInformer, changed func(any)) {
-	registration, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    changed,
-		UpdateFunc: func(_, obj any) { changed(obj) },
-		DeleteFunc: changed,
-	})
+func (d *Director) watch(informer cache.SharedIndexInformer, handler cache.ResourceEventHandler) {
+	registration, err := informer.AddEventHandler(handler)
 	if err != nil { // only a stopped informer takes no handler
 		d.Log.Error("watch for traffic", "error", err)
 		return
@@ -25,45 +21,34 @@ func (d *Director) watch(informer cache.SharedIndexInformer, changed func(any)) 
 	d.synced = append(d.synced, registration.HasSynced)
 }
 
-func (d *Director) enqueue(obj any) {
-	if key, err := cache.DeletionHandlingMetaNamespaceKeyFunc(obj); err == nil {
-		d.queue.Add(key)
-	}
+func (d *Director) enqueue(service metav1.Object) {
+	d.queue.Add(cache.MetaObjectToName(service).String())
 }
 
 // enqueueOwner looks again at the Service that somebody wrote endpoints for.
 // Those that a controller wrote say what the Director knows.
-func (d *Director) enqueueOwner(obj any) {
-	if gone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
-		obj = gone.Obj
+func (d *Director) enqueueOwner(obj metav1.Object) {
+	if !endpoints.HandMade(obj) {
+		return
 	}
-	if o, ok := obj.(metav1.Object); ok && endpoints.HandMade(o) {
-		name := o.GetName()
-		if slice, ok := obj.(*discoveryv1.EndpointSlice); ok {
-			name = slice.Labels[discoveryv1.LabelServiceName]
-		}
-		d.queue.Add(o.GetNamespace() + "/" + name)
+	name := obj.GetName()
+	if slice, ok := obj.(*discoveryv1.EndpointSlice); ok {
+		name = slice.Labels[discoveryv1.LabelServiceName]
 	}
+	d.queue.Add(obj.GetNamespace() + "/" + name)
+}
+
+func (d *Director) enqueuePod(pod *corev1.Pod) {
+	d.relabel(pod)
+	if claimsPorts(pod) {
+		d.queue.Add(podKey + cache.MetaObjectToName(pod).String())
+	}
+	d.enqueueNamespace(pod)
 }
 
 // enqueueNamespace looks again at all Services that obj may matter to.
-func (d *Director) enqueueNamespace(obj any) {
-	key, err := cache.DeletionHandlingMetaNamespaceKeyFunc(obj)
-	if err != nil {
-		return
-	}
-	if pod, ok := obj.(*corev1.Pod); ok {
-		d.relabel(pod)
-		if claimsPorts(pod) {
-			d.queue.Add(podKey + key)
-		}
-	} else if gone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
-		if pod, ok := gone.Obj.(*corev1.Pod); ok && claimsPorts(pod) {
-			d.queue.Add(podKey + key)
-		}
-	}
-	namespace, _, _ := cache.SplitMetaNamespaceKey(key)
-	services, err := d.services.Services(namespace).List(labels.Everything())
+func (d *Director) enqueueNamespace(obj metav1.Object) {
+	services, err := d.services.Services(obj.GetNamespace()).List(labels.Everything())
 	if err != nil {
 		return
 	}
@@ -73,7 +58,7 @@ func (d *Director) enqueueNamespace(obj any) {
 }
 
 // enqueueAll looks again at every Service: all are on the one node.
-func (d *Director) enqueueAll(any) {
+func (d *Director) enqueueAll() {
 	services, err := d.services.List(labels.Everything())
 	if err != nil {
 		return

@@ -179,7 +179,7 @@ func (d *Director) Named(urls map[string]string) {
 	d.named = urls
 	d.mu.Unlock()
 	if before == nil {
-		d.enqueueAll(nil)
+		d.enqueueAll()
 	}
 	for key := range before {
 		if urls[key] == "" {

@@ -22,8 +22,11 @@ func NewEvents(ctx context.Context, client kubernetes.Interface) Events {
 
 // By is what a component of that name, which Events show as their source, writes
 // them with.
-func (e Events) By(component string) record.EventRecorder {
-	return e.broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: component})
+func (e Events) By(component string) record.EventRecorder { return e.On("", component) }
+
+// On is By for a component of a node.
+func (e Events) On(node, component string) record.EventRecorder {
+	return e.broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: component, Host: node})
 }
 
 // Close writes no more.
