@@ -23,6 +23,24 @@ const (
 	acceptPause  = 100 * time.Millisecond
 )
 
+// heir is a process that has asked for the instance.
+type heir struct {
+	handover.Conn               // over which it says what to do
+	last          handover.Conn // over which it is told what goes on when this one leaves
+	rest          func()        // ends the obeying; nil before that has begun
+	obeyed        chan struct{} // closed when nothing more is heard of it
+	refused       error         // why, once obeyed is closed
+}
+
+// dismiss ends what goes on with the heir, which hears that nothing is left here.
+func (h *heir) dismiss() {
+	if h.rest != nil {
+		h.rest()
+		<-h.obeyed
+	}
+	_ = h.Close()
+}
+
 // attend listens, from now on, to those who ask for the instance.
 func (e *estate) attend(o *Orchestrator) {
 	if e.control == nil {
@@ -84,8 +102,8 @@ func (e *estate) greet(o *Orchestrator, conn handover.Conn) {
 // awaitHeir returns true when an heir asks, false when ctx ends.
 func (e *estate) awaitHeir(ctx context.Context) bool {
 	select {
-	case e.heir = <-e.heirs:
-		e.asked.Store(true)
+	case conn := <-e.heirs:
+		e.heir.Store(&heir{Conn: conn})
 		return true
 	case <-ctx.Done():
 		return false
@@ -95,20 +113,20 @@ func (e *estate) awaitHeir(ctx context.Context) bool {
 // bequeath hands the instance to the heir that has asked, and does as that says.
 // false: the heir has not become ready, and this process goes on.
 func (o *Orchestrator) bequeath(ctx context.Context, e *estate) bool {
-	why := e.send()
+	h := e.heir.Load()
+	why := e.send(h)
 	if why == nil {
-		why = e.obey(ctx)
+		why = e.obey(ctx, h)
 	}
 	if e.given {
 		return true
 	}
-	_ = e.heir.Close()
-	if e.last.UnixConn != nil {
-		_ = e.last.Close()
+	_ = h.Close()
+	if h.last.UnixConn != nil {
+		_ = h.last.Close()
 	}
-	e.log.Error("the process that was to take over did not become ready; going on", "process", e.heir.Process, "reason", why)
-	e.heir, e.last = handover.Conn{}, handover.Conn{}
-	e.asked.Store(false)
+	e.log.Error("the process that was to take over did not become ready; going on", "process", h.Process, "reason", why)
+	e.heir.Store(nil)
 	e.proxy.Reclaim()
 	return false
 }
@@ -117,20 +135,20 @@ var errTooLong = errors.New("it took too long")
 
 // obey does as the heir says, also after it has returned, which it does once the
 // heir is the owner. The error is why that will never be.
-func (e *estate) obey(ctx context.Context) (why error) {
+func (e *estate) obey(ctx context.Context, h *heir) (why error) {
 	var decided atomic.Bool // one way or the other
 	ready := make(chan struct{})
-	e.obeyed = make(chan struct{})
+	h.obeyed = make(chan struct{})
 	var obeying context.Context
-	obeying, e.rest = context.WithCancel(context.WithoutCancel(ctx))
+	obeying, h.rest = context.WithCancel(context.WithoutCancel(ctx))
 	go func() {
-		defer close(e.obeyed)
-		e.refused = handover.Obey(obeying, e.heir, handover.Process{Front: e.front(), Count: e.count, Leave: func() {
+		defer close(h.obeyed)
+		h.refused = handover.Obey(obeying, h.Conn, handover.Process{Front: e.front(), Count: e.count, Leave: func() {
 			if decided.Swap(true) {
 				<-obeying.Done() // too late: the heir does not hear that it is the owner
 				return
 			}
-			e.give()
+			e.give(h)
 			close(ready)
 		}})
 	}()
@@ -139,9 +157,9 @@ func (e *estate) obey(ctx context.Context) (why error) {
 	select {
 	case <-ready:
 		return nil
-	case <-e.obeyed:
-		e.rest()
-		return errors.Join(errors.New("it ended"), e.refused)
+	case <-h.obeyed:
+		h.rest()
+		return errors.Join(errors.New("it ended"), h.refused)
 	case <-timer.C:
 		why = errTooLong
 	case <-ctx.Done():
@@ -152,19 +170,19 @@ func (e *estate) obey(ctx context.Context) (why error) {
 		return nil
 	}
 	if why == errTooLong {
-		why = errors.Join(why, kill(e.heir.Process))
+		why = errors.Join(why, kill(h.Process))
 	}
-	_ = e.heir.Close()
-	e.rest()
-	<-e.obeyed
+	_ = h.Close()
+	h.rest()
+	<-h.obeyed
 	return why
 }
 
 // send gives the heir everything. What is forwarded goes on here until it says
 // that it is ready.
-func (e *estate) send() (err error) {
+func (e *estate) send(h *heir) (err error) {
 	var theirs *os.File
-	if e.last, theirs, err = handover.Pair(); err != nil {
+	if h.last, theirs, err = handover.Pair(); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, theirs.Close()) }()
@@ -174,12 +192,12 @@ func (e *estate) send() (err error) {
 		d.Lines = append(d.Lines, line{l.Network, l.Address})
 		files = append(files, l.Socket)
 	}
-	return e.heir.Send(d, files...)
+	return h.Send(d, files...)
 }
 
 // give makes the heir the owner.
-func (e *estate) give() {
-	if err := e.testify(e.proxy.Leave()); err != nil {
+func (e *estate) give(h *heir) {
+	if err := e.testify(h, e.proxy.Leave()); err != nil {
 		e.log.Warn("tell the heir what goes on", "error", err)
 	}
 	if err := e.letGo(); err != nil {
@@ -192,18 +210,18 @@ func (e *estate) give() {
 const maxFlows = 8192
 
 // testify tells the heir what goes on, once nothing new begins here.
-func (e *estate) testify(flows []lines.Flow) error {
+func (e *estate) testify(h *heir, flows []lines.Flow) error {
 	w := will{Flows: flows[:min(len(flows), maxFlows)], Stays: e.board.Stays()}
 	var sockets []syscall.Conn
 	for _, f := range flows {
 		defer f.Socket.Close()
 		sockets = append(sockets, f.Socket)
 	}
-	err := e.last.SetDeadline(time.Now().Add(requestPatience))
+	err := h.last.SetDeadline(time.Now().Add(requestPatience))
 	if err == nil {
-		err = e.last.Send(w, sockets[:len(w.Flows)]...)
+		err = h.last.Send(w, sockets[:len(w.Flows)]...)
 	}
-	return errors.Join(err, e.last.Close())
+	return errors.Join(err, h.last.Close())
 }
 
 // kill ends a process that has the store open and does not get on.
@@ -232,7 +250,8 @@ func (o *Orchestrator) linger(ctx context.Context, e *estate) error {
 	o.stopPods = func(context.Context) error { return nil } // the heir's now
 	o.mu.Unlock()
 	o.settle()
-	e.log.Info("handed over; staying until the connections have ended", "to", e.heir.Process)
+	h := e.heir.Load()
+	e.log.Info("handed over; staying until the connections have ended", "to", h.Process)
 	limited, cancel := context.WithTimeout(ctx, lingerLimit)
 	defer cancel()
 	ended := make(chan struct{})
@@ -247,7 +266,7 @@ func (o *Orchestrator) linger(ctx context.Context, e *estate) error {
 	}()
 	select {
 	case <-ended:
-	case <-e.obeyed:
+	case <-h.obeyed:
 	}
 	if errors.Is(limited.Err(), context.DeadlineExceeded) {
 		e.board.Dismiss(ctx, parting)

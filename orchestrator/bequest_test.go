@@ -19,7 +19,7 @@ import (
 )
 
 // asked is an estate for which an heir has asked, and the heir's end.
-func asked(t *testing.T, log slog.Handler) (e *estate, heir handover.Conn) {
+func asked(t *testing.T, log slog.Handler) (e *estate, theirs handover.Conn) {
 	t.Helper()
 	dir := t.TempDir()
 	control, err := handover.Listen(filepath.Join(dir, "control"))
@@ -42,14 +42,16 @@ func asked(t *testing.T, log slog.Handler) (e *estate, heir handover.Conn) {
 	e = &estate{log: slog.New(log), lock: &lock{file: file}, control: control, api: api, handed: make(chan struct{})}
 	e.proxy = proxy.New(proxy.Options{Log: e.log})
 	e.board = switchboard.New(e.proxy, e.log)
-	if heir, err = handover.Dial(t.Context(), control.Addr().String()); err != nil {
+	if theirs, err = handover.Dial(t.Context(), control.Addr().String()); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { heir.Close() })
-	if e.heir, err = handover.Accept(control); err != nil {
+	t.Cleanup(func() { theirs.Close() })
+	ours, err := handover.Accept(control)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return e, heir
+	e.heir.Store(&heir{Conn: ours})
+	return e, theirs
 }
 
 // TestHeirOfNothing: who asks for an instance, and cannot be sent what belongs to
@@ -122,9 +124,7 @@ func TestHeirAtTheLastMoment(t *testing.T) {
 		t.Errorf("the elder went: %t; its heir was told %v", gone, err)
 	}
 	if e.given { // as release does
-		e.rest()
-		<-e.obeyed
-		e.heir.Close()
+		e.heir.Load().dismiss()
 	}
 	stop()
 	if err := <-ended; err != nil {

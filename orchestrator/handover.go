@@ -14,7 +14,6 @@ import (
 	"skiff/orchestrator/traffic"
 	"skiff/proxy"
 	"skiff/proxy/handover"
-	"skiff/proxy/lines"
 	"skiff/proxy/switchboard"
 	"skiff/runtime/docker"
 )
@@ -32,24 +31,14 @@ type estate struct {
 	board   *switchboard.Board
 	ledger  switchboard.Ledger // of all that was counted
 
-	// Of a process that is an heir itself.
-	elder     *handover.Elder
-	will      handover.Conn // over which it says what goes on when it leaves
-	lines     *lines.Set
-	inherited int  // how many listeners
-	entered   bool // the elder has left
+	inheritance
 
 	handed    chan struct{} // closed with this process's ends of what an heir has
 	attending sync.WaitGroup
 	attended  sync.Once
 	heirs     chan handover.Conn
-	asked     atomic.Bool
-	heir      handover.Conn // the one that has asked
-	last      handover.Conn // over which it is told what goes on when this one leaves
-	rest      func()        // ends the obeying
-	obeyed    chan struct{} // closed when nothing more is heard of it
-	refused   error         // why, once obeyed is closed
-	given     bool          // it is the owner now
+	heir      atomic.Pointer[heir] // the one that has asked; nil: none has
+	given     bool                 // it is the owner now
 }
 
 // enter takes the instance: afresh, or from the process that runs it.
@@ -125,12 +114,8 @@ func (e *estate) release(paths Paths) error {
 	if e.engine != nil {
 		errs = append(errs, e.engine.Close())
 	}
-	if e.heir.UnixConn != nil {
-		if e.obeyed != nil {
-			e.rest()
-			<-e.obeyed
-		}
-		_ = e.heir.Close() // which says that nothing is left here
+	if h := e.heir.Load(); h != nil {
+		h.dismiss()
 	}
 	return errors.Join(errs...)
 }

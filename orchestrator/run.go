@@ -35,7 +35,7 @@ func (o *Orchestrator) Run(ctx context.Context) (err error) {
 // and nothing is left to be done here.
 func (o *Orchestrator) rule(ctx context.Context, e *estate) error {
 	for {
-		if err := o.govern(ctx, e); err != nil || ctx.Err() != nil || !e.asked.Load() {
+		if err := o.govern(ctx, e); err != nil || ctx.Err() != nil || e.heir.Load() == nil {
 			return err
 		}
 		if o.bequeath(ctx, e) {

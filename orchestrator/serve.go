@@ -58,7 +58,7 @@ func (p *parts) serve(ctx context.Context) error {
 		return fmt.Errorf("serve the API: %w", err)
 	case <-ctx.Done():
 	}
-	if p.asked.Load() {
+	if p.heir.Load() != nil {
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastAnswers)
 		defer cancel()
 		if err := srv.Shutdown(last); err != nil {

@@ -14,6 +14,16 @@ import (
 	"skiff/runtime/docker"
 )
 
+// inheritance is what a process has of the one that it took the instance over
+// from: nothing where it took it afresh.
+type inheritance struct {
+	elder     *handover.Elder
+	will      handover.Conn // over which the elder says what goes on when it leaves
+	lines     *lines.Set
+	inherited int  // how many listeners
+	entered   bool // the elder has left
+}
+
 // protocol is the way in which one process asks another for an instance. One
 // that speaks another is refused, and nothing is changed.
 const protocol = 2
