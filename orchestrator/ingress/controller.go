@@ -7,6 +7,7 @@ package ingress
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -103,12 +104,18 @@ func New(o Options) (*Controller, error) {
 		told:      map[types.UID]map[problem]bool{},
 	}
 	c.Log = o.Log.With("controller", "ingress")
-	c.http = door{name: "http", wanted: o.Ports.HTTP}
-	c.https = door{name: "https", wanted: o.Ports.HTTPS, tls: c.tls()}
+	c.http = c.door("http", o.Ports.HTTP, nil)
+	c.https = c.door("https", o.Ports.HTTPS, c.tls())
 	empty, _ := newRoutes(nil, nil)
 	c.routes.Store(empty)
 	c.certificates.Store(&certificates{})
 	return c, nil
+}
+
+func (c *Controller) door(scheme string, wanted int, tls *tls.Config) door {
+	return door{name: scheme, wanted: wanted, board: c.Board, listener: proxy.Listener{
+		Name: "ingress " + scheme, Mode: proxy.HTTP, Pool: c.Nowhere, Router: c, TLS: tls,
+	}}
 }
 
 // Bootstrap makes the class that every instance has.
@@ -175,8 +182,8 @@ func (c *Controller) sync(ctx context.Context) error {
 		c.http.before, c.https.before = c.published(HTTPPortAnnotation), c.published(HTTPSPortAnnotation)
 	}
 	err = errors.Join(
-		c.http.set(ctx, c.Board, c, c.Nowhere, !now.table.Empty()),
-		c.https.set(ctx, c.Board, c, c.Nowhere, secure),
+		c.http.set(ctx, !now.table.Empty()),
+		c.https.set(ctx, secure),
 	)
 	c.secure.Store(int32(c.https.port))
 	if c.Named != nil {

@@ -2,7 +2,6 @@ package ingress
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -11,16 +10,16 @@ import (
 
 	"skiff/orchestrator/traffic"
 	"skiff/proxy"
-	"skiff/proxy/pool"
 	"skiff/proxy/switchboard"
 )
 
 // door is a port that all hosts share, on both loopback addresses.
 type door struct {
-	name   string // its scheme
-	wanted int    // 0: any that is free
-	before int    // 0, or where it is open already
-	tls    *tls.Config
+	name     string // its scheme
+	wanted   int    // 0: any that is free
+	before   int    // 0, or where it is open already
+	board    Board
+	listener proxy.Listener // without its address
 
 	port      int // 0: it is closed
 	addresses []string
@@ -38,22 +37,22 @@ const (
 
 // set opens or closes a door. One that has lost an address to a Service opens
 // at another port until that is given up.
-func (d *door) set(ctx context.Context, board Board, router proxy.Router, nowhere *pool.Pool, open bool) error {
+func (d *door) set(ctx context.Context, open bool) error {
 	for _, address := range d.addresses {
-		if !open || !board.Shares(address) {
-			d.close(board)
+		if !open || !d.board.Shares(address) {
+			d.close()
 			break
 		}
 	}
 	if open && d.port != 0 && d.yields {
-		d.comeBack(ctx, board, router, nowhere)
+		d.comeBack(ctx)
 	}
 	if !open || d.port != 0 {
 		return nil
 	}
 	var first error
 	for _, port := range d.candidates() {
-		err := d.listen(ctx, board, router, nowhere, port)
+		err := d.listen(ctx, port)
 		if err == nil {
 			d.instead, d.yields = "", false
 			if first != nil {
@@ -70,15 +69,15 @@ func (d *door) set(ctx context.Context, board Board, router proxy.Router, nowher
 }
 
 // comeBack opens the door at the wanted port, once the Service has given it up.
-func (d *door) comeBack(ctx context.Context, board Board, router proxy.Router, nowhere *pool.Pool) {
+func (d *door) comeBack(ctx context.Context) {
 	elsewhere := *d
 	d.port, d.addresses = 0, nil
-	if d.listen(ctx, board, router, nowhere, d.wanted) != nil {
+	if d.listen(ctx, d.wanted) != nil {
 		*d = elsewhere
 		return
 	}
 	d.instead, d.yields = "", false
-	elsewhere.close(board)
+	elsewhere.close()
 }
 
 // candidates are the ports to try one after the other.
@@ -96,9 +95,9 @@ func (d *door) candidates() []int {
 	return append(ports, 0)
 }
 
-func (d *door) close(board Board) {
+func (d *door) close() {
 	for _, address := range d.addresses {
-		board.Unshare(address)
+		d.board.Unshare(address)
 	}
 	d.port, d.addresses = 0, nil
 }
@@ -106,36 +105,34 @@ func (d *door) close(board Board) {
 // freeTries is how often a port that was free may be taken meanwhile.
 const freeTries = 10
 
-func (d *door) listen(ctx context.Context, board Board, router proxy.Router, nowhere *pool.Pool, port int) error {
+func (d *door) listen(ctx context.Context, port int) error {
 	if port > 0 {
-		return d.listenAt(ctx, board, router, nowhere, port)
+		return d.listenAt(ctx, port)
 	}
 	var err error
 	for range freeTries {
 		if port, err = freePort(ctx); err != nil {
 			return err
 		}
-		if err = d.listenAt(ctx, board, router, nowhere, port); err == nil {
+		if err = d.listenAt(ctx, port); err == nil {
 			return nil
 		}
 	}
 	return err
 }
 
-func (d *door) listenAt(ctx context.Context, board Board, router proxy.Router, nowhere *pool.Pool, port int) error {
+func (d *door) listenAt(ctx context.Context, port int) error {
 	for _, ip := range loopback {
-		l := proxy.Listener{
-			Name: "ingress " + d.name, Address: net.JoinHostPort(ip, strconv.Itoa(port)),
-			Mode: proxy.HTTP, Pool: nowhere, Router: router, TLS: d.tls,
-		}
-		err := board.Share(ctx, l)
+		l := d.listener
+		l.Address = net.JoinHostPort(ip, strconv.Itoa(port))
+		err := d.board.Share(ctx, l)
 		switch {
 		case err == nil:
 			d.addresses = append(d.addresses, l.Address)
 		case len(d.addresses) > 0 && (errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT)):
 			// There is no IPv6 here.
 		default:
-			d.close(board)
+			d.close()
 			return err
 		}
 	}
