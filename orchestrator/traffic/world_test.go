@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/client-go/tools/record"
 
 	"skiff/orchestrator/informer"
@@ -56,6 +57,7 @@ func newWorldOf(t *testing.T, o Options, objects ...runtime.Object) *world {
 func newWorldOver(t *testing.T, system func(*proxy.Proxy) switchboard.Proxy, o Options, objects ...runtime.Object) *world {
 	t.Helper()
 	w := &world{t: t, client: fake.NewClientset(objects...), events: record.NewFakeRecorder(100)}
+	w.client.PrependReactor("update", "services", w.statusOnly)
 	factory := informer.NewFactory(w.client)
 	p := proxy.New(proxy.Options{Hold: time.Minute, Linger: time.Second})
 	w.board = switchboard.New(system(p), slog.New(slog.DiscardHandler))
@@ -76,6 +78,23 @@ func newWorldOver(t *testing.T, system func(*proxy.Proxy) switchboard.Proxy, o O
 		factory.Wait()
 	})
 	return w
+}
+
+// statusOnly is how an API writes a status. The fake one would put back with it
+// whatever else a writer has not seen yet that it changed.
+func (w *world) statusOnly(action clienttesting.Action) (handled bool, now runtime.Object, err error) {
+	write := action.(clienttesting.UpdateAction)
+	if write.GetSubresource() != "status" {
+		return false, nil, nil
+	}
+	written := write.GetObject().(*corev1.Service)
+	found, err := w.client.Tracker().Get(write.GetResource(), written.Namespace, written.Name)
+	if err != nil {
+		return true, nil, err
+	}
+	svc := found.(*corev1.Service).DeepCopy()
+	svc.Status = written.Status
+	return true, svc, w.client.Tracker().Update(write.GetResource(), svc, svc.Namespace)
 }
 
 // app is a Pod with a server behind it. All Pods of a test listen on one port,

@@ -95,8 +95,9 @@ func TestSharedProcesses(t *testing.T) {
 		t.Fatal(err)
 	}
 	children := fmt.Sprintf("/proc/%d/task/%[1]d/children", c.State.Pid)
-	execOut(t, e, id, "/app", "orphan")
+	orphan := execOut(t, e, id, "/app", "orphan")
 	eventually(t, "the sandbox inherits the orphan", func() bool { return read(t, children) != "" })
+	execOut(t, e, id, "/app", "kill", orphan)
 	eventually(t, "the orphan is taken away", func() bool { return read(t, children) == "" })
 }
 

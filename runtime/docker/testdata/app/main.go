@@ -51,14 +51,19 @@ func main() {
 		}
 	case "sleep":
 		time.Sleep(time.Hour)
-	case "orphan": // leaves a process behind that ends a little later
-		child := exec.Command(os.Args[0], "nap")
+	case "orphan": // leaves a process behind and says which
+		child := exec.Command(os.Args[0], "sleep")
 		if err := child.Start(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
-	case "nap":
-		time.Sleep(100 * time.Millisecond)
+		fmt.Print(child.Process.Pid)
+	case "kill": // kill PROCESS
+		pid, _ := strconv.Atoi(args[1])
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 	case "tick": // a line every few milliseconds
 		for i := 0; ; i++ {
 			fmt.Println("tick", i)
