@@ -64,13 +64,21 @@ func (d *Director) backends(s *service, around surroundings) []backend {
 	}
 	if s.object.Spec.PublishNotReadyAddresses {
 		for _, pod := range around.pods {
-			if d.ready[pod.UID] == nil && resource.IsActive(pod) && pod.Status.PodIP != "" && s.selector.Matches(labels.Set(pod.Labels)) {
+			if d.ready[pod.UID] == nil && publishes(s.object, pod) && s.selector.Matches(labels.Set(pod.Labels)) {
 				out = append(out, podBackend(s.object, pod))
 			}
 		}
 	}
 	slices.SortFunc(out, func(a, b backend) int { return cmp.Compare(a.id, b.id) })
 	return out
+}
+
+// publishes says whether a Service that asks for Pods which are not ready has
+// this one. A name is of use until the end: those that are left find the one that
+// leaves. What is forwarded goes to none that is to end.
+func publishes(svc *corev1.Service, pod *corev1.Pod) bool {
+	named := svc.Spec.ClusterIP == corev1.ClusterIPNone && !resource.IsFinished(pod)
+	return pod.Status.PodIP != "" && (named || resource.IsActive(pod))
 }
 
 func podBackend(svc *corev1.Service, pod *corev1.Pod) backend {

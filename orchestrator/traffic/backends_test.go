@@ -15,6 +15,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
 
@@ -110,6 +112,35 @@ func TestEndpointsOfOneAddress(t *testing.T) {
 		}
 	}
 	eventually(t, "both are back ends", func() bool { return slices.Equal(w.addresses("web", "80/TCP"), want) })
+}
+
+// Pods that are not ready are there for who asks for them, and in the DNS also
+// those that leave, as Kubernetes has it.
+func TestNotReadyAddresses(t *testing.T) {
+	t.Parallel()
+	var pods []*corev1.Pod
+	for _, name := range []string{"starting", "leaving", "finished", "without-address"} {
+		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(name)}}
+		pod.Status.PodIP = "10.1.2.3"
+		pods = append(pods, pod)
+	}
+	now := metav1.Now()
+	pods[1].DeletionTimestamp, pods[2].DeletionTimestamp = &now, &now
+	pods[2].Status.Phase = corev1.PodFailed
+	pods[3].Status.PodIP = ""
+	for clusterIP, want := range map[string][]string{"10.96.0.7": {"starting"}, corev1.ClusterIPNone: {"leaving", "starting"}} {
+		for _, publish := range []bool{true, false} {
+			svc := newService(0, intstr.IntOrString{})
+			svc.Spec.ClusterIP, svc.Spec.PublishNotReadyAddresses = clusterIP, publish
+			var got []string
+			for _, b := range (&Director{}).backends(&service{namespace: "default", object: svc, selector: labels.Everything()}, surroundings{pods: pods}) {
+				got = append(got, b.id)
+			}
+			if publish && !slices.Equal(got, want) || !publish && len(got) > 0 {
+				t.Errorf("cluster IP %s, publishing %t: %v", clusterIP, publish, got)
+			}
+		}
+	}
 }
 
 // addresses are those of the back ends of a port, in order.
