@@ -42,7 +42,11 @@ func (p *pod) start(u *unit) task {
 		user := func() *corev1.ContainerUser { return spare.User }
 		if spare == nil {
 			spec, err := specify(ctx)
-			if err != nil {
+			switch {
+			case err == nil:
+			case ctx.Err() != nil || unavailable(err): // says nothing of the container
+				return nil, err
+			default:
 				return p.misconfigured(u, pod, c, err)
 			}
 			user = p.user(ctx, spec, image)

@@ -120,6 +120,39 @@ func TestHostPaths(t *testing.T) {
 	}
 }
 
+// What cuts preparations short is nothing that the container's author could mend.
+func TestPreparationCutShort(t *testing.T) {
+	withSubPath := func(p *corev1.Pod) {
+		p.Spec.Volumes = []corev1.Volume{{Name: "d", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}}
+		p.Spec.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "d", MountPath: "/d", SubPath: "sub"}}
+	}
+	untold := func(t *testing.T, w *world) {
+		for _, e := range w.events() {
+			if strings.HasPrefix(e, "Failed") {
+				t.Errorf("event %q", e)
+			}
+		}
+	}
+	t.Run("by a deletion", func(t *testing.T) {
+		play(t, func(t *testing.T, w *world) {
+			w.engine.Delay("Below", time.Hour)
+			w.create(newPodObject("a", "web:1", withSubPath))
+			w.until(time.Minute, "the directory is being made", func() bool { return w.engine.Calls("Below") > 0 })
+			w.remove("a", -1)
+			w.untilGone("a")
+			untold(t, w)
+		})
+	})
+	t.Run("by the engine's end", func(t *testing.T) {
+		play(t, func(t *testing.T, w *world) {
+			w.engine.Fail("Below", container.ErrUnavailable)
+			w.create(newPodObject("a", "web:1", withSubPath))
+			w.untilReady("a")
+			untold(t, w)
+		})
+	})
+}
+
 func TestFailedMountIsToldAndTriedAgain(t *testing.T) {
 	play(t, func(t *testing.T, w *world) {
 		path, kind := filepath.Join(w.dir, "data"), corev1.HostPathDirectory

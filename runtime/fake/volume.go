@@ -107,7 +107,10 @@ func (e *Engine) MakeFile(_ context.Context, _ container.Pod, path string) error
 
 // Below joins, as if there were no links; in a directory of this machine it
 // makes what is missing.
-func (e *Engine) Below(_ context.Context, _ container.Pod, m container.Mount, sub string) (string, error) {
+func (e *Engine) Below(ctx context.Context, _ container.Pod, m container.Mount, sub string) (string, error) {
+	if err := e.begin(ctx, "Below"); err != nil {
+		return "", err
+	}
 	if m.Volume != "" {
 		return filepath.Join("/volumes", m.Volume, sub), nil
 	}
