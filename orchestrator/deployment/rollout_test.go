@@ -193,6 +193,19 @@ func TestPauseAndResume(t *testing.T) {
 	})
 }
 
+func TestPausedBeforeItBegan(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := start(t)
+		c.create(newDeployment("web", 2, func(d *appsv1.Deployment) { d.Spec.Paused = true }))
+		c.kubelet(everyImage)
+		c.wantSets("")
+		c.edit("web", func(d *appsv1.Deployment) { d.Spec.Paused = false })
+		c.kubelet(everyImage)
+		c.wantSets("web:1=2")
+	})
+}
+
 func TestScalingDuringRolloutIsProportional(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -35,6 +35,9 @@ func Scale(d *appsv1.Deployment, current *appsv1.ReplicaSet, old []*appsv1.Repli
 		return ToZero(old)
 	}
 	sets := active(all)
+	if len(sets) == 0 { // paused before anything was rolled out
+		return nil
+	}
 	if !IsRolling(d) {
 		return outdated(d, sizes(sets))
 	}

@@ -20,6 +20,7 @@ func TestScale(t *testing.T) {
 		{"normal scale up", aDeployment(12, "0", "0"), aSet("new", 10, 10, sizedFor(10, 10)), nil, "new=12"},
 		{"normal scale down", aDeployment(5, "0", "0"), aSet("new", 10, 10, sizedFor(10, 10)), nil, "new=5"},
 		{"no set has Pods: the newest takes all", aDeployment(3, "0", "0"), nil, sets{aSet("a", 0, 0), aSet("b", 0, 0)}, "b=3"},
+		{"no set at all", aDeployment(3, "1", "0"), nil, nil, ""},
 		{"same size, new annotations", aDeployment(10, "2", "0"), aSet("new", 10, 10, sizedFor(9, 9)), nil, "new=10"},
 		{"up with surge", aDeployment(8, "3", "0"), aSet("new", 3, 0, sizedFor(5, 8)), sets{aSet("a", 5, 5, sizedFor(5, 8))}, "a=7 new=4"},
 		{"down with surge", aDeployment(5, "3", "0"), aSet("new", 6, 0, sizedFor(10, 13)), sets{aSet("a", 7, 7, sizedFor(10, 13))}, "a=5 new=3"},
