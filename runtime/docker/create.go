@@ -128,9 +128,7 @@ func (e *Engine) translate(spec container.Spec) (*dockercontainer.Config, *docke
 	host.IpcMode = dockercontainer.IpcMode(namespace(spec.Namespaces.IPC))
 	host.PidMode = dockercontainer.PidMode(namespace(spec.Namespaces.PID))
 	if spec.Name == container.SandboxName {
-		host.ReadonlyRootfs = true
-		host.CapDrop = []string{"ALL"}
-		host.SecurityOpt = []string{"no-new-privileges"}
+		confine(host)
 		if host.IpcMode == "" {
 			host.IpcMode = dockercontainer.IPCModeShareable
 		}

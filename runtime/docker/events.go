@@ -2,7 +2,6 @@ package docker
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
@@ -101,7 +100,7 @@ func (s *subscription) open(ctx context.Context) (<-chan events.Message, <-chan 
 }
 
 func eventOptions(since time.Time, args filters.Args) events.ListOptions {
-	return events.ListOptions{Since: fmt.Sprintf("%d.%09d", since.Unix(), since.Nanosecond()), Filters: args}
+	return events.ListOptions{Since: timestamp(since), Filters: args}
 }
 
 // run passes the events on. Where the engine is lost it asks until that is back:

@@ -180,16 +180,14 @@ func (g *Gateway) translate(image programImage) (*dockercontainer.Config, *docke
 	}
 	name := g.engine.networkName()
 	host := &dockercontainer.HostConfig{
-		NetworkMode:    dockercontainer.NetworkMode(name),
-		RestartPolicy:  dockercontainer.RestartPolicy{Name: dockercontainer.RestartPolicyDisabled},
-		LogConfig:      logConfig(),
-		ReadonlyRootfs: true,
-		CapDrop:        []string{"ALL"},
-		CapAdd:         []string{"NET_ADMIN", "NET_BIND_SERVICE"},
-		SecurityOpt:    []string{"no-new-privileges"},
+		NetworkMode:   dockercontainer.NetworkMode(name),
+		RestartPolicy: dockercontainer.RestartPolicy{Name: dockercontainer.RestartPolicyDisabled},
+		LogConfig:     logConfig(),
+		CapAdd:        []string{"NET_ADMIN", "NET_BIND_SERVICE"},
 		// Listeners are there before their addresses are.
 		Sysctls: map[string]string{"net.ipv4.ip_nonlocal_bind": "1"},
 	}
+	confine(host)
 	endpoint := &network.EndpointSettings{IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: g.spec.Address.String()}}
 	// Older engines make the hardware address of the other one; newer ones make
 	// a new one each time, and Pods would go on sending to the old one for a while.

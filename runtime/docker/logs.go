@@ -4,10 +4,10 @@ import (
 	"bufio"
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"strconv"
+	"time"
 
 	dockercontainer "github.com/docker/docker/api/types/container"
 
@@ -32,7 +32,7 @@ func (e *Engine) Logs(ctx context.Context, id string, o container.LogOptions) (i
 		options.Tail = strconv.FormatInt(o.Tail, 10)
 	}
 	if !o.Since.IsZero() {
-		options.Since = fmt.Sprintf("%d.%09d", o.Since.Unix(), o.Since.Nanosecond())
+		options.Since = timestamp(o.Since)
 	}
 	stream, err := e.api.ContainerLogs(ctx, engineID(id), options)
 	if err != nil {
@@ -47,8 +47,10 @@ func (e *Engine) Logs(ctx context.Context, id string, o container.LogOptions) (i
 	}{demultiplex(stream), stream}, nil
 }
 
-// demultiplex merges standard output and error, which the engine sends in
-// frames: a byte for the stream, three of padding, four for the length.
+// timestamp is how the engine is told of a time.
+func timestamp(t time.Time) string { return fmt.Sprintf("%d.%09d", t.Unix(), t.Nanosecond()) }
+
+// demultiplex merges standard output and error.
 func demultiplex(r io.Reader) io.Reader { return &frames{r: bufio.NewReader(r)} }
 
 type frames struct {
@@ -56,29 +58,39 @@ type frames struct {
 	left uint32 // of the current frame
 }
 
-// Kinds of frames besides standard output: the last one is by which the engine
+// The engine sends standard output and error in frames: a byte for the stream,
+// three of padding, four for the length. Kinds of frames besides standard output: the last one is by which the engine
 // reports an error of its own.
 const (
 	standardError = 2
 	systemError   = 3
 )
 
+// nextFrame is of which stream the next frame is, and how long. The error is
+// io.EOF where there is none.
+func nextFrame(r io.Reader) (stream byte, length uint32, err error) {
+	var header [8]byte
+	if _, err := io.ReadFull(r, header[:]); err == io.EOF {
+		return 0, 0, err
+	} else if err != nil {
+		return 0, 0, fmt.Errorf("read frame of the engine's stream: %w", err)
+	}
+	stream, length = header[0], binary.BigEndian.Uint32(header[4:])
+	if stream == systemError {
+		text, _ := io.ReadAll(io.LimitReader(r, int64(min(length, 4096))))
+		return 0, 0, fmt.Errorf("read the engine's stream: %s", text)
+	}
+	return stream, length, nil
+}
+
 func (f *frames) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
 	for f.left == 0 {
-		var header [8]byte
-		if _, err := io.ReadFull(f.r, header[:]); err != nil {
-			if errors.Is(err, io.ErrUnexpectedEOF) {
-				return 0, fmt.Errorf("read frame of the engine's stream: %w", err)
-			}
+		var err error
+		if _, f.left, err = nextFrame(f.r); err != nil {
 			return 0, err
-		}
-		f.left = binary.BigEndian.Uint32(header[4:])
-		if header[0] == systemError {
-			text, _ := io.ReadAll(io.LimitReader(f.r, int64(min(f.left, 4096))))
-			return 0, fmt.Errorf("read the engine's stream: %s", text)
 		}
 	}
 	n, err := f.r.Read(p[:min(len(p), int(f.left))])

@@ -18,6 +18,11 @@ func secure(config *dockercontainer.Config, host *dockercontainer.HostConfig, s 
 	host.SecurityOpt = securityOptions(s)
 }
 
+// confine leaves a container of skiff's own no more than it is given besides.
+func confine(host *dockercontainer.HostConfig) {
+	host.ReadonlyRootfs, host.CapDrop, host.SecurityOpt = true, []string{"ALL"}, []string{"no-new-privileges"}
+}
+
 func securityOptions(s container.Security) []string {
 	var options []string
 	add := func(given bool, option string) {

@@ -2,7 +2,6 @@ package docker
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -142,26 +141,22 @@ func orDiscard(w io.Writer) io.Writer {
 	return w
 }
 
-// split takes the engine's frames apart; see demultiplex.
-func split(r io.Reader, out, err io.Writer) error {
+// split takes the engine's frames apart.
+func split(r io.Reader, out, stderr io.Writer) error {
 	for {
-		var header [8]byte
-		if _, readErr := io.ReadFull(r, header[:]); readErr != nil {
-			if errors.Is(readErr, io.EOF) {
-				return nil
-			}
-			return fmt.Errorf("read frame of the engine's stream: %w", readErr)
+		stream, length, err := nextFrame(r)
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
 		}
 		to := out
-		switch header[0] {
-		case standardError:
-			to = err
-		case systemError:
-			text, _ := io.ReadAll(io.LimitReader(r, int64(min(binary.BigEndian.Uint32(header[4:]), 4096))))
-			return fmt.Errorf("read the engine's stream: %s", text)
+		if stream == standardError {
+			to = stderr
 		}
-		if _, copyErr := io.CopyN(to, r, int64(binary.BigEndian.Uint32(header[4:]))); copyErr != nil {
-			return fmt.Errorf("read frame of the engine's stream: %w", copyErr)
+		if _, err := io.CopyN(to, r, int64(length)); err != nil {
+			return fmt.Errorf("read frame of the engine's stream: %w", err)
 		}
 	}
 }

@@ -21,7 +21,7 @@ func (e *Engine) createTool(ctx context.Context, pod container.Pod, as string, c
 	defer cancel()
 	spec := container.Spec{Pod: pod, Name: as}
 	config.Labels = e.specLabels(spec)
-	host.ReadonlyRootfs, host.CapDrop, host.SecurityOpt = true, []string{"ALL"}, []string{"no-new-privileges"}
+	confine(host)
 	return e.withProgram(ctx, func(ref string) (string, error) {
 		config.Image = ref
 		return e.make(ctx, config, host, nil, name(spec)+"_"+rand.Text())
