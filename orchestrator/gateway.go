@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"skiff/orchestrator/traffic"
+	"skiff/orchestrator/resource"
 	"skiff/proxy/dns"
 	"skiff/proxy/gateway"
 	"skiff/proxy/switchboard"
@@ -71,7 +71,7 @@ func (o *Orchestrator) inside(engine *docker.Engine, ranges container.Ranges, ap
 	if err != nil {
 		return nil, err
 	}
-	config := gateway.NewConfig(ranges.Gateway, ranges.Services, traffic.Domain, identity)
+	config := gateway.NewConfig(ranges.Gateway, ranges.Services, resource.Domain, identity)
 	encoded, err := config.Encode()
 	if err != nil {
 		return nil, err

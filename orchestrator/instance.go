@@ -29,7 +29,7 @@ type Paths struct {
 	State      string // the store
 	Kubeconfig string // mode 0600: who can read it can command the instance
 	PKI        string // a directory: the instance's own authority and its certificates
-	Pods       string // a directory: the Pods' emptyDir volumes
+	Pods       string // a directory: the files that Pods are given, of ConfigMaps for one
 	Log        string // of a daemon in the background
 	PID        string
 	control    string // a socket, at which the next process asks this one to hand over

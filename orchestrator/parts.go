@@ -140,7 +140,7 @@ func (o *Orchestrator) makeWorker(p *parts, at *site) {
 	p.worker = node.New(node.Options{
 		Client: p.client, Factory: p.factory, Engine: namedEngine{p.engine, p.inside.Up()}, Traffic: p.director,
 		Logins:    keyring.Docker{Dir: keyring.DockerDir()},
-		Addresses: at.ranges.Pods, HostIP: at.machineIP, DNS: node.DNS{Server: at.ranges.Gateway, Domain: traffic.Domain},
+		Addresses: at.ranges.Pods, HostIP: at.machineIP, DNS: at.ranges.Gateway,
 		Machine: at.machine, Capacity: o.options.capacity(),
 		Version: o.options.Version, DataDir: o.paths.Dir, Log: p.log,
 	})

@@ -12,11 +12,13 @@ import (
 	"math/big"
 	"strings"
 	"time"
+
+	"skiff/orchestrator/resource"
 )
 
 // issuer is what tokens say of who made them, and the audience they are for
 // where nobody asks for another: the name of the API within the cluster.
-const issuer = "https://kubernetes.default.svc.cluster.local"
+const issuer = "https://kubernetes.default.svc." + resource.Domain
 
 // claims are what a service account's token says, in the words of Kubernetes.
 type claims struct {

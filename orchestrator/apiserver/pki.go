@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"skiff/orchestrator/keypair"
+	"skiff/orchestrator/resource"
 )
 
 const certificateLife = 10 * 365 * 24 * time.Hour
@@ -92,7 +93,7 @@ func serverTemplate(at []net.IP, now time.Time) *x509.Certificate {
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		DNSNames: []string{
-			"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local",
+			"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc." + resource.Domain,
 		},
 		IPAddresses: append([]net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}, at...),
 	}

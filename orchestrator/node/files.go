@@ -26,7 +26,7 @@ func (p *pod) files(pod *corev1.Pod, c *corev1.Container, number int) ([]contain
 		return nil, fmt.Errorf("make file for the termination message: %w", err)
 	}
 	mounts := []container.Mount{{Source: last, Target: c.TerminationMessagePath}}
-	if r, ok := p.DNS.resolv(pod); ok && !mountsAt(c, resolvPath) {
+	if r, ok := resolv(pod, p.DNS); ok && !mountsAt(c, resolvPath) {
 		path := filepath.Join(p.podDir(pod.UID), "resolv.conf")
 		if err := writeOnce(path, []byte(r.String())); err != nil {
 			return nil, fmt.Errorf("make resolv.conf: %w", err)

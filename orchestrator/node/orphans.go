@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -15,7 +14,7 @@ import (
 
 // removeLeftovers removes the volumes of Pods that do not exist.
 func (w *Worker) removeLeftovers(pods map[types.UID]*corev1.Pod) {
-	entries, err := os.ReadDir(filepath.Join(w.DataDir, "pods"))
+	entries, err := os.ReadDir(w.podsDir())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		w.Log.Warn("volumes left behind are not removed", "error", err)
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"skiff/orchestrator/resource"
 )
 
 // resolver is what a resolv.conf says.
@@ -17,16 +19,9 @@ type resolver struct {
 // engineResolver is what the engine writes for containers of its networks.
 var engineResolver = resolver{servers: []string{"127.0.0.11"}, options: []string{"ndots:0"}}
 
-// DNS is where Pods look names up, and what the names of Services end with. Its
-// zero value leaves that to the engine.
-type DNS struct {
-	Server netip.Addr
-	Domain string
-}
-
 // resolv is what a Pod's resolv.conf says, as the kubelet writes it. The second
 // result is false where that is what the engine writes by itself.
-func (d DNS) resolv(pod *corev1.Pod) (resolver, bool) {
+func resolv(pod *corev1.Pod, dns netip.Addr) (resolver, bool) {
 	config, policy := pod.Spec.DNSConfig, pod.Spec.DNSPolicy
 	if pod.Spec.HostNetwork && policy == corev1.DNSClusterFirst {
 		policy = corev1.DNSDefault
@@ -34,8 +29,8 @@ func (d DNS) resolv(pod *corev1.Pod) (resolver, bool) {
 	switch {
 	case policy == corev1.DNSNone:
 		return resolver{}.with(config), true
-	case policy != corev1.DNSDefault && d.Server.IsValid():
-		return d.resolver(pod.Namespace).with(config), true
+	case policy != corev1.DNSDefault && dns.IsValid():
+		return servicesFirst(pod.Namespace, dns).with(config), true
 	case config == nil:
 		return resolver{}, false
 	case pod.Spec.HostNetwork:
@@ -44,15 +39,15 @@ func (d DNS) resolv(pod *corev1.Pod) (resolver, bool) {
 	return engineResolver.with(config), true
 }
 
-// resolver is what a Pod of a namespace is told by default: short names are
+// servicesFirst is what a Pod of a namespace is told by default: short names are
 // those of Services first, then those of the machine's own domains. A container
 // gets this file and not the engine's resolver with the server behind it, which
 // would be asked first, and by which lookups would end with the engine.
-func (d DNS) resolver(namespace string) resolver {
-	services := "svc." + d.Domain
+func servicesFirst(namespace string, dns netip.Addr) resolver {
+	services := "svc." + resource.Domain
 	return resolver{
-		servers:  []string{d.Server.String()},
-		searches: unique([]string{namespace + "." + services, services, d.Domain}, machineResolver().searches),
+		servers:  []string{dns.String()},
+		searches: unique([]string{namespace + "." + services, services, resource.Domain}, machineResolver().searches),
 		options:  []string{"ndots:5"},
 	}
 }

@@ -30,7 +30,7 @@ func TestResolv(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r, own := DNS{}.resolv(newPodObject("a", "web:1", func(p *corev1.Pod) { p.Spec.DNSPolicy, p.Spec.DNSConfig = test.policy, test.config }))
+			r, own := resolv(newPodObject("a", "web:1", func(p *corev1.Pod) { p.Spec.DNSPolicy, p.Spec.DNSConfig = test.policy, test.config }), netip.Addr{})
 			if own != (test.want != "") || r.String() != test.want {
 				t.Errorf("got %q, %t", r.String(), own)
 			}
@@ -60,7 +60,7 @@ func (r inPieces) Read(p []byte) (int, error) { return r.Reader.Read(p[:min(len(
 // With a DNS server of the instance, Services' names come first.
 func TestResolvServices(t *testing.T) {
 	t.Parallel()
-	d := DNS{Server: netip.MustParseAddr("10.208.3.254"), Domain: "cluster.local"}
+	server := netip.MustParseAddr("10.208.3.254")
 	two := "2"
 	extra := &corev1.PodDNSConfig{
 		Nameservers: []string{"192.0.2.1"}, Searches: []string{"example.org"},
@@ -85,13 +85,13 @@ func TestResolvServices(t *testing.T) {
 	} {
 		pod := &corev1.Pod{Spec: test.spec}
 		pod.Namespace = "shop"
-		r, ok := d.resolv(pod)
+		r, ok := resolv(pod, server)
 		if ok == test.engines || !slices.Equal(r.servers, test.servers) || !slices.Equal(r.options, test.options) ||
 			test.search != "" && (len(r.searches) == 0 || r.searches[0] != test.search) {
 			t.Errorf("%s: %+v, %t", test.name, r, ok)
 		}
 	}
-	if r, ok := (DNS{}).resolv(&corev1.Pod{}); ok {
+	if r, ok := resolv(&corev1.Pod{}, netip.Addr{}); ok {
 		t.Errorf("without a DNS server: %+v", r)
 	}
 }

@@ -5,11 +5,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"skiff/orchestrator/resource"
 	"skiff/runtime/container"
 )
-
-// clusterDomain is what the names of all Services and Pods end in.
-const clusterDomain = "cluster.local"
 
 // share says which namespaces a container has of its own, and whose it has
 // otherwise.
@@ -82,5 +80,5 @@ func domain(pod *corev1.Pod) string {
 	if pod.Spec.Subdomain == "" {
 		return ""
 	}
-	return pod.Spec.Subdomain + "." + pod.Namespace + ".svc." + clusterDomain
+	return pod.Spec.Subdomain + "." + pod.Namespace + ".svc." + resource.Domain
 }

@@ -39,7 +39,7 @@ type Options struct {
 
 	Addresses netip.Prefix        // what Pods get theirs from
 	HostIP    netip.Addr          // the node's address, as Pods see it
-	DNS       DNS                 // what Pods look names up by
+	DNS       netip.Addr          // the server that Pods look names up at; none: the engine's
 	Machine   container.Info      // what the node says of itself
 	Capacity  corev1.ResourceList // what it has instead of what the machine has; may be empty
 	Version   string              // skiff's own, as the node's kubelet version
@@ -244,7 +244,9 @@ func (w *Worker) halt() []*pod {
 	return pods
 }
 
-// podDir is where a Pod's volumes are.
+// podDir is where a Pod's files are.
 func (w *shared) podDir(uid types.UID) string {
-	return filepath.Join(w.DataDir, "pods", string(uid))
+	return filepath.Join(w.podsDir(), string(uid))
 }
+
+func (w *shared) podsDir() string { return filepath.Join(w.DataDir, "pods") }

@@ -10,6 +10,9 @@ import (
 // NodeName is the name of the one node of an instance.
 const NodeName = "skiff"
 
+// Domain is what the names of an instance's Services and Pods end with.
+const Domain = "cluster.local"
+
 // Options are what the definitions need to know of the instance they serve.
 type Options struct {
 	// Services is what Services get their addresses from.

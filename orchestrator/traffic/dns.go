@@ -7,11 +7,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"skiff/orchestrator/resource"
 	"skiff/proxy/dns"
 )
-
-// Domain is what all names of an instance end with.
-const Domain = "cluster.local"
 
 // How long clients may remember an answer. A ClusterIP stays as long as its
 // Service; a Pod may be gone the next moment.
@@ -23,7 +21,7 @@ const (
 // records are what the DNS says of a Service, as Kubernetes specifies it:
 // https://github.com/kubernetes/dns/blob/master/docs/specification.md
 func records(svc *corev1.Service, backends []backend) []dns.Record {
-	name := svc.Name + "." + svc.Namespace + ".svc." + Domain
+	name := svc.Name + "." + svc.Namespace + ".svc." + resource.Domain
 	switch {
 	case svc.Spec.Type == corev1.ServiceTypeExternalName:
 		return []dns.Record{{Name: name, Type: dns.CNAME, TTL: serviceTTL, Value: strings.TrimSuffix(svc.Spec.ExternalName, ".")}}
