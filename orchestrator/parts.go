@@ -155,7 +155,7 @@ func (o *Orchestrator) makeControllers(p *parts, at *site, kinds []*resource.Def
 	p.claims = claim.New(p.client, p.factory, p.engine, p.log)
 	p.disruptions = disruption.New(p.client, p.factory, p.log, clock.RealClock{})
 	p.garbage, err = gc.New(gc.Options{
-		Client: p.client, Metadata: p.metadata, Informers: p.factory,
+		Client: p.client, Metadata: p.metadata, Factory: p.factory,
 		Resources: kinds, RootCA: p.pki.CA(), Log: p.log,
 	})
 	return err

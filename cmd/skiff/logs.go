@@ -200,7 +200,7 @@ func linePrefix(ref corev1.ObjectReference, wanted bool) string {
 
 // lineWriter keeps the lines of several logs from mixing.
 type lineWriter struct {
-	mu  sync.Mutex
+	mu  sync.Mutex // is held for a line
 	out io.Writer
 }
 

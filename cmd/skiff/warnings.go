@@ -11,7 +11,7 @@ import (
 // warnings prints what servers warn about, each once, and with the line that it
 // is about while a document of a manifest is being sent.
 type warnings struct {
-	mu      sync.Mutex
+	mu      sync.Mutex // guards all below
 	out     io.Writer
 	printed map[string]bool
 	about   *manifest.Document

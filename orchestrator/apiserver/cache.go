@@ -12,7 +12,7 @@ const generationBytes = 2 << 20
 // watch. A revision names one state of one object for ever, so entries are
 // never wrong, only old. The objects are shared: nobody may change them.
 type decodedObjects struct {
-	mu        sync.Mutex
+	mu        sync.Mutex // guards all below
 	young     map[uint64]object
 	old       map[uint64]object
 	youngSize int

@@ -25,7 +25,7 @@ var typeConverter = sync.OnceValue(func() managedfields.TypeConverter {
 // would cost twice the room and be read by nobody. Where that is applied all the
 // same, what was there before is recorded as set by "before-first-apply".
 type fieldManagers struct {
-	mu     sync.Mutex
+	mu     sync.Mutex // guards byName
 	byName map[string]*managedfields.FieldManager
 }
 

@@ -26,7 +26,7 @@ type object interface {
 type kind struct {
 	*resource.Definition
 	subresources map[string]*subresource
-	allocation   sync.Mutex
+	allocation   sync.Mutex // held from the choice of addresses and ports until they are stored
 	managers     fieldManagers
 }
 

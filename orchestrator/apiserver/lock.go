@@ -16,8 +16,8 @@ type objectLocks struct {
 }
 
 type objectLock struct {
-	mu    sync.Mutex
-	users int // that hold it or wait for it
+	mu    sync.Mutex // whose turn it is to write the object
+	users int        // that hold it or wait for it; guarded by objectLocks.mu
 }
 
 // lock waits for its turn and returns what ends it. Whoever holds the

@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-var namespacesResource = corev1.SchemeGroupVersion.WithResource("namespaces")
+var namespaceGVR = corev1.SchemeGroupVersion.WithResource("namespaces")
 
 // keptNamespaces cannot be deleted: clients rely on them.
 var keptNamespaces = []string{metav1.NamespaceDefault, metav1.NamespaceSystem, metav1.NamespacePublic}
@@ -20,7 +20,7 @@ var keptNamespaces = []string{metav1.NamespaceDefault, metav1.NamespaceSystem, m
 // checkNamespace refuses to make an object of k where there is no namespace or
 // one that is being emptied. The caller holds s.namespaces for reading.
 func (s *Server) checkNamespace(k *kind, namespace, name string) error {
-	namespaces := s.kinds[namespacesResource]
+	namespaces := s.kinds[namespaceGVR]
 	if namespaces == nil {
 		return nil
 	}
@@ -51,7 +51,7 @@ func keepNamespaceFinalizer(obj object) {
 
 func checkNamespaceDeletion(obj object) error {
 	if _, ok := obj.(*corev1.Namespace); ok && slices.Contains(keptNamespaces, obj.GetName()) {
-		return apierrors.NewForbidden(namespacesResource.GroupResource(), obj.GetName(), errors.New("this namespace may not be deleted"))
+		return apierrors.NewForbidden(namespaceGVR.GroupResource(), obj.GetName(), errors.New("this namespace may not be deleted"))
 	}
 	return nil
 }

@@ -153,7 +153,7 @@ func (a *testAPI) dynamic(t testing.TB) dynamic.Interface {
 
 func (a *testAPI) mustCreateNamespace(t testing.TB, name string) {
 	t.Helper()
-	if a.kinds[namespacesResource] == nil {
+	if a.kinds[namespaceGVR] == nil {
 		return
 	}
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}

@@ -25,7 +25,7 @@ import (
 type Options struct {
 	Client    kubernetes.Interface
 	Metadata  metadata.Interface // for objects of any kind
-	Informers *informer.Factory
+	Factory   *informer.Factory
 	Resources []*resource.Definition // every kind that is served
 	RootCA    []byte                 // PEM, for the ConfigMap kube-root-ca.crt
 	Log       *slog.Logger
@@ -57,7 +57,7 @@ func New(o Options) (*Controller, error) {
 	c := &Controller{
 		client:   o.Client,
 		metadata: o.Metadata,
-		factory:  o.Informers,
+		factory:  o.Factory,
 		watched:  metadatainformer.NewSharedInformerFactory(o.Metadata, 0),
 		rootCA:   string(o.RootCA),
 		log:      o.Log.With("controller", "gc"),

@@ -56,7 +56,7 @@ func newCluster(t *testing.T) *cluster {
 	}
 	factory := informer.NewFactory(client)
 	controller, err := New(Options{
-		Client: client, Metadata: objects, Informers: factory, Resources: definitions, RootCA: []byte("the CA"), Log: log,
+		Client: client, Metadata: objects, Factory: factory, Resources: definitions, RootCA: []byte("the CA"), Log: log,
 	})
 	if err != nil {
 		t.Fatal(err)
