@@ -129,7 +129,7 @@ func (s *state) add(found []container.Status) {
 func (s *state) recall(u *unit, cs *corev1.ContainerStatus) {
 	switch {
 	case u.running() && u.cur.ID == cs.ContainerID:
-		u.started = u.started || (cs.Started != nil && *cs.Started)
+		u.started = u.started || isTrue(cs.Started)
 		u.ready = u.ready || cs.Ready
 	case cs.ContainerID != "" && (u.cur == nil || u.cur.Attempt < int(cs.RestartCount)):
 		u.last, u.cur = u.cur, lostAttempt(cs)

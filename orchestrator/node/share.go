@@ -21,7 +21,7 @@ func (s *state) share(u *unit, spec *container.Spec) {
 	}
 	if s.sandbox != nil && s.sandbox != u {
 		spec.Namespaces.IPC = s.sandbox.cur.ID
-		if pod.ShareProcessNamespace != nil && *pod.ShareProcessNamespace {
+		if isTrue(pod.ShareProcessNamespace) {
 			spec.Namespaces.PID = s.sandbox.cur.ID
 		}
 	}
@@ -58,7 +58,7 @@ func (s *state) name(spec *container.Spec) {
 	}
 	spec.Network.Address = s.address
 	spec.Hostname, spec.Domain = hostname(s.pod), domain(s.pod)
-	if full := s.pod.Spec.SetHostnameAsFQDN; full != nil && *full && spec.Domain != "" {
+	if isTrue(s.pod.Spec.SetHostnameAsFQDN) && spec.Domain != "" {
 		spec.Hostname, spec.Domain = spec.Hostname+"."+spec.Domain, ""
 	}
 }

@@ -125,7 +125,7 @@ func newState(pod *corev1.Pod) *state {
 	}
 	s.inits, s.units = unitsOf(&pod.Spec)
 	s.meetEphemerals()
-	if share := pod.Spec.ShareProcessNamespace; len(s.inits)+len(s.units) > 1 || inMemory(pod) || share != nil && *share {
+	if len(s.inits)+len(s.units) > 1 || inMemory(pod) || isTrue(pod.Spec.ShareProcessNamespace) {
 		s.sandbox = &unit{name: container.SandboxName}
 	}
 	if pod.Status.Phase == corev1.PodFailed && pod.Status.Reason != "" {
