@@ -94,7 +94,7 @@ type applied struct {
 // awaitApplied waits for the rollouts of what has been applied, and says how
 // those went that this has started.
 func (p *program) awaitApplied(c *call, r *request, all []applied) error {
-	ctx, cancel := within(c)
+	ctx, cancel := within(c, errTimedOut)
 	defer cancel()
 	for _, a := range all {
 		if _, err := p.followRollout(ctx, c, r, a.info, 0, true); err != nil {

@@ -44,6 +44,15 @@ func (p place) running() (int, error) {
 	return p.paths.Running()
 }
 
+// process is running for who needs the daemon: that there is none is an error.
+func (p place) process() (int, error) {
+	pid, err := p.running()
+	if err == nil && pid == 0 {
+		err = errNotRunning
+	}
+	return pid, err
+}
+
 // unsettledPatience is what a process may take to start or to stop.
 const unsettledPatience = 2 * time.Minute
 

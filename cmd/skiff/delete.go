@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -155,12 +154,8 @@ func (p *program) deleteAll(c *call, r *request, infos []*resource.Info, options
 // awaitGone returns once the server no longer has any of the objects, or has
 // others of the same names.
 func awaitGone(c *call, r *request, going []leaving) error {
-	ctx := c.ctx
-	if timeout := c.Duration("timeout"); timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, timeout, fmt.Errorf("timed out after %s", timeout))
-		defer cancel()
-	}
+	ctx, cancel := within(c, fmt.Errorf("timed out after %s", c.Duration("timeout")))
+	defer cancel()
 	var errs []error
 	for _, one := range going {
 		err := r.follow(ctx, one.info, func(obj *unstructured.Unstructured) (done bool, err error) {

@@ -29,10 +29,8 @@ func (p *program) runKubeconfig(c *call) error {
 	if err != nil {
 		return err
 	}
-	if pid, err := at.running(); err != nil {
+	if _, err := at.process(); err != nil {
 		return err
-	} else if pid == 0 {
-		return errNotRunning
 	}
 	if c.Bool("merge") {
 		return p.merge(at)

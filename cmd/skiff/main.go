@@ -138,10 +138,8 @@ func (p *program) connect(c *call) (*connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	if pid, err := at.running(); err != nil {
+	if _, err := at.process(); err != nil {
 		return nil, err
-	} else if pid == 0 {
-		return nil, errNotRunning
 	}
 	return toInstance(at.kubeconfig(), namespace, p.warnings)
 }

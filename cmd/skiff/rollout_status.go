@@ -35,7 +35,7 @@ func (p *program) runRolloutStatus(c *call) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := within(c)
+	ctx, cancel := within(c, errTimedOut)
 	defer cancel()
 	for _, info := range infos {
 		if err := p.followToReceipt(ctx, c, r, info); err != nil {
@@ -66,10 +66,12 @@ func (p *program) followToReceipt(ctx context.Context, c *call, r *request, info
 	return p.printReceipt(ctx, r, info, c.Bool("watch"))
 }
 
-// within bounds a command by its --timeout.
-func within(c *call) (context.Context, context.CancelFunc) {
+var errTimedOut = errors.New("timed out waiting for the condition")
+
+// within bounds a command by its --timeout, after which why is the error.
+func within(c *call, why error) (context.Context, context.CancelFunc) {
 	if timeout := c.Duration("timeout"); timeout > 0 {
-		return context.WithTimeoutCause(c.ctx, timeout, errors.New("timed out waiting for the condition"))
+		return context.WithTimeoutCause(c.ctx, timeout, why)
 	}
 	return context.WithCancel(c.ctx)
 }

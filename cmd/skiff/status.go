@@ -31,12 +31,9 @@ func (p *program) runStatus(c *call) error {
 	if err != nil {
 		return err
 	}
-	pid, err := at.running()
+	pid, err := at.process()
 	if err != nil {
 		return err
-	}
-	if pid == 0 {
-		return errNotRunning
 	}
 	conn, err := toInstance(at.kubeconfig(), "", p.warnings)
 	if err != nil {

@@ -48,10 +48,8 @@ func (p *program) runUpgrade(c *call) error {
 	if err != nil {
 		return err
 	}
-	if pid, err := at.running(); err != nil {
+	if _, err := at.process(); err != nil {
 		return err
-	} else if pid == 0 {
-		return errNotRunning
 	}
 	start := time.Now()
 	before, err := orchestrator.Describe(c.ctx, at.paths)
