@@ -163,5 +163,5 @@ func handMadeWarning(s, _ *discoveryv1.EndpointSlice) []string {
 	if s.Labels[discoveryv1.LabelManagedBy] == "endpointslice-controller.k8s.io" || service == "kubernetes" {
 		return nil
 	}
-	return []string{fmt.Sprintf("endpoints: have no effect while Service %q has a selector: its traffic goes to the Pods that it selects then", service)}
+	return []string{fmt.Sprintf("endpoints: count only while Service %q has no selector; one that has leads to the Pods that it selects", service)}
 }
