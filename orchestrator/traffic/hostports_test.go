@@ -83,3 +83,23 @@ func TestClaimedAddresses(t *testing.T) {
 		}
 	}
 }
+
+// Of the init containers only sidecars are there while the Pod has traffic,
+// whatever restart policy the others have of their own.
+func TestClaimedPorts(t *testing.T) {
+	t.Parallel()
+	container := func(hostPort int32, policy *corev1.ContainerRestartPolicy) corev1.Container {
+		return corev1.Container{RestartPolicy: policy, Ports: []corev1.ContainerPort{{HostPort: hostPort}, {ContainerPort: 80}}}
+	}
+	claimed := claimedPorts(&corev1.PodSpec{
+		Containers: []corev1.Container{container(1, nil)},
+		InitContainers: []corev1.Container{
+			container(2, nil),
+			container(3, new(corev1.ContainerRestartPolicyAlways)),
+			container(4, new(corev1.ContainerRestartPolicyNever)),
+		},
+	})
+	if len(claimed) != 2 || claimed[0].HostPort != 1 || claimed[1].HostPort != 3 {
+		t.Errorf("claimed: %v, want those of the container and of the sidecar", claimed)
+	}
+}
