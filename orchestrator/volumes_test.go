@@ -256,13 +256,14 @@ func testFileVolumes(t *testing.T, s stage) {
 	}, func(p *corev1.Pod) {
 		p.Spec.Containers[0].VolumeMounts = append(p.Spec.Containers[0].VolumeMounts,
 			corev1.VolumeMount{Name: "all", MountPath: "/one", SubPath: "a"},
+			corev1.VolumeMount{Name: "none", MountPath: "/absent", SubPath: "key"},
 			corev1.VolumeMount{Name: "some", MountPath: "all/in/side/"})
 		p.Spec.Containers[0].Resources.Limits = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1500m")}
 	}))
 	pod := s.ready(t, "files")
 	s.shows(t, pod,
 		"/all/a -rw-r--r-- 0:0 one", "/all/b -rw-r--r-- 0:0 two", "/all/bin -rw-r--r-- 0:0 \xff",
-		"/some/deep/er/a -rwxrwxrwx 0:0 one", "/all/in/side/deep/er/a -rwxrwxrwx 0:0 one", "/one -rw-r--r-- 0:0 one",
+		"/some/deep/er/a -rwxrwxrwx 0:0 one", "/all/in/side/deep/er/a -rwxrwxrwx 0:0 one", "/one -rw-r--r-- 0:0 one", "/absent drwxr-xr-x 0:0",
 		`/me/labels -rw-r--r-- 0:0 app="files"`, "/me/cpu -rw-r--r-- 0:0 1500",
 		"/both/b -rw-r--r-- 0:0 two", "/both/key.pem -rw-r--r-- 0:0 secret", `/both/labels -rw-r--r-- 0:0 app="files"`)
 	if got, err := s.inside(t, pod, "show", "/none"); err != nil || !strings.HasPrefix(got, "/none dtrwxrwxrwx 0:0 ..") {

@@ -40,6 +40,14 @@ func sourcesOf(v corev1.Volume) (sources []corev1.VolumeProjection, mode *int32)
 	return nil, nil
 }
 
+// isOptional says whether some of a volume's files may be missing.
+func isOptional(v corev1.Volume) bool {
+	sources, _ := sourcesOf(v)
+	return slices.ContainsFunc(sources, func(s corev1.VolumeProjection) bool {
+		return s.ConfigMap != nil && ptr.Deref(s.ConfigMap.Optional, false) || s.Secret != nil && ptr.Deref(s.Secret.Optional, false)
+	})
+}
+
 // content is what a volume's files are to be.
 type content struct {
 	files map[string]file

@@ -2,7 +2,9 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"path/filepath"
 	"slices"
@@ -66,11 +68,15 @@ func withOptions(m container.Mount, vm corev1.VolumeMount) container.Mount {
 // below narrows a mount down to a path within it. What skiff itself has written
 // is looked at here; what containers can write, in the engine.
 func (p *pod) below(ctx context.Context, pod *corev1.Pod, m container.Mount, sub string) (container.Mount, error) {
+	kept := p.kept(pod, m.Source)
 	switch {
 	case sub == "" && (m.Volume == "" || m.Propagation == ""):
 		return m, nil
-	case p.keeps(pod, m.Source):
+	case kept != nil:
 		real, err := filepath.EvalSymlinks(filepath.Join(m.Source, sub))
+		if errors.Is(err, fs.ErrNotExist) && isOptional(*kept) { // the container is to start all the same
+			real, err = filepath.Join(m.Source, sub), ownerOf(pod).makeDirs(m.Source, sub)
+		}
 		m.Source = real
 		return m, err
 	}
@@ -83,7 +89,7 @@ func (p *pod) below(ctx context.Context, pod *corev1.Pod, m container.Mount, sub
 // others: the engine cannot in one that it has mounted read-only. As in the kubelet,
 // they are made in what belongs to the Pod alone.
 func (p *pod) makeMountPoints(ctx context.Context, pod *corev1.Pod, c *corev1.Container, volume string, m container.Mount) error {
-	keeps := p.keeps(pod, m.Source)
+	keeps := p.kept(pod, m.Source) != nil
 	empty := slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool { return v.Name == volume && v.EmptyDir != nil })
 	if !keeps && !(empty && m.ReadOnly) {
 		return nil
@@ -106,11 +112,15 @@ func (p *pod) makeMountPoints(ctx context.Context, pod *corev1.Pod, c *corev1.Co
 	return nil
 }
 
-// keeps says whether a path is that of a volume whose files skiff writes.
-func (p *pod) keeps(pod *corev1.Pod, path string) bool {
-	return path != "" && slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool {
+// kept is the volume whose files skiff writes to a path; nil where there is none.
+func (p *pod) kept(pod *corev1.Pod, path string) *corev1.Volume {
+	i := slices.IndexFunc(pod.Spec.Volumes, func(v corev1.Volume) bool {
 		return isProjected(v) && path == p.volumePath(pod, v)
 	})
+	if i < 0 {
+		return nil
+	}
+	return &pod.Spec.Volumes[i]
 }
 
 // subPath is the part of the volume that the container asks for.
