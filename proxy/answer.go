@@ -15,8 +15,6 @@ import (
 	"skiff/proxy/pool"
 )
 
-var buffers = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
-
 // clientError: the client cannot be written to.
 type clientError struct{ err error }
 
@@ -100,8 +98,8 @@ func (x *exchange) copyBody(claim *pool.Claim, res *http.Response, k *link, flus
 	if x.isCall() && isGRPC(res.Header) {
 		return x.copyCall(claim, res, k)
 	}
-	buffer := buffers.Get().(*[]byte)
-	defer buffers.Put(buffer)
+	buffer := getBuffer()
+	defer putBuffer(buffer)
 	for {
 		n, err := res.Body.Read(*buffer)
 		if n > 0 {

@@ -126,10 +126,3 @@ func watches(request []byte) bool {
 		binary.LittleEndian.Uint32(request[12:]) == opMsg &&
 		bytes.Contains(request, []byte("maxAwaitTimeMS"))
 }
-
-func getBuffer() *[]byte { return buffers.Get().(*[]byte) }
-
-func putBuffer(b *[]byte) {
-	*b = (*b)[:cap(*b)]
-	buffers.Put(b)
-}

@@ -46,8 +46,8 @@ func (s *stream) end(cause error) {
 // before that.
 func (s *stream) copy(claim *pool.Claim, w http.ResponseWriter, body io.Reader) (ended bool, err error) {
 	flush := http.NewResponseController(w).Flush
-	buffer := buffers.Get().(*[]byte)
-	defer buffers.Put(buffer)
+	parts := thrifty{from: body.Read}
+	defer parts.drop()
 	write := func(chunk []byte) error {
 		if _, err := w.Write(chunk); err != nil {
 			return err
@@ -55,8 +55,8 @@ func (s *stream) copy(claim *pool.Claim, w http.ResponseWriter, body io.Reader) 
 		return flush()
 	}
 	for {
-		n, err := body.Read(*buffer)
-		ended, werr := s.pass(write, (*buffer)[:n])
+		part, err := parts.next()
+		ended, werr := s.pass(write, part)
 		if werr != nil {
 			return false, &clientError{werr}
 		}

@@ -175,15 +175,16 @@ func (t *trip) passEvents(d *download, how framing) error {
 		if how == byChunks {
 			out := append(t.out.out[:0], "0000\r\n"...)
 			chunk = closeChunk(append(out, chunk...), 0)
+			t.out.out = chunk
 		}
 		_, err := t.Write(chunk)
 		return err
 	}
-	buffer := getBuffer()
-	defer putBuffer(buffer)
+	parts := thrifty{from: func(p []byte) (int, error) { return d.read(p, true) }}
+	defer parts.drop()
 	for {
-		n, err := d.read((*buffer)[:answerBytes], true)
-		ended, werr := events.pass(write, (*buffer)[:n])
+		part, err := parts.next()
+		ended, werr := events.pass(write, part)
 		switch {
 		case werr != nil:
 			return toClient(werr)

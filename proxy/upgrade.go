@@ -104,16 +104,29 @@ func (t *tunnel) up() error {
 	if _, err := io.CopyN(t.back, t.early, int64(t.early.Buffered())); err != nil {
 		return err
 	}
-	_, err := io.Copy(t.back, t.client)
-	return err
+	t.early = nil
+	parts := thrifty{from: t.client.Read}
+	defer parts.drop()
+	for {
+		part, err := parts.next()
+		if _, werr := t.back.Write(part); werr != nil {
+			return werr
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
 func (t *tunnel) down() error {
-	buffer := buffers.Get().(*[]byte)
-	defer buffers.Put(buffer)
+	parts := thrifty{from: t.back.Read}
+	defer parts.drop()
 	for {
-		n, err := t.back.Read(*buffer)
-		if perr := t.pass((*buffer)[:n]); perr != nil {
+		part, err := parts.next()
+		if perr := t.pass(part); perr != nil {
 			return perr
 		}
 		if err != nil && t.torn(err) {
