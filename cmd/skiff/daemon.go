@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
@@ -103,6 +104,7 @@ func (p place) options(listen string, log io.Writer) orchestrator.Options {
 // next start finds the containers. whenReady is called with the API's address.
 func (p place) serve(ctx context.Context, options orchestrator.Options, whenReady func(address string)) error {
 	klog.SetSlogLogger(options.Log)
+	utilruntime.ReallyCrash = false // for one object's sake; there is nobody to start it again
 	o, err := orchestrator.New(options)
 	if err != nil {
 		return err

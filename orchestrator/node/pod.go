@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+
+	"skiff/orchestrator/work"
 )
 
 // pod runs one Pod: a goroutine that owns its state, decides, and has the work
@@ -140,7 +142,11 @@ func (p *pod) begin(ctx context.Context, j job, t task) {
 	js.busy, js.cancelled, js.cancel = true, false, cancel
 	p.tasks.Go(func() {
 		defer cancel()
-		then, err := t(ctx)
+		var then func()
+		err := work.Contain(ctx, func(ctx context.Context) (err error) {
+			then, err = t(ctx)
+			return err
+		})
 		p.send(func() { p.end(j, then, err) })
 	})
 }

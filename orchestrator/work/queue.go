@@ -91,7 +91,7 @@ func (q *Queue[K]) next(ctx context.Context, look func(context.Context, K) error
 		return false
 	}
 	defer q.Done(key)
-	err := look(ctx, key)
+	err := Contain(ctx, func(ctx context.Context) error { return look(ctx, key) })
 	switch {
 	case err == nil, ctx.Err() != nil:
 		q.Forget(key)
