@@ -75,7 +75,7 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	tell(before, loaded, after, clients)
-	return errors.Join(clients.verdict(), leaks(before, loaded, after))
+	return errors.Join(clients.verdict(), leaks(before, after))
 }
 
 // soak replaces all Pods at even intervals, and gives the figures after the
