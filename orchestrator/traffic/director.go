@@ -180,13 +180,13 @@ func (d *Director) begin(ctx context.Context) error {
 		return fmt.Errorf("list services: %w", err)
 	}
 	for _, pod := range pods {
-		if key := podKey + pod.Namespace + "/" + pod.Name; claimsPorts(pod) && d.sync(ctx, key) != nil {
+		if key := podKey + pod.Namespace + "/" + pod.Name; claimsPorts(pod) && d.look(ctx, key) != nil {
 			d.queue.AddRateLimited(key)
 		}
 	}
 	for _, svc := range services {
 		key := svc.Namespace + "/" + svc.Name
-		if err := d.sync(ctx, key); err != nil {
+		if d.look(ctx, key) != nil {
 			d.queue.AddRateLimited(key)
 		}
 	}
@@ -206,13 +206,17 @@ func (d *Director) next(ctx context.Context) bool {
 		return false
 	}
 	defer d.queue.Done(key)
-	if err := d.sync(ctx, key); err != nil {
+	if err := d.look(ctx, key); err != nil {
 		d.Log.Debug("direct traffic; trying again", "service", key, "error", err)
 		d.queue.AddRateLimited(key)
 		return true
 	}
 	d.queue.Forget(key)
 	return true
+}
+
+func (d *Director) look(ctx context.Context, key string) error {
+	return work.Contain(ctx, func(ctx context.Context) error { return d.sync(ctx, key) })
 }
 
 // around lists what says whether Pods will come in a namespace.
