@@ -142,6 +142,11 @@ spec:
 	for _, host := range []string{"b.a.wild.test", "plain.test", "both.test", "any.test", "web.localhost"} {
 		w.says(host, "/", "200 default/web /")
 	}
+	var secure string
+	w.eventually("the port of https is told", func() (string, bool) {
+		secure = w.port(HTTPSPortAnnotation)
+		return secure, secure != ""
+	})
 	res, err := (&http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}).Do(&http.Request{
 		Host: "safe.test", URL: &url.URL{Scheme: "http", Host: "127.0.0.1:" + w.port(HTTPPortAnnotation), Path: "/x", RawQuery: "y=z"},
 	})
@@ -149,10 +154,10 @@ spec:
 		t.Fatal(err)
 	}
 	res.Body.Close()
-	if got, want := res.Header.Get("Location"), "https://safe.test:"+w.port(HTTPSPortAnnotation)+"/x?y=z"; got != want {
+	if got, want := res.Header.Get("Location"), "https://safe.test:"+secure+"/x?y=z"; got != want {
 		t.Errorf("sent to %q, want %q", got, want)
 	}
-	conn, err := tls.Dial("tcp", "127.0.0.1:"+w.port(HTTPSPortAnnotation), &tls.Config{InsecureSkipVerify: true, ServerName: "safe.test"})
+	conn, err := tls.Dial("tcp", "127.0.0.1:"+secure, &tls.Config{InsecureSkipVerify: true, ServerName: "safe.test"})
 	if err != nil {
 		t.Fatal(err)
 	}
