@@ -67,6 +67,11 @@ func busy(o op, name string) view {
 	return func(s *state) { s.job(job{o, name}).busy = true }
 }
 
+// draining with a grace period that ends so long after noon.
+func draining(grace time.Duration) view {
+	return func(s *state) { s.jobs[job{opDrain, ""}] = &jobState{busy: true, deadline: noon.Add(grace)} }
+}
+
 func set(f func(s *state, u *unit)) view {
 	return func(s *state) { f(s, s.units[0]) }
 }
@@ -160,12 +165,17 @@ func TestDecide(t *testing.T) {
 		},
 		"then there is a new one": {views: []view{exited, sandboxed(container.Exited)}, begin: []job{{opStart, "POD"}, {opImage, "web"}}},
 
-		"deleted: drain":               {views: []view{serving, deleted}, begin: []job{{opDrain, ""}}, wake: 30 * time.Second},
+		"deleted: drain":               {views: []view{serving, deleted}, begin: []job{{opDrain, ""}}},
 		"deleted: removal comes first": {views: []view{serving, deleted, busy(opRemoveTraffic, "")}},
-		"draining":                     {views: []view{serving, deleted, busy(opDrain, "")}, wake: 30 * time.Second},
-		"draining past the deadline":   {views: []view{serving, deleted, busy(opDrain, ""), set(func(s *state, _ *unit) { s.deadline = noon })}, cancel: []job{{opDrain, ""}}},
-		"drained: stop":                {views: []view{serving, deleted, drained}, begin: []job{{opStop, "web"}}},
-		"stopping":                     {views: []view{serving, deleted, drained, busy(opStop, "web"), set(func(s *state, _ *unit) { s.job(job{opStop, "web"}).deadline = s.deadline })}},
+		"draining":                     {views: []view{serving, deleted, draining(30 * time.Second)}},
+		"draining past the deadline":   {views: []view{serving, deleted, draining(0), set(func(s *state, _ *unit) { s.deadline = noon })}},
+		"draining, the grace was cut":  {views: []view{serving, deleted, draining(time.Minute)}, wake: 30 * time.Second},
+		"draining, and the cut one over": {
+			views:  []view{serving, deleted, draining(time.Minute), set(func(s *state, _ *unit) { s.deadline = noon })},
+			cancel: []job{{opDrain, ""}},
+		},
+		"drained: stop": {views: []view{serving, deleted, drained}, begin: []job{{opStop, "web"}}},
+		"stopping":      {views: []view{serving, deleted, drained, busy(opStop, "web"), set(func(s *state, _ *unit) { s.job(job{opStop, "web"}).deadline = s.deadline })}},
 		"stopping, and the grace was cut": {
 			views:  []view{serving, deleted, drained, busy(opStop, "web"), set(func(s *state, _ *unit) { s.job(job{opStop, "web"}).deadline = s.deadline.Add(1) })},
 			cancel: []job{{opStop, "web"}},
@@ -180,12 +190,12 @@ func TestDecide(t *testing.T) {
 		"nothing left: object":        {views: []view{exited, deleted, drained, cleared}, begin: []job{{opDelete, ""}}},
 		"object told to go":           {views: []view{exited, deleted, drained, cleared, set(func(s *state, _ *unit) { s.deleted = true })}},
 		"object gone":                 {views: []view{exited, deleted, drained, cleared, set(func(s *state, _ *unit) { s.vanished = true })}, over: true},
-		"deleted while pulling":       {views: []view{deleted, busy(opImage, "web")}, begin: []job{{opDrain, ""}}, cancel: []job{{opImage, "web"}}, wake: 30 * time.Second},
+		"deleted while pulling":       {views: []view{deleted, busy(opImage, "web")}, begin: []job{{opDrain, ""}}, cancel: []job{{opImage, "web"}}},
 		"deleted while starting":      {views: []view{deleted, drained, busy(opStart, "web")}, cancel: []job{{opStart, "web"}}},
 		"start was cut: look":         {views: []view{deleted, drained, set(func(s *state, _ *unit) { s.stray = true })}, begin: []job{{opSweep, ""}}},
 		"vanished: out of traffic":    {views: []view{serving, set(func(s *state, _ *unit) { s.vanished = true })}, begin: []job{{opRemoveTraffic, ""}}},
 		"vanished while stopping":     {views: []view{running, deleted, drained, busy(opStop, "web"), set(func(s *state, _ *unit) { s.vanished = true })}, begin: []job{{opRemove, ""}}, cancel: []job{{opStop, "web"}}},
-		"skiff goes down: drain":      {views: []view{serving, set(func(s *state, _ *unit) { s.halting, s.deadline = true, noon.Add(time.Second) })}, begin: []job{{opDrain, ""}}, wake: time.Second},
+		"skiff goes down: drain":      {views: []view{serving, set(func(s *state, _ *unit) { s.halting, s.deadline = true, noon.Add(time.Second) })}, begin: []job{{opDrain, ""}}},
 		"skiff goes down: stop":       {views: []view{serving, drained, set(func(s *state, _ *unit) { s.halting = true })}, begin: []job{{opStop, "web"}}},
 		"skiff goes down: how ended?": {views: []view{exited, drained, set(func(s *state, u *unit) { s.halting, u.suspect = true, true })}, begin: []job{{opInspect, "web"}}},
 		"skiff goes down: done":       {views: []view{exited, drained, set(func(s *state, _ *unit) { s.halting = true })}, quiet: true},

@@ -48,18 +48,23 @@ func (p *plan) abandon() {
 	p.stop(opAdd, "")
 }
 
-// drain waits for the requests in flight, at most until the grace period ends.
+// drain waits for the requests in flight, which the work itself bounds by the
+// grace period.
 func (p *plan) drain() {
 	s := p.s
 	if s.busy(opAdd, "") || s.busy(opRemoveTraffic, "") {
 		return
 	}
-	if s.busy(opDrain, "") && !p.now.Before(s.deadline) {
-		p.stop(opDrain, "")
-		return
+	js := s.jobs[job{opDrain, ""}]
+	switch {
+	case js == nil || !js.busy:
+		p.want(opDrain, "")
+	case !s.deadline.Before(js.deadline):
+	case p.now.Before(s.deadline): // the grace period was cut
+		p.wakeAt(s.deadline)
+	default:
+		p.stop(opDrain, "") // once more, which ends at once
 	}
-	p.want(opDrain, "")
-	p.wakeAt(s.deadline)
 }
 
 func (p *plan) starting() bool {

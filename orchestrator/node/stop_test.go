@@ -106,6 +106,20 @@ func TestForcedDeleteKillsAtOnce(t *testing.T) {
 	})
 }
 
+// A finalizer keeps the object of a Pod that has no grace period, and so the end
+// of its drain is waited for.
+func TestForcedDeleteOfAHeldPodEndsItsContainers(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		pod := newPodObject("a", "web:1")
+		pod.Finalizers = []string{"example.com/hold"}
+		w.create(pod)
+		w.untilReady("a")
+		w.traffic.late = 100 * time.Millisecond
+		w.remove("a", 0)
+		w.until(5*time.Second, "nothing is left", func() bool { return len(w.containers()) == 0 })
+	})
+}
+
 func TestForcedDeleteDuringGrace(t *testing.T) {
 	play(t, func(t *testing.T, w *world) {
 		w.engine.AddImage("deaf", func(container.Spec) fake.Behaviour { return fake.Behaviour{Deaf: true} })

@@ -36,6 +36,7 @@ func (p *pod) removeTraffic() task {
 // drain keeps new requests from a Pod for good, and lets those in flight end.
 func (p *pod) drain() task {
 	pod, deadline := p.s.pod, p.s.deadline
+	p.s.job(job{opDrain, ""}).deadline = deadline
 	return func(ctx context.Context) (func(), error) {
 		within, cancel := context.WithDeadline(ctx, deadline)
 		defer cancel()
