@@ -74,8 +74,13 @@ func (p *pod) below(ctx context.Context, pod *corev1.Pod, m container.Mount, sub
 		return m, nil
 	case kept != nil:
 		real, err := filepath.EvalSymlinks(filepath.Join(m.Source, sub))
-		if errors.Is(err, fs.ErrNotExist) && isOptional(*kept) { // the container is to start all the same
-			real, err = filepath.Join(m.Source, sub), ownerOf(pod).makeDirs(m.Source, sub)
+		if errors.Is(err, fs.ErrNotExist) && isOptional(*kept) {
+			// The container is to start all the same, with a directory of this
+			// version: where the file may come later, nothing must be in its way.
+			version := filepath.Join(m.Source, dataLink)
+			if err = ownerOf(pod).makeDirs(version, sub); err == nil {
+				real, err = filepath.EvalSymlinks(filepath.Join(version, sub))
+			}
 		}
 		m.Source = real
 		return m, err

@@ -115,6 +115,40 @@ func TestSubPath(t *testing.T) {
 	}
 }
 
+// Where a file of an optional source is missing, its directory gives way to it.
+func TestSubPathOfALateFile(t *testing.T) {
+	t.Parallel()
+	o := newPodObject("a", "web:1", func(o *corev1.Pod) {
+		o.Spec.Volumes = []corev1.Volume{{Name: "c", VolumeSource: corev1.VolumeSource{
+			ConfigMap: &corev1.ConfigMapVolumeSource{Optional: new(true)},
+		}}}
+		o.Spec.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "c", MountPath: "/key", SubPath: "key"}}
+	})
+	p := &pod{shared: &shared{Options: Options{DataDir: t.TempDir()}}}
+	dir := p.volumePath(o, o.Spec.Volumes[0])
+	mounted := func(files map[string]file) string {
+		t.Helper()
+		if err := writeFiles(dir, files, ownerOf(o)); err != nil {
+			t.Fatal(err)
+		}
+		all, err := p.mounts(t.Context(), o, &o.Spec.Containers[0], map[string]container.Mount{"c": {Source: dir}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all[0].Source
+	}
+	for range 2 {
+		if info, err := os.Lstat(mounted(nil)); err != nil || !info.IsDir() {
+			t.Errorf("without the file: %v, %v", info, err)
+		}
+	}
+	for _, path := range []string{mounted(map[string]file{"key": {data: []byte("here"), mode: 0o644}}), filepath.Join(dir, "key")} {
+		if data, err := os.ReadFile(path); err != nil || string(data) != "here" {
+			t.Errorf("once it is there: %q, %v", data, err)
+		}
+	}
+}
+
 func TestEvictsAPodThatFillsItsVolume(t *testing.T) {
 	play(t, func(t *testing.T, w *world) {
 		limit := resource.MustParse("1Mi")
