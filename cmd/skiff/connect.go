@@ -65,10 +65,11 @@ func connect(rules *clientcmd.ClientConfigLoadingRules, overrides *clientcmd.Con
 	return c
 }
 
-// toInstance gives a connection to the instance whose kubeconfig is at path.
-func toInstance(path, namespace string, w *warnings) (*connection, error) {
+// toInstance gives a connection to the instance at a place.
+func toInstance(at place, namespace string, w *warnings) (*connection, error) {
+	path := at.kubeconfig()
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil, errNotRunning
+		return nil, notRunning(at.name)
 	}
 	overrides := &clientcmd.ConfigOverrides{}
 	overrides.Context.Namespace = namespace

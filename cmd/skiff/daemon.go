@@ -49,7 +49,7 @@ func (p place) running() (int, error) {
 func (p place) process() (int, error) {
 	pid, err := p.running()
 	if err == nil && pid == 0 {
-		err = errNotRunning
+		err = notRunning(p.name)
 	}
 	return pid, err
 }
@@ -141,7 +141,7 @@ func (p place) serve(ctx context.Context, options orchestrator.Options, whenRead
 func (p place) explain(err error) error {
 	switch {
 	case errors.Is(err, orchestrator.ErrRunning):
-		return fmt.Errorf(`instance %q is %w: "skiff status" tells about it, "skiff down" stops it`, p.name, orchestrator.ErrRunning)
+		return fmt.Errorf(`instance %q is %w: "%[3]s status" tells about it, "%[3]s down" stops it`, p.name, orchestrator.ErrRunning, skiffFor(p.name))
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return fmt.Errorf("%w: make room on the disk of %s, or keep the instance elsewhere with --data-dir", err, p.dir)
 	}

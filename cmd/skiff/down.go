@@ -36,7 +36,7 @@ func (p *program) runDown(c *call) error {
 		return err
 	}
 	if pid == 0 && !c.Bool("purge") {
-		return errNotRunning
+		return notRunning(at.name)
 	}
 	if pid != 0 {
 		if err := at.stop(c.ctx, pid); err != nil {
@@ -44,7 +44,7 @@ func (p *program) runDown(c *call) error {
 		}
 	}
 	if !c.Bool("purge") {
-		printf(p.Out, "skiff stopped; what was created starts again with \"skiff up\"\n")
+		printf(p.Out, "skiff stopped; what was created starts again with \"%s up\"\n", skiffFor(at.name))
 		return nil
 	}
 	if err := p.forget(at); err != nil {

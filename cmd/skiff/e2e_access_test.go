@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"fmt"
 	"io/fs"
 	"math/big"
 	"net/http"
@@ -116,13 +117,13 @@ func selfSigned(t *testing.T) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-// TestNoDaemon: every command says how to start skiff, also after a crash.
+// TestNoDaemon: every command says how to start its instance, also after a crash.
 func TestNoDaemon(t *testing.T) {
 	t.Parallel()
 	never, crashed := newInstance(t), start(t)
 	crashed.crash(t)
-	const want = "skiff is not running: start it with \"skiff up -d\"\n"
 	says := func(i *instance, line string) {
+		want := fmt.Sprintf("skiff is not running: start it with \"skiff --name %s up -d\"\n", i.name)
 		if r := try(t, i.skiff, strings.Fields(line)...); r.code != 1 || r.out != "" || r.err != want {
 			t.Errorf("skiff %s: want %q, got %v", line, want, r)
 		}

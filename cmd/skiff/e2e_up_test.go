@@ -21,7 +21,7 @@ func TestUpAndDown(t *testing.T) {
 	const identity = `jsonpath={range .items[*]}{.kind}/{.metadata.name} {.metadata.uid} {.spec.clusterIP} {.spec.ports[*].nodePort}{"\n"}{end}`
 	before := must(t, i.skiff, "get", "pods,services,replicasets", "-o", identity)
 
-	want := fmt.Sprintf("error: instance %q is already running: \"skiff status\" tells about it, \"skiff down\" stops it\n", i.name)
+	want := fmt.Sprintf("error: instance %q is already running: \"skiff --name %[1]s status\" tells about it, \"skiff --name %[1]s down\" stops it\n", i.name)
 	if r := try(t, i.skiff, "up", "--listen", "127.0.0.1:0"); r.code != 1 || r.err != want {
 		t.Errorf("up while it runs: want %q, got %v", want, r)
 	}

@@ -20,7 +20,12 @@ import (
 // errReported ends the program with exit code 1; the user has been told why.
 var errReported = errors.New("already reported")
 
-var errNotRunning = errors.New(`skiff is not running: start it with "skiff up -d"`)
+// notRunning is what a command says that needs the daemon of this instance.
+type notRunning string
+
+func (instance notRunning) Error() string {
+	return fmt.Sprintf("skiff is not running: start it with \"%s up -d\"", skiffFor(string(instance)))
+}
 
 // usageError is a command line that cannot be understood.
 type usageError struct {
@@ -78,14 +83,15 @@ func report(w io.Writer, err error) int {
 }
 
 func describeError(err error) string {
+	var down notRunning
 	var usage usageError
 	var inManifest manifest.Errors
 	var status *apierrors.StatusError
 	switch {
 	case errors.Is(err, errReported):
 		return ""
-	case errors.Is(err, errNotRunning):
-		return errNotRunning.Error()
+	case errors.As(err, &down):
+		return down.Error()
 	case errors.As(err, &usage):
 		return usage.Error()
 	case errors.As(err, &inManifest):

@@ -141,7 +141,7 @@ func (p *program) connect(c *call) (*connection, error) {
 	if _, err := at.process(); err != nil {
 		return nil, err
 	}
-	return toInstance(at.kubeconfig(), namespace, p.warnings)
+	return toInstance(at, namespace, p.warnings)
 }
 
 // dataDir is where the instance called name keeps its state.

@@ -35,7 +35,7 @@ func (p *program) runStatus(c *call) error {
 	if err != nil {
 		return err
 	}
-	conn, err := toInstance(at.kubeconfig(), "", p.warnings)
+	conn, err := toInstance(at, "", p.warnings)
 	if err != nil {
 		return err
 	}
