@@ -9,10 +9,12 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/util/exec"
 	"k8s.io/kubectl/pkg/cmd/util/podcmd"
 )
 
@@ -87,13 +89,22 @@ func (p *program) runCp(c *call) error {
 		return err
 	}
 	run := func(cmd []string, in io.Reader, out io.Writer) error {
-		return p.runIn(c.ctx, conn, pod, container.Name, cmd, in, out)
+		err := p.runIn(c.ctx, conn, pod, container.Name, cmd, in, out)
+		var exit exec.ExitError
+		if errors.As(err, &exit) && slices.Contains(cannotRun, exit.ExitStatus()) {
+			return fmt.Errorf("container %s does not run %s, which cp needs: %v", container.Name, cmd[0], err)
+		}
+		return err
 	}
 	if toRemote {
 		return upload(local, at.path, run)
 	}
 	return download(at.path, local, run)
 }
+
+// cannotRun are the exit codes of a program that is not there. What the engine
+// says of it comes as the program's own output, which here is an archive.
+var cannotRun = []int{126, 127}
 
 // remoteRun runs a command in the container.
 type remoteRun func(cmd []string, in io.Reader, out io.Writer) error
@@ -181,7 +192,10 @@ func download(source, target string, run remoteRun) error {
 	}()
 	err := unpack(r, path.Base(source), target)
 	r.Close()
-	return errors.Join(err, <-ran)
+	if failed := <-ran; !errors.Is(err, failed) {
+		return errors.Join(err, failed)
+	}
+	return err
 }
 
 // unpack writes an archive of name to target, and nothing outside of it,

@@ -30,6 +30,13 @@ func talksAsKubectl(t *testing.T, i *instance) {
 	if got := read(t, i.work+"/returned"); got != "and forth\n" {
 		t.Errorf("skiff cp there and back: %q", got)
 	}
+	web, _, _ := strings.Cut(must(t, i.skiff, "get", "pods", "-l", "app=web", "-o", "jsonpath={.items[*].metadata.name}"), " ")
+	for _, command := range [][]string{{"cp", "more", web + ":/more"}, {"cp", web + ":/web", "got"}} {
+		if r := try(t, i.skiff, command...); r.code != 1 || !strings.HasPrefix(r.err, "error: container web does not run tar, which cp needs: ") ||
+			strings.Count(r.err, "\n") != 1 {
+			t.Errorf("skiff %v where there is no tar: %v", command, r)
+		}
+	}
 	interrupts(t, i)
 	urls := strings.Fields(must(t, i.skiff, "url", "service/web"))
 	if len(urls) != 2 || !strings.HasPrefix(urls[1], "http://web.localhost") {
