@@ -72,7 +72,7 @@ func (s *Server) remove(ctx context.Context, k *kind, namespace, name string, op
 		grace = k.GracePeriod(old.object)
 	}
 	obj := deepCopy(old.object)
-	markDeleted(obj, grace, options, time.Now())
+	markDeleted(obj, grace, ownPolicy(k, options), time.Now())
 	dryRun := len(options.DryRun) > 0
 	if gone = deletionComplete(obj); gone {
 		last, err = s.erase(ctx, k, old.object, old, dryRun)
@@ -80,6 +80,16 @@ func (s *Server) remove(ctx context.Context, k *kind, namespace, name string, op
 		last, err = s.overwrite(ctx, k, obj, old, dryRun)
 	}
 	return last, gone, storeError(k, name, err)
+}
+
+// ownPolicy leaves the propagation policy out for Events: they own nothing, and
+// the garbage collector, which passes them over, would never take its finalizer
+// off one again.
+func ownPolicy(k *kind, options *metav1.DeleteOptions) *metav1.DeleteOptions {
+	if k.Storage() != "events" {
+		return options
+	}
+	return &metav1.DeleteOptions{GracePeriodSeconds: options.GracePeriodSeconds}
 }
 
 func checkPreconditions(k *kind, obj object, preconditions *metav1.Preconditions) error {

@@ -104,3 +104,25 @@ func TestNamespaceIsEmptied(t *testing.T) {
 		return gone(c.CoreV1().Namespaces().Get(ctx, "team", metav1.GetOptions{}))
 	})
 }
+
+// The collector passes Events over, so a finalizer of its own would keep one, and
+// its namespace, for good.
+func TestEventsGoWhateverThePolicy(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	for _, policy := range []metav1.DeletionPropagation{metav1.DeletePropagationForeground, metav1.DeletePropagationOrphan} {
+		event := &corev1.Event{
+			ObjectMeta:     metav1.ObjectMeta{Name: "e"},
+			InvolvedObject: corev1.ObjectReference{Kind: "Pod", Namespace: "default", Name: "p"},
+		}
+		if _, err := c.CoreV1().Events("default").Create(t.Context(), event, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.CoreV1().Events("default").Delete(t.Context(), "e", metav1.DeleteOptions{PropagationPolicy: &policy}); err != nil {
+			t.Fatal(err)
+		}
+		if !gone(c.CoreV1().Events("default").Get(t.Context(), "e", metav1.GetOptions{})) {
+			t.Errorf("it is still there after a deletion with the policy %s", policy)
+		}
+	}
+}
