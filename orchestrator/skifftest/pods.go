@@ -78,7 +78,7 @@ func (w *warnings) HandleWarningHeader(_ int, _, text string) {
 func (i *Instance) WaitPod(t testing.TB, name string, done func(*corev1.Pod) bool) *corev1.Pod {
 	t.Helper()
 	client := i.Client.CoreV1().Pods(Namespace)
-	var last *corev1.Pod
+	last := &corev1.Pod{}
 	err := until(t.Context(), client.Watch, metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("metadata.name", name).String()},
 		func(ctx context.Context) (string, bool, error) {
 			p, err := client.Get(ctx, name, metav1.GetOptions{})
@@ -89,7 +89,7 @@ func (i *Instance) WaitPod(t testing.TB, name string, done func(*corev1.Pod) boo
 			return p.ResourceVersion, done(p), nil
 		})
 	if err != nil {
-		t.Fatalf("wait for pod %s: %v; last seen: %+v", name, err, last)
+		t.Fatalf("wait for pod %s: %v; last seen: %v", name, err, &last.Status)
 	}
 	return last
 }

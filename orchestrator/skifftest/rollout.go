@@ -48,7 +48,7 @@ func (i *Instance) WaitRollout(t testing.TB, name string) {
 func (i *Instance) WaitDeployment(t testing.TB, name string, done func(*appsv1.Deployment) bool) *appsv1.Deployment {
 	t.Helper()
 	client := i.Client.AppsV1().Deployments(Namespace)
-	var last *appsv1.Deployment
+	last := &appsv1.Deployment{}
 	err := until(t.Context(), client.Watch, metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("metadata.name", name).String()},
 		func(ctx context.Context) (string, bool, error) {
 			d, err := client.Get(ctx, name, metav1.GetOptions{})
@@ -59,7 +59,7 @@ func (i *Instance) WaitDeployment(t testing.TB, name string, done func(*appsv1.D
 			return d.ResourceVersion, done(d), nil
 		})
 	if err != nil {
-		t.Fatalf("wait for deployment %s: %v; last seen: %+v", name, err, last)
+		t.Fatalf("wait for deployment %s: %v; last seen: %v", name, err, &last.Status)
 	}
 	return last
 }

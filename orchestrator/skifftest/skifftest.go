@@ -43,9 +43,10 @@ const (
 
 // New starts an orchestrator with a name, a data directory and a port of its
 // own. It is ready when New returns. When the test ends, all of it is removed
-// from the engine; when the test failed, its Pods and events are logged first.
-// What a test that was killed has left, the next process that calls New removes.
-// The options may be changed before it starts, but for the name.
+// from the engine; when the test failed, its Pods, its events and the end of
+// what containers wrote are logged first. What a test that was killed has left,
+// the next process that calls New removes. The options may be changed before it
+// starts, but for the name.
 func New(t testing.TB, change ...func(*orchestrator.Options)) *Instance {
 	t.Helper()
 	name := "test-" + strings.ToLower(rand.Text()[:10])
@@ -172,7 +173,7 @@ func (i *Instance) tell(t testing.TB) {
 		return
 	}
 	for _, p := range pods.Items {
-		t.Logf("pod %s/%s %s %s", p.Namespace, p.Name, p.Status.Phase, states(p.Status.ContainerStatuses))
+		t.Logf("pod %s/%s %s %s", p.Namespace, p.Name, p.Status.Phase, states(containers(&p)))
 	}
 	events, err := i.Client.CoreV1().Events("").List(ctx, metav1.ListOptions{})
 	if err != nil {
@@ -184,9 +185,23 @@ func (i *Instance) tell(t testing.TB) {
 		t.Logf("event %s %s %s/%s: %s", e.LastTimestamp.Format(time.TimeOnly), e.Reason,
 			strings.ToLower(e.InvolvedObject.Kind), e.InvolvedObject.Name, e.Message)
 	}
+	for _, p := range pods.Items {
+		for _, s := range containers(&p) {
+			log, err := i.Client.CoreV1().Pods(p.Namespace).GetLogs(p.Name, &corev1.PodLogOptions{
+				Container: s.Name, TailLines: new(int64(10)), LimitBytes: new(int64(16 << 10)),
+			}).DoRaw(ctx)
+			if err == nil && len(log) > 0 { // what has not started has none, and its state says why
+				t.Logf("last lines of pod %s/%s, container %s:\n%s", p.Namespace, p.Name, s.Name, log)
+			}
+		}
+	}
 	if log, err := os.ReadFile(orchestrator.PathsIn(i.Options.DataDir).Log); err == nil {
 		t.Logf("%s", log)
 	}
+}
+
+func containers(p *corev1.Pod) []corev1.ContainerStatus {
+	return slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses)
 }
 
 func states(all []corev1.ContainerStatus) string {
@@ -198,6 +213,9 @@ func states(all []corev1.ContainerStatus) string {
 			fmt.Fprintf(&b, "waiting (%s: %s) ", s.State.Waiting.Reason, s.State.Waiting.Message)
 		case s.State.Terminated != nil:
 			fmt.Fprintf(&b, "terminated (%s, %d) ", s.State.Terminated.Reason, s.State.Terminated.ExitCode)
+		}
+		if last := s.LastTerminationState.Terminated; last != nil {
+			fmt.Fprintf(&b, "ended before (%s, %d) ", last.Reason, last.ExitCode)
 		}
 	}
 	return b.String()
