@@ -53,6 +53,9 @@ func (w *Worker) insist(ctx context.Context, failure string, try func() error, a
 		if err == nil {
 			return nil
 		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		log.Warn(failure+"; trying again", "error", err)
 		if !pause(ctx, retryDelay(failures)) {
 			return ctx.Err()
