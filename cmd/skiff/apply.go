@@ -31,7 +31,8 @@ kubectl apply does. What is in the new manifest is set, what was in the last one
 and no longer is, is removed, and what others have set stays.`,
 		examples: examples(
 			"skiff apply -f web.yaml",
-			"skiff apply -f web.yaml --wait      and say how the updates went"),
+			"skiff apply -f web.yaml --wait      and say how the updates went",
+			"kubectl kustomize DIRECTORY | skiff apply -f -"),
 		flags: func(f *flags) {
 			fileFlags(f)
 			serverSideFlags(f)
