@@ -3,6 +3,7 @@ package docker
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	cerrdefs "github.com/containerd/errdefs"
 	dockercontainer "github.com/docker/docker/api/types/container"
@@ -50,10 +51,21 @@ func (e *Engine) purgeNetworks(ctx context.Context) error {
 	var errs []error
 	for _, n := range found {
 		if err := e.api.NetworkRemove(ctx, n.ID); err != nil && !cerrdefs.IsNotFound(err) {
-			errs = append(errs, failure("remove network "+n.Name, err))
+			err = failure("remove network "+n.Name, err)
+			if e.miscounts(ctx, n.ID) {
+				err = fmt.Errorf("%w: no container is there, and an engine that counts one all the same does so until it is restarted; then try again", err)
+			}
+			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// miscounts says whether the engine, which does not remove a network because of
+// its containers, has none there.
+func (e *Engine) miscounts(ctx context.Context, id string) bool {
+	n, err := e.api.NetworkInspect(ctx, id, network.InspectOptions{})
+	return err == nil && len(n.Containers) == 0
 }
 
 func (e *Engine) purgeVolumes(ctx context.Context) error {

@@ -4,9 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -112,5 +116,36 @@ func TestPurgeOfManyAtOnce(t *testing.T) {
 	}
 	if err := e.removeUnusedImage(t.Context(), ref); err != nil {
 		t.Error(err)
+	}
+}
+
+// An engine can be wrong about who is in a network, which its own words hide.
+func TestPurgeOfAMiscountedNetwork(t *testing.T) {
+	t.Parallel()
+	containers := `{"c1": {"Name": "somebody-else's"}}`
+	engine := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method == http.MethodDelete:
+			w.WriteHeader(http.StatusForbidden)
+			fmt.Fprint(w, `{"message": "network n1 has active endpoints"}`)
+		case strings.HasSuffix(r.URL.Path, "/networks"):
+			fmt.Fprint(w, `[{"Id": "n1", "Name": "skiff-test"}]`)
+		default:
+			fmt.Fprintf(w, `{"Id": "n1", "Name": "skiff-test", "Containers": %s}`, containers)
+		}
+	}))
+	defer engine.Close()
+	e, err := New(Options{Host: "tcp://" + engine.Listener.Addr().String(), Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	const advice = "until it is restarted"
+	if err := e.purgeNetworks(t.Context()); err == nil || strings.Contains(err.Error(), advice) {
+		t.Errorf("with a container in the network: %v", err)
+	}
+	containers = "{}"
+	if err := e.purgeNetworks(t.Context()); err == nil || !strings.Contains(err.Error(), advice) {
+		t.Errorf("with none: %v", err)
 	}
 }
