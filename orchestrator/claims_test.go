@@ -36,6 +36,15 @@ func claimVolume(name string) map[string]corev1.VolumeSource {
 	return map[string]corev1.VolumeSource{"data": {PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: name}}}
 }
 
+// scratchVolume is a claim that is made for the Pod.
+func scratchVolume() map[string]corev1.VolumeSource {
+	return map[string]corev1.VolumeSource{"scratch": {Ephemeral: &corev1.EphemeralVolumeSource{
+		VolumeClaimTemplate: &corev1.PersistentVolumeClaimTemplate{
+			ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"for": "one"}}, Spec: claimObject("", nil).Spec,
+		},
+	}}}
+}
+
 // TestClaims: storage outlives Pods, and goes with its claim.
 func TestClaims(t *testing.T) {
 	t.Parallel()
@@ -44,6 +53,7 @@ func TestClaims(t *testing.T) {
 	t.Run("retain", func(t *testing.T) { t.Parallel(); testClaimRetain(t, s) })
 	t.Run("class", func(t *testing.T) { t.Parallel(); testClaimClass(t, s) })
 	t.Run("ephemeral", func(t *testing.T) { t.Parallel(); testEphemeralClaim(t, s) })
+	t.Run("unused", func(t *testing.T) { t.Parallel(); testEphemeralClaimThatNobodyUsed(t, s) })
 	t.Run("rollout", func(t *testing.T) { t.Parallel(); testClaimRollout(t, s) })
 }
 
@@ -96,11 +106,7 @@ func testClaimLife(t *testing.T, s stage) {
 // not taken for it, and makes room for it when it goes.
 func testEphemeralClaim(t *testing.T, s stage) {
 	claims, pods := s.Client.CoreV1().PersistentVolumeClaims(skifftest.Namespace), s.Client.CoreV1().Pods(skifftest.Namespace)
-	template := map[string]corev1.VolumeSource{"scratch": {Ephemeral: &corev1.EphemeralVolumeSource{
-		VolumeClaimTemplate: &corev1.PersistentVolumeClaimTemplate{
-			ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"for": "one"}}, Spec: claimObject("", nil).Spec,
-		},
-	}}}
+	template := scratchVolume()
 	if _, err := claims.Create(t.Context(), claimObject("other-scratch", nil), metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -133,6 +139,27 @@ func testEphemeralClaim(t *testing.T, s stage) {
 	if c, err := claims.Get(t.Context(), "other-scratch", metav1.GetOptions{}); err != nil || !metav1.IsControlledBy(c, other) {
 		t.Errorf("its own claim: %+v, %v", c, err)
 	}
+}
+
+// A Pod that never ran and waits for its dependents to go does not keep its own
+// claim, which waits for the Pod.
+func testEphemeralClaimThatNobodyUsed(t *testing.T, s stage) {
+	claims, pods := s.Client.CoreV1().PersistentVolumeClaims(skifftest.Namespace), s.Client.CoreV1().Pods(skifftest.Namespace)
+	pod := volumePod("nowhere", scratchVolume())
+	pod.Spec.NodeSelector = map[string]string{"no": "where"}
+	s.create(t, pod)
+	eventually(t, "the claim is bound", func() bool {
+		c, err := claims.Get(t.Context(), "nowhere-scratch", metav1.GetOptions{})
+		return err == nil && c.Status.Phase == corev1.ClaimBound
+	})
+	if err := pods.Delete(t.Context(), "nowhere", metav1.DeleteOptions{PropagationPolicy: ptr.To(metav1.DeletePropagationForeground)}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "Pod and claim are gone", func() bool {
+		_, podErr := pods.Get(t.Context(), "nowhere", metav1.GetOptions{})
+		_, claimErr := claims.Get(t.Context(), "nowhere-scratch", metav1.GetOptions{})
+		return apierrors.IsNotFound(podErr) && apierrors.IsNotFound(claimErr)
+	})
 }
 
 // What is to be retained stays when its claim goes, for whoever wants to save it.

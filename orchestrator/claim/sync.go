@@ -120,9 +120,10 @@ func (r *run) letGo(ctx context.Context, c *corev1.PersistentVolumeClaim) error 
 }
 
 // uses says whether a Pod that has not ended mounts a claim. One that was to be its
-// own and is somebody's it does not get.
+// own and is somebody's it does not get. A deleted Pod that has no grace period left
+// counts as ended, whatever holds its object: that may wait for the very claim.
 func uses(p *corev1.Pod, claim *corev1.PersistentVolumeClaim) bool {
-	if resource.IsFinished(p) {
+	if resource.IsFinished(p) || p.DeletionTimestamp != nil && ptr.Deref(p.DeletionGracePeriodSeconds, 0) == 0 {
 		return false
 	}
 	return slices.ContainsFunc(p.Spec.Volumes, func(v corev1.Volume) bool {
