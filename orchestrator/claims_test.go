@@ -236,6 +236,19 @@ func testClaimClass(t *testing.T, s stage) {
 	if err != nil || pod.Spec.NodeName != "" || pod.Status.Phase != corev1.PodPending {
 		t.Errorf("Pod: %+v, %v", pod, err)
 	}
+	// It makes room for a claim of the right class, though a Pod waits for it.
+	claims := s.Client.CoreV1().PersistentVolumeClaims(skifftest.Namespace)
+	if err := claims.Delete(t.Context(), "fast", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the claim is gone", func() bool {
+		_, err := claims.Get(t.Context(), "fast", metav1.GetOptions{})
+		return apierrors.IsNotFound(err)
+	})
+	if _, err := claims.Create(t.Context(), claimObject("fast", nil), metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	s.ready(t, "waits")
 }
 
 // A Deployment whose Pods write to one claim ends the old before it starts the

@@ -119,11 +119,12 @@ func (r *run) letGo(ctx context.Context, c *corev1.PersistentVolumeClaim) error 
 	return err
 }
 
-// uses says whether a Pod that has not ended mounts a claim. One that was to be its
+// uses says whether a Pod that has a place and has not ended mounts a claim. One that
+// waits for its place gets none with a claim that is to go, and one that was to be its
 // own and is somebody's it does not get. A deleted Pod that has no grace period left
 // counts as ended, whatever holds its object: that may wait for the very claim.
 func uses(p *corev1.Pod, claim *corev1.PersistentVolumeClaim) bool {
-	if resource.IsFinished(p) || p.DeletionTimestamp != nil && ptr.Deref(p.DeletionGracePeriodSeconds, 0) == 0 {
+	if p.Spec.NodeName == "" || resource.IsFinished(p) || p.DeletionTimestamp != nil && ptr.Deref(p.DeletionGracePeriodSeconds, 0) == 0 {
 		return false
 	}
 	return slices.ContainsFunc(p.Spec.Volumes, func(v corev1.Volume) bool {
