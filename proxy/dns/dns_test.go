@@ -23,44 +23,51 @@ func resolver(t *testing.T, transport string, upstream []string, records ...Reco
 	t.Helper()
 	z := NewZone("cluster.local", network)
 	z.Set("test", records)
-	address := freeAddress(t)
-	s := New(Options{Address: address, Zone: z, Upstream: upstream, Log: slog.New(slog.DiscardHandler)})
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- s.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	r := &net.Resolver{PreferGo: true, StrictErrors: true, Dial: func(ctx context.Context, n, _ string) (net.Conn, error) {
+	address := serve(t, New(Options{Zone: z, Upstream: upstream, Log: slog.New(slog.DiscardHandler)}))
+	return &net.Resolver{PreferGo: true, StrictErrors: true, Dial: func(ctx context.Context, n, _ string) (net.Conn, error) {
 		var d net.Dialer
 		if transport == "tcp" {
 			n = transport
 		}
 		return d.DialContext(ctx, n, address)
 	}}
-	for { // until it listens
-		conn, err := net.Dial("tcp", address)
-		if err == nil {
-			conn.Close()
-			return r
-		}
-		if ctx.Err() != nil {
-			t.Fatal(err)
-		}
-	}
 }
 
-func freeAddress(t *testing.T) string {
+// nobody listens there.
+const nobody = "127.0.0.1:1"
+
+// serve has a server answer until the test ends, and says where.
+func serve(t *testing.T, s *Server) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	packets, streams := open(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		s.serve(ctx, packets, streams)
+		close(ended)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-ended
+	})
+	return streams.Addr().String()
+}
+
+// open gives sockets for both transports at one address.
+func open(t *testing.T) (*net.UDPConn, net.Listener) {
+	t.Helper()
+	for range 100 {
+		packets, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if streams, err := net.Listen("tcp", packets.LocalAddr().String()); err == nil {
+			return packets.(*net.UDPConn), streams
+		}
+		packets.Close()
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no port is free for both UDP and TCP")
+	return nil, nil
 }
 
 func TestRecords(t *testing.T) {
@@ -116,12 +123,7 @@ func TestForwarding(t *testing.T) {
 			// The upstream is another server, whose zone is the rest of the world.
 			world := NewZone("example.org", netip.Prefix{})
 			world.Set("world", []Record{{Name: "www.example.org", Type: A, Value: "192.0.2.7"}})
-			upstream := freeAddress(t)
-			s := New(Options{Address: upstream, Zone: world, Log: slog.New(slog.DiscardHandler)})
-			ended := make(chan error, 1)
-			ctx, cancel := context.WithCancel(context.Background())
-			go func() { ended <- s.Run(ctx) }()
-			defer func() { cancel(); <-ended }()
+			upstream := serve(t, New(Options{Zone: world, Log: slog.New(slog.DiscardHandler)}))
 			silent, err := net.ListenPacket("udp", "127.0.0.1:0")
 			if err != nil {
 				t.Fatal(err)
@@ -138,8 +140,8 @@ func TestForwarding(t *testing.T) {
 			if _, err := r.LookupHost(t.Context(), "none.example.org."); err == nil || !strings.Contains(err.Error(), "no such host") {
 				t.Errorf("a name that nobody knows: %v", err)
 			}
-			nobody := resolver(t, transport, []string{freeAddress(t)})
-			if _, err := nobody.LookupHost(t.Context(), "www.example.org."); err == nil || strings.Contains(err.Error(), "no such host") {
+			alone := resolver(t, transport, []string{nobody})
+			if _, err := alone.LookupHost(t.Context(), "www.example.org."); err == nil || strings.Contains(err.Error(), "no such host") {
 				t.Errorf("without a resolver: %v, want a failure that is not the name's", err)
 			}
 		})
@@ -173,7 +175,7 @@ func TestAliasesOfAliases(t *testing.T) {
 // that look up who calls them would wait for it.
 func TestAddressesOfTheNetwork(t *testing.T) {
 	t.Parallel()
-	r := resolver(t, "", []string{freeAddress(t)})
+	r := resolver(t, "", []string{nobody})
 	var missing *net.DNSError
 	if _, err := r.LookupAddr(t.Context(), "10.0.15.9"); !errors.As(err, &missing) || !missing.IsNotFound {
 		t.Errorf("an address without a name: %v, want not found", err)
@@ -275,7 +277,7 @@ func TestRefused(t *testing.T) {
 	t.Parallel()
 	z := NewZone("cluster.local", network)
 	z.Set("a", []Record{{Name: "web.default.svc.cluster.local", Type: A, TTL: 5, Value: "10.0.0.7"}})
-	s := New(Options{Zone: z, Upstream: []string{freeAddress(t)}, Log: slog.New(slog.DiscardHandler)})
+	s := New(Options{Zone: z, Upstream: []string{nobody}, Log: slog.New(slog.DiscardHandler)})
 	const update = 5
 	for _, test := range []struct {
 		name  string

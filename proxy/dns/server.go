@@ -63,17 +63,18 @@ func (s *Server) Run(ctx context.Context) error {
 		return errors.Join(fmt.Errorf("listen for DNS: %w", err), packets.Close())
 	}
 	s.log.Info("answering DNS", "address", packets.LocalAddr().String())
-	ctx, cancel := context.WithCancel(ctx)
-	defer context.AfterFunc(ctx, func() {
-		packets.Close()
-		streams.Close()
-	})()
-	s.serving.Go(func() { s.serveUDP(ctx, packets.(*net.UDPConn)) })
+	s.serve(ctx, packets.(*net.UDPConn), streams)
+	return nil
+}
+
+// serve answers what comes to the sockets, and closes them when ctx ends.
+func (s *Server) serve(ctx context.Context, packets *net.UDPConn, streams net.Listener) {
+	s.serving.Go(func() { s.serveUDP(ctx, packets) })
 	s.serving.Go(func() { s.serveTCP(ctx, streams) })
 	<-ctx.Done()
-	cancel()
+	packets.Close()
+	streams.Close()
 	s.serving.Wait()
-	return nil
 }
 
 func (s *Server) serveUDP(ctx context.Context, conn *net.UDPConn) {
