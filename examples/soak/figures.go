@@ -157,6 +157,9 @@ const slack = 50
 // leftOver says what is there that was not there before any connection was.
 func leftOver(before, after process) error {
 	var errs []error
+	if after.goroutines < 0 || after.heap < 0 {
+		errs = append(errs, errors.New("the metrics do not tell of it"))
+	}
 	if after.goroutines > before.goroutines+slack {
 		errs = append(errs, fmt.Errorf("%d goroutines, before %d", after.goroutines, before.goroutines))
 	}

@@ -39,7 +39,7 @@ func TestCrashIsContained(t *testing.T) {
 	if err != nil || looks["bad"] != 2 || looks["good"] != 1 {
 		t.Errorf("looks %v: %v", looks, err)
 	}
-	if !strings.Contains(log.String(), "key=bad") || !strings.Contains(log.String(), ErrCrashed.Error()) {
+	if !strings.Contains(log.String(), "key=bad") || !strings.Contains(log.String(), errCrashed.Error()) {
 		t.Errorf("the log: %s", log.String())
 	}
 	if !strings.Contains(stack.String(), "contain_test.go") {
