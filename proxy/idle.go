@@ -4,6 +4,8 @@ import (
 	"net"
 	"sync/atomic"
 	"time"
+
+	"skiff/proxy/accept"
 )
 
 // backConn is a connection to a back end on the lean path.
@@ -23,8 +25,7 @@ func newBackConn(to *upstreamConn) *backConn {
 
 // socket is the connection as the kernel knows it, if it does.
 func (c *backConn) socket() (*net.TCPConn, bool) {
-	socket, ok := c.to.Conn.(*net.TCPConn)
-	return socket, ok
+	return accept.Socket(c.to.Conn)
 }
 
 func (c *backConn) Close() error {

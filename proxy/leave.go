@@ -46,7 +46,7 @@ func (p *Proxy) Leave() (flows []lines.Flow) {
 	defer p.mu.Unlock()
 	for _, l := range p.open {
 		l.leaving.Store(true)
-		l.inner.Close()
+		l.close()
 	}
 	for address, r := range p.relays {
 		flows = append(flows, r.depart(address)...)

@@ -27,9 +27,11 @@ func keepAlive(_, _ string, raw syscall.RawConn) error {
 	})
 }
 
-// limitUnread bounds how long a client of the listener may take nothing of what
-// is sent to it; 0: for ever. Connections inherit that, and the kernel ends them.
-func limitUnread(l net.Listener, d time.Duration) error {
+// inherit sets what connections inherit from a listener. unread bounds how long
+// a client may take nothing of what is sent to it, after which the kernel ends
+// its connection; 0: for ever. Where clients begin, a connection is accepted once
+// it has something to read, or after a second or two.
+func inherit(l net.Listener, unread time.Duration, clientBegins bool) error {
 	socket, ok := l.(syscall.Conn)
 	if !ok {
 		return nil
@@ -38,7 +40,15 @@ func limitUnread(l net.Listener, d time.Duration) error {
 	if err != nil {
 		return err
 	}
-	err = ask(raw, [][3]int{{unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(d.Milliseconds())}})
+	wait := 0
+	if clientBegins {
+		wait = 1 // s, which the kernel rounds up to its own times
+	}
+	err = ask(raw, [][3]int{
+		{unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},
+		{unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, wait},
+		{unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(unread.Milliseconds())},
+	})
 	if err == unix.ENOPROTOOPT { // another process opened it for several paths
 		return nil
 	}

@@ -9,5 +9,5 @@ import (
 
 func listenConfig() *net.ListenConfig { return new(net.ListenConfig) }
 
-// limitUnread does nothing where the kernel does not look after that.
-func limitUnread(net.Listener, time.Duration) error { return nil }
+// inherit does nothing where the kernel does not look after that.
+func inherit(net.Listener, time.Duration, bool) error { return nil }

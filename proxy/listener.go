@@ -29,8 +29,10 @@ const (
 // listener is one open address. It hands TCP connections to the relay, HTTP
 // ones to the lean path, and those of them that are rare to an HTTP server.
 type listener struct {
-	proxy   *Proxy
-	inner   net.Listener
+	proxy *Proxy
+	entrance
+	shut    chan struct{} // closed when close is called
+	once    sync.Once
 	serves  atomic.Pointer[Listener]
 	server  *http.Server
 	rare    *rareListener
@@ -48,15 +50,23 @@ type listener struct {
 	clients map[*client]struct{}
 }
 
-func newListener(p *Proxy, inner net.Listener, what Listener) *listener {
+// entrance is where a listener's connections come in.
+type entrance struct {
+	inner net.Listener
+	lazy  net.Listener    // of the same socket, for those that come with a request
+	free  <-chan struct{} // closed once no other process accepts from it
+}
+
+func newListener(p *Proxy, in entrance, what Listener) *listener {
 	l := &listener{
-		proxy:   p,
-		inner:   inner,
-		rare:    newRareListener(inner.Addr()),
-		turn:    make(chan struct{}, 1),
-		waiting: 1,
-		closed:  make(chan struct{}),
-		clients: map[*client]struct{}{},
+		proxy:    p,
+		entrance: in,
+		shut:     make(chan struct{}),
+		rare:     newRareListener(in.inner.Addr()),
+		turn:     make(chan struct{}, 1),
+		waiting:  1,
+		closed:   make(chan struct{}),
+		clients:  map[*client]struct{}{},
 	}
 	l.serves.Store(&what)
 	protocols := new(http.Protocols)
@@ -84,9 +94,13 @@ func (l *listener) run(base context.Context) {
 	var serving sync.WaitGroup
 	serving.Go(func() { l.server.Serve(l.rare) })
 	defer serving.Wait()
-	l.turn <- struct{}{}
-	l.acceptors.Go(l.accept)
-	<-l.closed
+	select {
+	case <-l.free:
+		l.turn <- struct{}{}
+		l.acceptors.Go(l.accept)
+		<-l.closed
+	case <-l.shut:
+	}
 	if l.leaving.Load() {
 		<-l.proxy.ending
 	}
@@ -112,6 +126,15 @@ func (l *listener) run(base context.Context) {
 		}
 	}
 	l.conns.Wait()
+}
+
+// close has no connection accepted any more.
+func (l *listener) close() {
+	l.once.Do(func() {
+		close(l.shut)
+		l.inner.Close()
+		l.lazy.Close()
+	})
 }
 
 // accept takes a connection, serves it, and takes the next one, until the
@@ -164,7 +187,7 @@ func (l *listener) next() net.Conn {
 		return nil
 	}
 	for {
-		conn, ok := accept.Next(l.inner, l.proxy.options.Log)
+		conn, ok := accept.Next(l.queue(), l.proxy.options.Log)
 		if !ok {
 			close(l.turn)
 			close(l.closed)
@@ -176,11 +199,22 @@ func (l *listener) next() net.Conn {
 			l.turn <- struct{}{}
 			return conn
 		}
+		if socket, ok := accept.Socket(conn); ok { // it was still HTTP's when it was accepted
+			conn = socket
+		}
 		l.conns.Go(func() {
 			defer l.proxy.clients.end()
 			l.proxy.serveTCP(l.base, conn, what)
 		})
 	}
+}
+
+// queue is where the next connection is accepted from.
+func (l *listener) queue() net.Listener {
+	if what := l.serves.Load(); what.clientBegins() && what.TLS == nil { // which reads by package net
+		return l.lazy
+	}
+	return l.inner
 }
 
 func (l *listener) all() []*client {

@@ -75,12 +75,19 @@ func TestListenersComeAndGo(t *testing.T) {
 
 	second := f.listen(t, Listener{Name: "second", Mode: HTTP, Pool: f.pool})
 	idle := dialRaw(t, second)
+	io.WriteString(idle, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	answers := bufio.NewReader(idle)
+	if res, err := http.ReadResponse(answers, nil); err != nil {
+		t.Fatal(err)
+	} else if _, err := io.Copy(io.Discard, res.Body); err != nil {
+		t.Fatal(err)
+	}
 	get(t, client, "http://"+second+"/")
 	f.Close(second)
 	if _, err := net.Dial("tcp", second); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("the closed listener: %v", err)
 	}
-	if _, err := idle.Read(make([]byte, 1)); err != io.EOF {
+	if _, err := answers.ReadByte(); err != io.EOF {
 		t.Errorf("an idle connection of the closed listener: %v", err)
 	}
 	if err := f.Listen(t.Context(), Listener{Name: "again", Address: second, Mode: HTTP, Pool: f.pool}); err != nil {

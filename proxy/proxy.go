@@ -21,6 +21,7 @@ import (
 	"sync"
 	"time"
 
+	"skiff/proxy/accept"
 	"skiff/proxy/lines"
 	"skiff/proxy/pool"
 )
@@ -50,17 +51,21 @@ type Listener struct {
 	TLS    *tls.Config
 }
 
-// limit is for connections that are yet to come.
-func (what *Listener) limit(inner net.Listener) error {
+// suit sets what connections that are yet to come get from the socket.
+func (what *Listener) suit(inner net.Listener) error {
 	unread := unreadTimeout
 	if what.Mode == TCP {
 		unread = 0
 	}
-	if err := limitUnread(inner, unread); err != nil {
-		return fmt.Errorf("limit the clients of %s: %w", what.Name, err)
+	if err := inherit(inner, unread, what.clientBegins()); err != nil {
+		return fmt.Errorf("set options of %s: %w", what.Name, err)
 	}
 	return nil
 }
+
+// clientBegins says whether clients have something to say before they hear
+// anything.
+func (what *Listener) clientBegins() bool { return what.Mode == HTTP }
 
 // Options of a Proxy.
 type Options struct {
@@ -141,29 +146,49 @@ func (p *Proxy) Listen(ctx context.Context, what Listener) error {
 	}
 	if l := p.open[what.Address]; l != nil {
 		l.serves.Store(&what)
-		return what.limit(l.inner)
+		return what.suit(l.inner)
 	}
 	if p.lent {
 		return nil
 	}
-	inner := p.options.Lines.TCP(what.Address)
-	if inner == nil {
-		var err error
-		if inner, err = listenConfig().Listen(ctx, "tcp", what.Address); err != nil {
-			return fmt.Errorf("listen for %s: %w", what.Name, err)
-		}
+	l, err := p.listenTCP(ctx, what)
+	if err != nil {
+		return fmt.Errorf("listen for %s: %w", what.Name, err)
 	}
-	if err := what.limit(inner); err != nil {
-		inner.Close()
-		return err
-	}
-	l := newListener(p, inner, what)
 	p.open[what.Address] = l
 	if p.serve != nil {
 		p.serve(l)
 	}
 	return nil
 }
+
+func (p *Proxy) listenTCP(ctx context.Context, what Listener) (*listener, error) {
+	inner, free := p.options.Lines.TCP(what.Address)
+	if inner == nil {
+		opened, err := listenConfig().Listen(ctx, "tcp", what.Address)
+		if err != nil {
+			return nil, err
+		}
+		inner, free = opened.(*net.TCPListener), atOnce
+	}
+	lazy, err := accept.Lazily(inner)
+	if err != nil {
+		return nil, errors.Join(err, inner.Close())
+	}
+	l := newListener(p, entrance{inner, lazy, free}, what)
+	if err := what.suit(inner); err != nil {
+		l.close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// atOnce is what a listener waits for that nobody else accepts from.
+var atOnce = func() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
 
 func (p *Proxy) listenUDP(what Listener) error {
 	if r := p.relays[what.Address]; r != nil {
@@ -185,7 +210,8 @@ func (p *Proxy) listenUDP(what Listener) error {
 }
 
 // Close stops accepting at an address. Established connections go on until
-// they end or their back ends are drained; idle HTTP connections are closed.
+// they end or their back ends are drained; idle HTTP connections are closed, and
+// those reset that have not been accepted, as of clients that have said nothing.
 func (p *Proxy) Close(address string) {
 	p.mu.Lock()
 	l := p.open[address]
@@ -194,7 +220,7 @@ func (p *Proxy) Close(address string) {
 	delete(p.relays, address)
 	p.mu.Unlock()
 	if l != nil {
-		l.inner.Close()
+		l.close()
 	}
 	if r != nil {
 		r.close()
@@ -226,7 +252,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 	p.mu.Lock()
 	p.closed = true
 	for _, l := range p.open {
-		l.inner.Close()
+		l.close()
 	}
 	for _, r := range p.relays {
 		r.close()

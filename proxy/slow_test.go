@@ -27,7 +27,7 @@ func TestSlowBody(t *testing.T) {
 				defer backends.Close()
 				backends.Replace([]pool.Member{{ID: "a", Address: "a:1"}}, pool.Expectation{})
 				inner := newRareListener(&net.TCPAddr{})
-				l := newListener(p, inner, Listener{Mode: HTTP, Pool: backends})
+				l := newListener(p, entrance{inner, inner, atOnce}, Listener{Mode: HTTP, Pool: backends})
 				ended := make(chan struct{})
 				go func() {
 					defer close(ended)

@@ -4,9 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 
+	"skiff/proxy/accept"
 	"skiff/proxy/http1"
 	"skiff/proxy/pool"
 )
@@ -115,7 +115,11 @@ func (t *trip) pass(d *download, how framing) error {
 						return err
 					}
 				}
-				_, err := t.Write(out)
+				write := t.Write
+				if !t.keep && t.body.ended.Load() {
+					write = t.WriteLast
+				}
+				_, err := write(out)
 				return toClient(err)
 			}
 			if err != nil {
@@ -145,7 +149,7 @@ const (
 // move lets the kernel move a large body from socket to socket.
 func (t *trip) move(d *download) error {
 	from, ok := d.conn.socket()
-	to, ok2 := t.Conn.(*net.TCPConn)
+	to, ok2 := accept.Socket(t.Conn)
 	if !ok || !ok2 {
 		return nil
 	}

@@ -148,7 +148,7 @@ func TestWhoReadsSlowlyOrHearsNothingIsLeftAlone(t *testing.T) {
 func (f *front) limitUnread(t *testing.T, d time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err := limitUnread(f.open[f.address].inner, d); err != nil {
+	if err := inherit(f.open[f.address].inner, d, true); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"sync/atomic"
 
+	"skiff/proxy/accept"
 	"skiff/proxy/http1"
 )
 
@@ -162,7 +163,7 @@ func (u *upload) nextChunk(client *wire, buffer []byte) ([]byte, error) {
 
 // move lets the kernel move what is there from socket to socket.
 func (u *upload) move(conn *backConn, client *wire) error {
-	from, ok := client.Conn.(*net.TCPConn)
+	from, ok := accept.Socket(client.Conn)
 	to, ok2 := conn.socket()
 	if !ok || !ok2 {
 		return nil

@@ -34,6 +34,7 @@ type operation struct {
 // delivery is what is being written.
 type delivery struct {
 	rest []byte
+	last bool // nothing comes after it
 	err  error
 }
 
@@ -48,8 +49,8 @@ var errStale = errors.New("the connection had been closed")
 
 func newWire(conn net.Conn) *wire {
 	w := &wire{Conn: conn}
-	if tcp, ok := conn.(*net.TCPConn); ok && rawSockets {
-		if raw, err := tcp.SyscallConn(); err == nil {
+	if socket, ok := conn.(syscall.Conn); ok && rawSockets {
+		if raw, err := socket.SyscallConn(); err == nil {
 			w.raw = raw
 			w.step, w.send = w.op.step, w.sent.step
 		}
@@ -115,11 +116,17 @@ func (w *wire) run() (int, error) {
 }
 
 // Write is for one goroutine at a time.
-func (w *wire) Write(p []byte) (int, error) {
+func (w *wire) Write(p []byte) (int, error) { return w.deliver(p, false) }
+
+// WriteLast writes what is the last. Where it can, it ends this direction of the
+// connection with the same packet: two would cost the peer a second awakening.
+func (w *wire) WriteLast(p []byte) (int, error) { return w.deliver(p, true) }
+
+func (w *wire) deliver(p []byte, last bool) (int, error) {
 	if w.raw == nil {
 		return w.Conn.Write(p)
 	}
-	w.sent = delivery{rest: p}
+	w.sent = delivery{rest: p, last: last}
 	err := w.raw.Write(w.send)
 	if err == nil {
 		err = w.sent.err

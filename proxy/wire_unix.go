@@ -66,12 +66,19 @@ func (o *operation) begin(fd uintptr) bool {
 // step is called until it returns true. In between, the runtime waits until
 // the socket takes more.
 func (d *delivery) step(fd uintptr) bool {
+	write := writeNow
+	if d.last {
+		write = writeLastNow
+	}
 	for len(d.rest) > 0 && d.err == nil {
-		n, err := writeNow(fd, d.rest)
+		n, err := write(fd, d.rest)
 		if err == syscall.EAGAIN {
 			return false
 		}
 		d.rest, d.err = d.rest[n:], err
+	}
+	if d.last && d.err == nil {
+		endNow(fd)
 	}
 	return true
 }

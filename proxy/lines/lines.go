@@ -77,20 +77,17 @@ func (s *Set) Add(network, address string, file *os.File) (err error) {
 	return err
 }
 
-// TCP gives the listener of an address, once, or nil. It accepts nothing before
-// Free.
-func (s *Set) TCP(address string) net.Listener {
+// TCP gives the listener of an address, once, or nil. Nothing may be accepted
+// from it before free is closed.
+func (s *Set) TCP(address string) (l *net.TCPListener, free <-chan struct{}) {
 	if s == nil {
-		return nil
+		return nil, nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	l := s.tcp[address]
-	if l == nil {
-		return nil
-	}
+	l = s.tcp[address]
 	delete(s.tcp, address)
-	return &patient{TCPListener: l, free: s.free, closed: make(chan struct{})}
+	return l, s.free
 }
 
 // UDP gives the socket of an address, once, or nil. Nothing may be read from it
@@ -141,26 +138,4 @@ func (s *Set) Free(flows []Flow) error {
 	clear(s.udp)
 	clear(s.flows)
 	return errors.Join(errs...)
-}
-
-// patient is a listener that accepts nothing before it is free to.
-type patient struct {
-	*net.TCPListener
-	free   <-chan struct{}
-	once   sync.Once
-	closed chan struct{}
-}
-
-func (p *patient) Accept() (net.Conn, error) {
-	select {
-	case <-p.free:
-		return p.TCPListener.Accept()
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *patient) Close() error {
-	p.once.Do(func() { close(p.closed) })
-	return p.TCPListener.Close()
 }
