@@ -17,7 +17,9 @@ func (l *lane) take(fd uintptr) bool {
 			l.err = net.ErrClosed
 			return true
 		}
-		l.chunk = getBuffer()
+		if l.chunk == nil {
+			l.chunk = getBuffer()
+		}
 		n, err := readNow(fd, *l.chunk)
 		if n == 0 {
 			l.drop()
@@ -36,7 +38,6 @@ func (l *lane) take(fd uintptr) bool {
 		if len(l.rest) > 0 {
 			return true
 		}
-		l.drop()
 	}
 }
 
