@@ -81,6 +81,7 @@ func (t *trip) final(d *download) (reusable bool, err error) {
 	d.of(res, how)
 	t.keep = t.keep && how != byClose && t.body.ended.Load() && !t.listener.parting()
 	t.begun, t.answered = true, true
+	closes := res.Close
 	t.out.out = t.appendAnswer(t.out.out[:0], how)
 	switch {
 	case how != noBody && res.Events:
@@ -89,7 +90,7 @@ func (t *trip) final(d *download) (reusable bool, err error) {
 		err = t.pass(d, how)
 	}
 	err = blameBackEnd(err)
-	return err == nil && !res.Close && d.over && d.r == d.w && (d.coded || d.left >= 0), err
+	return err == nil && !closes && d.over && d.r == d.w && (d.coded || d.left >= 0), err
 }
 
 // pass sends the answer: a small one of known length in one write, and of others
@@ -142,6 +143,7 @@ func (t *trip) pass(d *download, how framing) error {
 }
 
 const (
+	modestBytes    = 4 << 10
 	minRead        = 4 << 10
 	chunkTailBytes = 2
 )
@@ -164,11 +166,23 @@ func (t *trip) move(d *download) error {
 	return err
 }
 
+// modest has the trip go on with small buffers, as long as its answer may last.
+// Of the head only the status is kept.
+func (t *trip) modest(d *download) {
+	rest, status := d.buf[d.r:d.w], t.out.res.Status
+	small := &outbound{out: make([]byte, 0, modestBytes), in: make([]byte, max(modestBytes, len(rest)))}
+	small.res.Status = status
+	d.buf, d.r, d.w = small.in, 0, copy(small.in, rest)
+	t.letGo()
+	t.out = small
+}
+
 // passEvents sends server-sent events as they come, and can end between two.
 func (t *trip) passEvents(d *download, how framing) error {
 	if _, err := t.Write(t.out.out); err != nil {
 		return toClient(err)
 	}
+	t.modest(d)
 	events := &stream{tracker: &eventTracker{}, cancel: func(error) { d.conn.Close() }}
 	t.mu.Lock()
 	t.events = events
@@ -179,7 +193,6 @@ func (t *trip) passEvents(d *download, how framing) error {
 		if how == byChunks {
 			out := append(t.out.out[:0], "0000\r\n"...)
 			chunk = closeChunk(append(out, chunk...), 0)
-			t.out.out = chunk
 		}
 		_, err := t.Write(chunk)
 		return err
