@@ -2,6 +2,7 @@ package skifftest
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -11,6 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/util/retry"
+
+	"skiff/orchestrator/rollout"
 )
 
 // waitTimeout bounds the waits of this file.
@@ -38,10 +41,19 @@ func Complete(d *appsv1.Deployment) bool {
 		s.Replicas == s.UpdatedReplicas && s.AvailableReplicas == s.UpdatedReplicas
 }
 
-// WaitRollout waits until the Deployment is complete.
+// WaitRollout waits until the Deployment is complete. One that exceeds its
+// progress deadline fails the test then, as it fails kubectl rollout status.
 func (i *Instance) WaitRollout(t testing.TB, name string) {
 	t.Helper()
-	i.WaitDeployment(t, name, Complete)
+	d := i.WaitDeployment(t, name, func(d *appsv1.Deployment) bool { return Complete(d) || timedOut(d) })
+	if !Complete(d) {
+		t.Fatalf("deployment %s exceeded its progress deadline; last seen: %v", name, &d.Status)
+	}
+}
+
+func timedOut(d *appsv1.Deployment) bool {
+	return d.Status.ObservedGeneration >= d.Generation &&
+		slices.ContainsFunc(d.Status.Conditions, func(c appsv1.DeploymentCondition) bool { return c.Reason == rollout.ReasonTimedOut })
 }
 
 // WaitDeployment waits until done says so of the Deployment.
