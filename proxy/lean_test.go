@@ -223,11 +223,11 @@ func TestHalfClosedClient(t *testing.T) {
 		}
 		return string(got)
 	}
-	if got := ask("/"); !strings.HasSuffix(got, "hello") {
-		t.Errorf("%q", got)
-	}
-	if got := ask("/long"); got != "" || f.pool.Snapshot().Failures[pool.ClientGone] != 1 {
-		t.Errorf("%q, counted as gone: %d", got, f.pool.Snapshot().Failures[pool.ClientGone])
+	// On a busy machine even that may take too long.
+	eventually(t, "an answer comes at once", func() bool { return strings.HasSuffix(ask("/"), "hello") })
+	gone := f.pool.Snapshot().Failures[pool.ClientGone]
+	if got := ask("/long"); got != "" || f.pool.Snapshot().Failures[pool.ClientGone] != gone+1 {
+		t.Errorf("%q, counted as gone: %d after %d", got, f.pool.Snapshot().Failures[pool.ClientGone], gone)
 	}
 }
 

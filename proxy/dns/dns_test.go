@@ -194,7 +194,7 @@ func TestAliasElsewhere(t *testing.T) {
 		records = append(records, Record{Name: "many.example.org", Type: A, Value: fmt.Sprintf("192.0.2.%d", i)})
 	}
 	world.Set("world", records)
-	packets, err := net.ListenPacket("udp", "127.0.0.1:0")
+	packets, err := net.ListenPacket("udp", "127.53.0.1:0") // where nobody else may have the same port of TCP
 	if err != nil {
 		t.Fatal(err)
 	}
