@@ -3,29 +3,56 @@
 package proxy
 
 import (
+	"net"
+	"os"
 	"syscall"
 	"testing"
+
+	"skiff/proxy/lines"
 )
 
-// A client whose machine went away without a word is noticed.
+// A client whose machine went away without a word is noticed, whoever has opened
+// the listener.
 func TestConnectionsAreKeptAlive(t *testing.T) {
 	t.Parallel()
-	f := newFront(t, HTTP, Options{})
+	inherited, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer inherited.Close()
+	heirloom := lines.New()
+	raw, _ := inherited.(*net.TCPListener).SyscallConn()
+	raw.Control(func(fd uintptr) {
+		copied, err := syscall.Dup(int(fd))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := heirloom.Add("tcp", inherited.Addr().String(), os.NewFile(uintptr(copied), "")); err != nil {
+			t.Fatal(err)
+		}
+	})
+	f := newFront(t, HTTP, Options{Lines: heirloom})
+	if err := f.Listen(t.Context(), Listener{Name: "inherited", Address: inherited.Addr().String(), Mode: HTTP, Pool: f.pool}); err != nil {
+		t.Fatal(err)
+	}
+	heirloom.Free(nil)
 	dialRaw(t, f.address)
-	var c *client
-	eventually(t, "the connection is accepted", func() bool {
+	dialRaw(t, inherited.Addr().String())
+	var all []*client
+	eventually(t, "the connections are accepted", func() bool {
 		f.mu.Lock()
 		defer f.mu.Unlock()
+		all = nil
 		for _, l := range f.open {
-			for _, c = range l.all() {
-				return true
+			all = append(all, l.all()...)
+		}
+		return len(all) == 2
+	})
+	for _, c := range all {
+		c.raw.Control(func(fd uintptr) {
+			if on, err := syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_KEEPALIVE); on == 0 || err != nil {
+				t.Errorf("SO_KEEPALIVE is %d, %v", on, err)
 			}
-		}
-		return false
-	})
-	c.raw.Control(func(fd uintptr) {
-		if on, err := syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_KEEPALIVE); on == 0 || err != nil {
-			t.Errorf("SO_KEEPALIVE is %d, %v", on, err)
-		}
-	})
+		})
+	}
 }

@@ -87,11 +87,11 @@ func TestPollerIsLeftOut(t *testing.T) {
 		unix.Write(int(fd), []byte("answer"))
 		return true
 	})
-	if err := conn.Close(); err != nil {
-		t.Fatal(err)
-	}
 	if conn.known.Load() != nil {
 		t.Error("nobody waited, and still the poller was told of the connection")
+	}
+	if err := conn.Close(); err != nil {
+		t.Fatal(err)
 	}
 	if text, err := io.ReadAll(client); string(text) != "answer" || err != nil {
 		t.Errorf("the client heard %q, %v", text, err)
@@ -131,6 +131,63 @@ func TestPollerIsAskedToWait(t *testing.T) {
 	var buf [4]byte
 	if _, err := io.ReadFull(conn, buf[:]); string(buf[:]) != "more" {
 		t.Errorf("behind the end of the answer came %q, %v", buf, err)
+	}
+}
+
+// Who has to wait takes no descriptor more, of which there may be none, and who
+// waits already goes on when the connection becomes one of package net.
+func TestNoDescriptorIsLeft(t *testing.T) { // and none for tests that run at the same time
+	client, conn := listenLazily(t, "127.0.0.1:0").join(t)
+	var before syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+	restore := sync.OnceFunc(func() { syscall.Setrlimit(syscall.RLIMIT_NOFILE, &before) })
+	defer restore()
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Max: before.Max}); err != nil {
+		t.Fatal(err)
+	}
+	conn.SetReadDeadline(time.Unix(1, 0))
+	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("wait for what does not come: %v", err)
+	}
+	conn.SetReadDeadline(time.Time{})
+	if _, ok := Socket(conn); ok {
+		t.Error("there was a descriptor")
+	}
+	raw, _ := conn.SyscallConn()
+	for _, another := range []bool{false, true} {
+		waits, heard := make(chan struct{}), make(chan string)
+		go func() {
+			begun := sync.OnceFunc(func() { close(waits) })
+			defer begun()
+			var buf [64]byte
+			n := 0
+			err := raw.Read(func(fd uintptr) bool {
+				n, _ = unix.Read(int(fd), buf[:])
+				begun()
+				return n >= 0
+			})
+			if err != nil {
+				t.Error(err)
+			}
+			heard <- string(buf[:max(0, n)])
+		}()
+		<-waits
+		if another {
+			restore()
+			if socket, ok := Socket(conn); !ok || socket.RemoteAddr().String() != conn.RemoteAddr().String() {
+				t.Error("it is none of package net")
+			}
+			conn.SetWriteDeadline(time.Unix(1, 0))
+			if _, err := conn.Write([]byte("a")); !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("a deadline that was set after: %v", err)
+			}
+		}
+		io.WriteString(client, "late")
+		if text := <-heard; text != "late" {
+			t.Errorf("read %q", text)
+		}
 	}
 }
 
