@@ -162,30 +162,48 @@ func (g *Gateway) obey(ctx context.Context, d *daemon) error {
 		if err != nil {
 			return err
 		}
-		if m.Drain != nil {
-			g.serving.Go(func() { d.out.Put(g.drain(ctx, m)) })
-			continue
-		}
-		r, err := g.apply(ctx, d, m)
+		r := report{Done: m.Seq}
+		var drained func(context.Context) error
+		err = g.inCharge(d, func() {
+			if m.Drain != nil {
+				drained = g.board.Drain(m.Drain.ID, m.Drain.Streams)
+			} else {
+				r = g.apply(ctx, m)
+			}
+		})
 		if err != nil {
 			return err
 		}
-		d.out.Put(r)
+		if m.Drain == nil {
+			d.out.Put(r)
+			continue
+		}
+		g.serving.Go(func() {
+			if err := m.Drain.Await(ctx, drained); err != nil {
+				r.Error = err.Error()
+			}
+			d.out.Put(r)
+		})
 	}
 }
 
 var errReplaced = errors.New("another daemon took over")
 
-// apply does one thing at a time, and nothing for a daemon that was replaced.
-func (g *Gateway) apply(ctx context.Context, d *daemon, m message) (report, error) {
+// inCharge does one thing at a time, and nothing for a daemon that was replaced.
+func (g *Gateway) inCharge(d *daemon, do func()) error {
 	g.applying.Lock()
 	defer g.applying.Unlock()
 	g.mu.Lock()
 	current := g.link == d
 	g.mu.Unlock()
 	if !current {
-		return report{}, errReplaced
+		return errReplaced
 	}
+	do()
+	return nil
+}
+
+func (g *Gateway) apply(ctx context.Context, m message) report {
 	r := report{Done: m.Seq}
 	switch {
 	case m.Snapshot != nil:
@@ -202,11 +220,13 @@ func (g *Gateway) apply(ctx context.Context, d *daemon, m message) (report, erro
 		g.board.Retry(ctx)
 		r.Counts, r.Use = g.board.Counts(), useNow()
 	}
-	return r, nil
+	return r
 }
 
-// restore makes a snapshot all there is. What is in it already goes on.
+// restore makes a snapshot all there is. What is in it already goes on. A daemon
+// that was killed while it went down had drained Pods that are the next one's.
 func (g *Gateway) restore(ctx context.Context, all snapshot) string {
+	g.board.Readmit()
 	wanted := map[string]bool{}
 	failed := map[string]error{}
 	for _, s := range all.Services {
@@ -239,12 +259,4 @@ func explain(failed map[string]error) string {
 		return err.Error()
 	}
 	return ""
-}
-
-func (g *Gateway) drain(ctx context.Context, m message) report {
-	r := report{Done: m.Seq}
-	if err := m.Drain.Await(ctx, g.board.Drain(m.Drain.ID, m.Drain.Streams)); err != nil {
-		r.Error = err.Error()
-	}
-	return r
 }

@@ -150,6 +150,36 @@ func TestDaemonAway(t *testing.T) {
 	w.eventually("b", 80)
 }
 
+// A daemon that was killed while it went down had its Pods drained. They are the
+// next one's again, under their old names, although the gateway ran on.
+func TestDrainedByAnEarlierDaemon(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a, _, _ := serve(t, "a")
+	w.Set(t.Context(), w.service(80, member("a", a)))
+	w.Begin()
+	w.eventually("a", 80)
+	if err := w.Drain("a", time.Second)(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.Set(t.Context(), w.service(80, member("a", a)))
+	if err := w.Remove("none")(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := w.get(80, "/"), "503 service unavailable: that is all\n"; got != want {
+		t.Errorf("drained for good, and set by the same daemon: %q, want %q", got, want)
+	}
+
+	w.stop()
+	w.connect()
+	w.Set(t.Context(), w.service(80, member("a", a)))
+	w.Begin()
+	<-w.Up()
+	if got := w.get(80, "/"); got != "a" {
+		t.Errorf("set by the next daemon: %q, want the back end's answer", got)
+	}
+}
+
 // A stranger on the network can neither speak to the gateway nor hear it.
 func TestStrangers(t *testing.T) {
 	t.Parallel()

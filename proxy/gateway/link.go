@@ -189,8 +189,6 @@ func (l *Link) Recount(ctx context.Context) error {
 	return l.gateway.Ask(message{Count: true}).Await(ctx, 0)
 }
 
-// forget takes a back end out of what a gateway that comes later is told. mu is
-// held.
 // Use is what the gateway said last that it takes.
 func (l *Link) Use() Use {
 	l.mu.Lock()
@@ -198,6 +196,8 @@ func (l *Link) Use() Use {
 	return l.use
 }
 
+// forget takes a back end out of what a gateway that comes later is told. mu is
+// held.
 func (l *Link) forget(id string) {
 	for name, s := range l.services {
 		ports := slices.Clone(s.Ports)

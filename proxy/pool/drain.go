@@ -16,11 +16,24 @@ const cutPatience = 4 * time.Second
 // requests are cut when ctx ends. The error is about claims that did not even
 // end when they were cut.
 func (p *Pool) Drain(ctx context.Context, id string, streams time.Duration) error {
-	p.mu.Lock()
-	p.drained.add(id)
-	p.mu.Unlock()
-	p.Remove(id)
+	p.Retire(id)
 	return p.Empty(ctx, id, streams)
+}
+
+// Retire is Remove for good.
+func (p *Pool) Retire(id string) {
+	p.mu.Lock()
+	defer p.unlock()
+	p.drained.add(id)
+	p.takeOut(id)
+	p.failHopeless()
+}
+
+// Readmit lets those come back that have left for good.
+func (p *Pool) Readmit() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.drained = recent{}
 }
 
 // Empty waits like Drain for what is left in flight of a member that was taken

@@ -92,7 +92,7 @@ func New(o Options) *Pool {
 
 // Add makes a back end available to claims; those that wait get it at once.
 // Adding it again changes nothing, except that an ejected one is tried again.
-// An ID that was drained never comes back.
+// An ID that was drained does not come back before Readmit.
 func (p *Pool) Add(id, address string) {
 	p.mu.Lock()
 	defer p.unlock()

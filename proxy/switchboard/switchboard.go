@@ -180,7 +180,7 @@ func (b *Board) Remove(id string) (wait func(context.Context) error) {
 func (b *Board) Drain(id string, streams time.Duration) (wait func(context.Context) error) {
 	pools := b.pools()
 	for _, p := range pools {
-		p.Remove(id)
+		p.Retire(id)
 	}
 	return func(ctx context.Context) error {
 		limit := longestDrain
@@ -212,10 +212,18 @@ func drain(ctx context.Context, pools []*pool.Pool, id string, streams time.Dura
 	var all sync.WaitGroup
 	errs := make([]error, len(pools))
 	for i, p := range pools {
-		all.Go(func() { errs[i] = p.Drain(ctx, id, streams) })
+		all.Go(func() { errs[i] = p.Empty(ctx, id, streams) })
 	}
 	all.Wait()
 	return errors.Join(errs...)
+}
+
+// Readmit lets back ends be set again that were drained for good: whoever says
+// what there is knows what has become of them since.
+func (b *Board) Readmit() {
+	for _, p := range b.pools() {
+		p.Readmit()
+	}
 }
 
 // Dismiss lets go of every back end, for this board alone: streams end after the
