@@ -129,6 +129,37 @@ func TestCrashDuringDelete(t *testing.T) {
 	}
 }
 
+// TestCrashDuringDown kills the daemon while it lets its Pods end. They are the
+// next one's, under their old names, and reached from the host and from inside:
+// the gateway, which ran on, had been told that they leave.
+func TestCrashDuringDown(t *testing.T) {
+	t.Parallel()
+	random := seeded(t)
+	i := start(t)
+	const image = "image: skiff-example/web:1"
+	const slowly = image + "\n        lifecycle: {preStop: {sleep: {seconds: 15}}}"
+	must(t, i.skiff, "apply", "-f", i.write(t, "web.yaml", strings.Replace(webManifest(t), image, slowly, 1)))
+	before := slices.Sorted(maps.Keys(i.webPods(t, 3)))
+	address := i.nodePort(t, "web")
+	_, inside := i.expose(t, "inner", "http")
+	i.answers(t, inside)
+
+	down := i.skiff(t.Context(), "down")
+	if err := down.Start(); err != nil {
+		t.Fatal(err)
+	}
+	i.api(t).WaitEvent(t, "Killing", "Stopping container web")
+	i.crashWithin(t, random, time.Second)
+	_ = down.Wait()
+	i.up(t)
+	if after := slices.Sorted(maps.Keys(i.webPods(t, 3))); !slices.Equal(before, after) {
+		t.Errorf("other Pods: before %v, after %v", before, after)
+	}
+	i.answers(t, address)
+	i.answers(t, inside)
+	i.owned(t)
+}
+
 // TestCrashDuringRestartOfAll kills the daemon while all containers of a Pod are
 // being restarted: each is restarted, and once.
 func TestCrashDuringRestartOfAll(t *testing.T) {
