@@ -97,13 +97,12 @@ func (t *trip) finish() (again bool) {
 		t.in.w = copy(t.in.buf, t.body.rest)
 	}
 	switch {
-	case !t.body.ended.Load():
+	case t.body.ended.Load() && t.keep && !t.listener.closing.Load():
+		return true
+	case !t.body.ended.Load(), t.queued() > 0:
 		t.linger()
-		return false
-	case !t.keep, t.listener.closing.Load():
-		return false
 	}
-	return true
+	return false
 }
 
 // try is one attempt. What is over with it is counted before the claim ends: a

@@ -1,8 +1,11 @@
 package proxy
 
 import (
+	"bufio"
+	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -37,3 +40,39 @@ func TestLastAnswerBringsTheEnd(t *testing.T) {
 		}
 	}
 }
+
+// A client gets the whole of a long last answer, though it has sent something more
+// before it reads: a socket that is closed with something unread resets the connection.
+func TestLastAnswerComesWholly(t *testing.T) {
+	t.Parallel()
+	const long = 200 << 10 // more than the socket of the client takes, less than ours
+	f := newFront(t, HTTP, Options{})
+	sent := make(chan struct{})
+	b := newBackend(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		<-sent
+		w.Header().Set("Content-Length", fmt.Sprint(long))
+		io.CopyN(w, zeros{}, long)
+	}))
+	f.add(b)
+	client := dialRaw(t, f.address)
+	io.WriteString(client, "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 5\r\n\r\n")
+	io.WriteString(client, "hello")
+	eventually(t, "the request arrives", func() bool { return b.served.Load() == 1 })
+	io.WriteString(client, "\r\n") // as some old clients do
+	close(sent)
+	if err := f.Empty(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.ReadResponse(bufio.NewReader(client), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := io.Copy(io.Discard, res.Body); n != long || err != nil {
+		t.Errorf("%d bytes came, %v", n, err)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { return len(p), nil }
