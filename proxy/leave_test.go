@@ -1,7 +1,10 @@
+//go:build unix
+
 package proxy
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -9,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -24,11 +28,7 @@ func heirOf(t *testing.T, elder *Proxy, mode Mode) (*front, *lines.Set) {
 	set := lines.New()
 	var taken []lines.Line
 	for _, l := range elder.Lend() {
-		file, err := l.Socket.(interface{ File() (*os.File, error) }).File()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := set.Add(l.Network, l.Address, file); err != nil {
+		if err := set.Add(l.Network, l.Address, copyOf(t, l.Socket)); err != nil {
 			t.Fatal(err)
 		}
 		taken = append(taken, l)
@@ -44,6 +44,24 @@ func heirOf(t *testing.T, elder *Proxy, mode Mode) (*front, *lines.Set) {
 		f.address = l.Address
 	}
 	return f, set
+}
+
+// copyOf is a socket as another process gets it. Taking over what its File gives
+// would make it block, for everybody, for a moment: too long for who accepts from
+// it without telling the scheduler.
+func copyOf(t *testing.T, socket syscall.Conn) *os.File {
+	t.Helper()
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied, failed := -1, error(nil)
+	err = raw.Control(func(fd uintptr) { copied, failed = syscall.Dup(int(fd)) })
+	if err = errors.Join(err, failed); err != nil {
+		t.Fatal(err)
+	}
+	syscall.CloseOnExec(copied)
+	return os.NewFile(uintptr(copied), "copy")
 }
 
 // Clients that keep their connections, those that open one each time and those

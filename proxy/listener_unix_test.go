@@ -4,7 +4,6 @@ package proxy
 
 import (
 	"net"
-	"os"
 	"syscall"
 	"testing"
 
@@ -21,23 +20,17 @@ func TestConnectionsAreKeptAlive(t *testing.T) {
 	}
 	defer inherited.Close()
 	heirloom := lines.New()
-	raw, _ := inherited.(*net.TCPListener).SyscallConn()
-	raw.Control(func(fd uintptr) {
-		copied, err := syscall.Dup(int(fd))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := heirloom.Add("tcp", inherited.Addr().String(), os.NewFile(uintptr(copied), "")); err != nil {
-			t.Fatal(err)
-		}
-	})
+	address := inherited.Addr().String()
+	if err := heirloom.Add("tcp", address, copyOf(t, inherited.(*net.TCPListener))); err != nil {
+		t.Fatal(err)
+	}
 	f := newFront(t, HTTP, Options{Lines: heirloom})
-	if err := f.Listen(t.Context(), Listener{Name: "inherited", Address: inherited.Addr().String(), Mode: HTTP, Pool: f.pool}); err != nil {
+	if err := f.Listen(t.Context(), Listener{Name: "inherited", Address: address, Mode: HTTP, Pool: f.pool}); err != nil {
 		t.Fatal(err)
 	}
 	heirloom.Free(nil)
 	dialRaw(t, f.address)
-	dialRaw(t, inherited.Addr().String())
+	dialRaw(t, address)
 	var all []*client
 	eventually(t, "the connections are accepted", func() bool {
 		f.mu.Lock()

@@ -57,7 +57,8 @@ func (l *lazyListener) Accept() (net.Conn, error) {
 }
 
 // acceptNow does not tell the scheduler of its call, which does not block: its
-// watchdog would be woken up for it.
+// watchdog would be woken up for it. So nobody who shares the socket may make it
+// block, as File.Fd does with what net gave: this whole process would stand still.
 func acceptNow(fd uintptr) (*Conn, error) {
 	for {
 		var from unix.RawSockaddrAny
