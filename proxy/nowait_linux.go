@@ -7,8 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The calls here are for sockets that do not block. The scheduler is not told of
-// them: where more wants to run than there are processors, whoever is sent
+// The calls here do not block. The scheduler is not told of them: where more wants to run than there are processors, whoever is sent
 // something often runs before we do again, and the scheduler would take us for
 // blocked and have another thread go on.
 
@@ -27,7 +26,7 @@ func endNow(fd uintptr) { syscall.RawSyscall(unix.SYS_SHUTDOWN, fd, unix.SHUT_WR
 
 func callNow(call, fd uintptr, p []byte, flags uintptr) (int, error) {
 	for {
-		n, _, err := syscall.RawSyscall6(call, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), flags, 0, 0)
+		n, _, err := syscall.RawSyscall6(call, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), flags|unix.MSG_DONTWAIT, 0, 0)
 		switch err {
 		case 0:
 			return int(n), nil
