@@ -116,9 +116,6 @@ func (s *state) add(found []container.Status) {
 				s.old = append(s.old, u.last.ID)
 			}
 			u.last, u.cur = u.cur, newAttempt(st)
-			if u.last != nil && u.last.State == container.Running { // somebody else has started it again
-				s.old, u.last = append(s.old, u.last.ID), nil
-			}
 			u.next = st.Attempt + 1
 			// postStart has run, or would be run twice.
 			u.hooked = true

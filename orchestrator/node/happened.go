@@ -54,23 +54,10 @@ func (p *pod) happened(e container.Event) {
 		switch {
 		case current && u.ended(): // by somebody else
 			u.suspect = true
-		case u.last != nil && u.last.ID == e.ContainerID:
-			p.revived(u)
+		case u.last != nil && u.last.ID == e.ContainerID: // its place is taken
+			p.s.old, u.last = append(p.s.old, u.last.ID), nil
 		}
 	}
-}
-
-// revived deals with the last attempt but one, which somebody else has started
-// again. Its place is taken, unless its successor never ran: in the way of that
-// was, most likely, the address that the Pod has once.
-func (p *pod) revived(u *unit) {
-	if !u.ended() || u.cur.Reason != reasonStartError || p.s.busy(opStart, u.name) {
-		p.s.old = append(p.s.old, u.last.ID)
-		return
-	}
-	p.s.old = append(p.s.old, u.cur.ID)
-	u.cur, u.last = u.last, nil
-	u.hooked, u.suspect = true, true // postStart has run, or would be run twice
 }
 
 // recheck has every container inspected that is thought to be running.

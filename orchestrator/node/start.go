@@ -181,14 +181,6 @@ func (p *pod) afterFailedStart(ctx context.Context, a *attempt, cause error) (*a
 // started makes a new attempt the current one. What was the last but one is
 // of no use any more.
 func (p *pod) started(u *unit, a *attempt) {
-	if u.suspect && u.cur != nil { // somebody else has started that one again
-		if a.State == container.Exited && a.Reason == reasonStartError {
-			p.s.old = append(p.s.old, a.ID)
-			u.image, u.spare, u.next = nil, nil, a.Attempt+1
-			return
-		}
-		p.s.old = append(p.s.old, u.cur.ID)
-	}
 	if u.last != nil {
 		p.s.old = append(p.s.old, u.last.ID)
 	}
