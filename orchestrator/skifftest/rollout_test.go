@@ -9,6 +9,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
 func (l *listener) Fatalf(format string, args ...any) {
@@ -29,7 +30,8 @@ func TestWaitRolloutEndsAtTheDeadline(t *testing.T) {
 			Template: corev1.PodTemplateSpec{
 				ObjectMeta: metav1.ObjectMeta{Labels: labels},
 				Spec: corev1.PodSpec{Containers: []corev1.Container{{
-					Name: "web", Image: "skiff-example/web:1", Env: []corev1.EnvVar{{Name: "LATENCY", Value: "never"}},
+					Name: "web", Image: "skiff-example/web:1",
+					ReadinessProbe: &corev1.Probe{ProbeHandler: corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromInt32(1)}}},
 				}}},
 			},
 		},
