@@ -110,12 +110,9 @@ func (s *state) add(found []container.Status) {
 		switch {
 		case slices.Contains(known, st.ID):
 		case u == nil || st.State == container.Created || (u.cur != nil && u.cur.Attempt >= st.Attempt):
-			s.old = append(s.old, st.ID)
+			s.old = append(s.old, newAttempt(st))
 		default:
-			if u.last != nil {
-				s.old = append(s.old, u.last.ID)
-			}
-			u.last, u.cur = u.cur, newAttempt(st)
+			s.succeed(u, newAttempt(st))
 			u.next = st.Attempt + 1
 			// postStart has run, or would be run twice.
 			u.hooked = true
@@ -132,7 +129,7 @@ func (s *state) recall(u *unit, cs *corev1.ContainerStatus) {
 		u.started = u.started || isTrue(cs.Started)
 		u.ready = u.ready || cs.Ready
 	case cs.ContainerID != "" && (u.cur == nil || u.cur.Attempt < int(cs.RestartCount)):
-		u.last, u.cur = u.cur, lostAttempt(cs)
+		s.succeed(u, lostAttempt(cs))
 		u.gone = true
 		u.next = u.cur.Attempt + 1
 		u.cur.Round = s.round
@@ -146,24 +143,39 @@ func (s *state) recall(u *unit, cs *corev1.ContainerStatus) {
 	if u.cur != nil && u.cur.ID == cs.ContainerID {
 		u.cur.User = cs.User
 	}
-	if u.ended() && u.cur.Reason == "" {
-		u.recallEnd(cs)
+	if u.cur != nil {
+		s.recallEnd(u, cs)
 	}
-	if t := cs.LastTerminationState.Terminated; t != nil && u.last == nil && u.cur != nil && u.cur.ID != t.ContainerID {
+	switch t := cs.LastTerminationState.Terminated; {
+	case t == nil || u.cur == nil || u.cur.ID == t.ContainerID:
+	case u.last == nil:
 		u.last = fromTerminated(t, u.cur.Attempt-1)
+	case u.last.Revived && u.last.ID == t.ContainerID:
+		u.last.end(t)
 	}
 }
 
 // recallEnd takes over what was reported of the container's end. Where nothing
-// was, its last words are still to be read.
-func (u *unit) recallEnd(cs *corev1.ContainerStatus) {
+// was, its last words are still to be read. One that is over for good has ended as
+// it was reported, whatever somebody has done to it since.
+func (s *state) recallEnd(u *unit, cs *corev1.ContainerStatus) {
+	found := u.cur
 	for _, t := range []*corev1.ContainerStateTerminated{cs.State.Terminated, cs.LastTerminationState.Terminated} {
-		if t != nil && t.ContainerID == u.cur.ID {
-			u.cur.Reason, u.cur.Message = t.Reason, t.Message
+		if t == nil || t.ContainerID != found.ID {
+			continue
+		}
+		told := *found
+		told.end(t)
+		if u.cur = &told; !s.restarts(u) {
+			told.Revived = found.State == container.Running
 			return
 		}
+		if u.cur = found; u.ended() {
+			found.Reason, found.Message = t.Reason, t.Message
+		}
+		return
 	}
-	u.suspect = true
+	u.suspect = u.suspect || u.ended() && found.Reason == ""
 }
 
 // lostAttempt is a container that the engine has no more.
@@ -182,18 +194,16 @@ func lostAttempt(cs *corev1.ContainerStatus) *attempt {
 }
 
 func fromTerminated(t *corev1.ContainerStateTerminated, number int) *attempt {
-	return &attempt{
-		Status: container.Status{
-			ID:         t.ContainerID,
-			Attempt:    number,
-			State:      container.Exited,
-			ExitCode:   int(t.ExitCode),
-			StartedAt:  t.StartedAt.Time,
-			FinishedAt: t.FinishedAt.Time,
-		},
-		Reason:  t.Reason,
-		Message: t.Message,
-	}
+	a := &attempt{Status: container.Status{ID: t.ContainerID, Attempt: number}}
+	a.end(t)
+	return a
+}
+
+// end has the attempt have ended as the API tells.
+func (a *attempt) end(t *corev1.ContainerStateTerminated) {
+	a.State, a.ExitCode = container.Exited, int(t.ExitCode)
+	a.StartedAt, a.FinishedAt = t.StartedAt.Time, t.FinishedAt.Time
+	a.Reason, a.Message = t.Reason, t.Message
 }
 
 // knownAddress is the address that the Pod had in an earlier run.

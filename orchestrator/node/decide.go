@@ -1,6 +1,7 @@
 package node
 
 import (
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -168,7 +169,7 @@ func (p *plan) network() bool {
 			return false
 		}
 	}
-	if s.mounted && s.address.IsValid() {
+	if s.mounted && s.address.IsValid() && !s.nameTaken(u) {
 		p.want(opStart, u.name)
 	}
 	return false
@@ -239,8 +240,8 @@ func (p *plan) restart(u *unit, placed bool) {
 		p.pullBackOff(u)
 		return
 	}
-	if s.busy(opSpare, u.name) || u.spare != nil && !s.awaits(u, p.now) {
-		return // the next one would have its name
+	if s.busy(opSpare, u.name) || u.spare != nil && !s.awaits(u, p.now) || s.nameTaken(u) || u.revival() != nil {
+		return
 	}
 	if placed {
 		p.want(opStart, u.name)
@@ -259,6 +260,16 @@ func (p *plan) pullBackOff(u *unit) {
 		return
 	}
 	p.want(opPullBackOff, u.name)
+}
+
+// nameTaken says whether the next attempt must wait for the container that an
+// earlier run has made for it, and perhaps started in its last moment, to be gone.
+// One that cannot be removed is used as it is.
+func (s *state) nameTaken(u *unit) bool {
+	return slices.ContainsFunc(s.old, func(a *attempt) bool {
+		js := s.jobs[job{opRemoveOld, a.ID}]
+		return a.Name == u.name && a.Attempt == u.next && (js == nil || js.failures == 0)
+	})
 }
 
 // retryAt is when the next attempt may follow the one that has ended.

@@ -106,7 +106,7 @@ func TestDecide(t *testing.T) {
 		"starting":                  {views: []view{withImage, busy(opStart, "web")}},
 		"running: into traffic":     {views: []view{running}, begin: []job{{opAdd, ""}}},
 		"serving: nothing to do":    {views: []view{serving}},
-		"old container: removed":    {views: []view{serving, set(func(s *state, _ *unit) { s.old = []string{"x"} })}, begin: []job{{opRemoveOld, "x"}}},
+		"old container: removed":    {views: []view{serving, set(func(s *state, _ *unit) { s.old = []*attempt{{Status: container.Status{ID: "x"}}} })}, begin: []job{{opRemoveOld, "x"}}},
 		"postStart before traffic":  {views: []view{running, set(func(_ *state, u *unit) { u.hooked = false })}, begin: []job{{opPostStart, "web"}}},
 		"unready: out of traffic":   {views: []view{serving, set(func(_ *state, u *unit) { u.ready = false })}, begin: []job{{opRemoveTraffic, ""}}},
 		"ready again, removal runs": {views: []view{serving, busy(opRemoveTraffic, ""), set(func(s *state, _ *unit) { s.serving = false })}},

@@ -42,20 +42,21 @@ func (p *pod) happened(e container.Event) {
 	switch e.Action {
 	case "die", "destroy":
 		switch {
+		case current && e.Action == "die" && u.ended() && !p.s.restarts(u): // what somebody made of it
 		case current:
-			u.suspect, u.down, u.excused = true, true, p.s.outage || u.stranded
+			u.suspect, u.down, u.excused = true, true, p.s.outage || u.stranded || u.disturbed()
 			p.s.strand(e.ContainerID)
 		case p.s.busy(opStart, u.name):
 			u.early = e.ContainerID
 		}
 	case "disconnect", "pause", "unpause":
-		u.suspect = u.suspect || current
+		u.suspect = u.suspect || current && u.running()
 	case "start":
 		switch {
-		case current && u.ended(): // by somebody else
-			u.suspect = true
-		case u.last != nil && u.last.ID == e.ContainerID: // its place is taken
-			p.s.old, u.last = append(p.s.old, u.last.ID), nil
+		case current && u.ended():
+			p.revived(u, u.cur)
+		case u.last != nil && u.last.ID == e.ContainerID:
+			p.revived(u, u.last)
 		}
 	}
 }

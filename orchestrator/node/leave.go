@@ -91,6 +91,7 @@ func (p *plan) end() bool {
 			going = p.endUnit(u)
 		}
 	}
+	going = p.quell() || going
 	if !going && s.sandbox != nil && s.pod.DeletionTimestamp == nil {
 		going = p.endUnit(s.sandbox)
 	}
@@ -174,12 +175,14 @@ func (p *plan) clear() {
 
 // containers lists the IDs of all that the Pod is known to have.
 func (s *state) containers() []string {
-	ids := append([]string(nil), s.old...)
+	all := slices.Clone(s.old)
 	for _, u := range s.all() {
-		for _, a := range []*attempt{u.cur, u.last, u.spare} {
-			if a != nil && a.ID != "" {
-				ids = append(ids, a.ID)
-			}
+		all = append(all, u.cur, u.last, u.spare)
+	}
+	var ids []string
+	for _, a := range all {
+		if a != nil && a.ID != "" {
+			ids = append(ids, a.ID)
 		}
 	}
 	return ids

@@ -214,6 +214,8 @@ func (p *pod) task(j job) task {
 		return p.inspect(u)
 	case opStop:
 		return p.stop(u)
+	case opQuell:
+		return p.quell(j.name)
 	case opRound:
 		return p.nextRound()
 	case opRemoveOld:

@@ -59,11 +59,13 @@ func (s *state) awaits(u *unit, now time.Time) bool {
 	return u.suspect || u.ended() && s.restarts(u) && !now.Before(s.retryAt(u))
 }
 
-// tidy removes the containers that nobody needs any more.
+// tidy removes the containers that nobody needs any more, and ends those that
+// should not run any more.
 func (p *plan) tidy() {
-	for _, id := range p.s.old {
-		p.want(opRemoveOld, id)
+	for _, a := range p.s.old {
+		p.want(opRemoveOld, a.ID)
 	}
+	p.quell()
 	for _, u := range p.s.members() {
 		if u.spare != nil && !p.s.awaits(u, p.now) {
 			p.want(opRemoveOld, u.spare.ID)

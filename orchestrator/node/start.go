@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,7 +59,7 @@ func (p *pod) start(u *unit) task {
 		case err == nil:
 			made.User = known
 			p.events.normal(pod, c.Name, reasonCreated, "Created container: %s", c.Name)
-			if made.Reason == reasonStartError {
+			if made.failedToStart() {
 				p.events.warn(pod, c.Name, reasonFailed, "Error: %s", made.Message)
 			} else {
 				p.events.normal(pod, c.Name, reasonStarted, "Started container %s", c.Name)
@@ -178,18 +179,19 @@ func (p *pod) afterFailedStart(ctx context.Context, a *attempt, cause error) (*a
 	return a, nil
 }
 
-// started makes a new attempt the current one. What was the last but one is
-// of no use any more.
+// started makes a new attempt the current one.
 func (p *pod) started(u *unit, a *attempt) {
-	if u.last != nil {
-		p.s.old = append(p.s.old, u.last.ID)
+	p.s.old = slices.DeleteFunc(p.s.old, func(o *attempt) bool { return o.ID == a.ID })
+	if r := u.revival(); r != nil && a.failedToStart() {
+		p.reclaim(u, r, a)
+		return
 	}
 	if u.cur != nil && !u.gone && !u.excused && !p.s.bygone(u) {
 		u.crash = u.crash.next(u.cur.FinishedAt, time.Now())
 	}
-	u.last, u.cur = u.cur, a
+	p.s.succeed(u, a)
 	if u.name == container.SandboxName && u.last != nil { // nobody asks how a sandbox ended
-		p.s.old, u.last = append(p.s.old, u.last.ID), nil
+		p.s.old, u.last = append(p.s.old, u.last), nil
 	}
 	u.next = a.Attempt + 1
 	u.image, u.wait, u.kill, u.spare = nil, nil, nil, nil
@@ -197,10 +199,21 @@ func (p *pod) started(u *unit, a *attempt) {
 	u.course = course{hooked: !hasPostStart(spec)}
 	u.expectProbes(spec)
 	if u.early == a.ID {
-		u.suspect, u.down, u.excused = true, true, p.s.outage
+		u.suspect, u.down, u.excused = true, true, p.s.outage || u.disturbed()
 	}
 	if u.ended() {
 		p.announceBackOff(u)
+	}
+}
+
+// succeed makes an attempt the current one. What was the last but one is of no use
+// any more.
+func (s *state) succeed(u *unit, a *attempt) {
+	if u.last != nil {
+		s.old = append(s.old, u.last)
+	}
+	if u.last, u.cur = u.cur, a; u.last != nil {
+		u.last.Revived = u.last.Revived || u.last.State == container.Running
 	}
 }
 
@@ -247,7 +260,7 @@ func (p *pod) inspected(u *unit, id string, st container.Status, message string,
 	if u.cur == nil || u.cur.ID != id {
 		return
 	}
-	u.suspect = false
+	u.suspect, u.cur.Revived = false, false
 	now := time.Now()
 	switch {
 	case notFound != nil && u.ended():
@@ -265,7 +278,9 @@ func (p *pod) inspected(u *unit, id string, st container.Status, message string,
 			u.cur.FinishedAt = now
 		}
 		p.announceBackOff(u)
-	case u.ended(): // somebody has started it again
+	case u.ended() && !p.s.restarts(u):
+		u.cur.Revived = true
+	case u.ended() || !st.FinishedAt.Equal(u.cur.FinishedAt): // somebody has started it again
 		u.cur = &attempt{Status: st, User: u.cur.User}
 		u.down, u.probed, u.excused, u.stranded, u.wait = false, false, false, false, nil
 		u.expectProbes(p.s.spec(u.name))

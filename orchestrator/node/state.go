@@ -48,7 +48,7 @@ type state struct {
 	inits      []*unit
 	units      []*unit
 	ephemerals []*unit
-	old        []string // containers that nobody needs any more
+	old        []*attempt // containers that nobody needs any more
 
 	jobs map[job]*jobState
 
@@ -88,6 +88,7 @@ const (
 	opInspect       op = "inspect"
 	opReconnect     op = "reconnect"
 	opStop          op = "stop"
+	opQuell         op = "stop again"
 	opRound         op = "begin the next round"
 	opRemoveOld     op = "remove old container"
 	opAdd           op = "add to traffic"
@@ -205,10 +206,11 @@ func (s *state) ready() bool {
 
 // restarts says whether a container that has ended gets another attempt.
 func (s *state) restarts(u *unit) bool {
-	if s.failure != nil {
-		return false
-	}
 	switch {
+	case u.name == container.SandboxName:
+		return true
+	case s.failure != nil:
+		return false
 	case u.role == ephemeral:
 		return false
 	case s.bygone(u):

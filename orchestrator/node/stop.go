@@ -121,7 +121,7 @@ func (p *pod) removeOld(id string) task {
 			return nil, err
 		}
 		return func() {
-			p.s.old = slices.DeleteFunc(p.s.old, func(o string) bool { return o == id })
+			p.s.old = slices.DeleteFunc(p.s.old, func(o *attempt) bool { return o.ID == id })
 			for _, u := range p.s.members() {
 				if u.spare != nil && u.spare.ID == id {
 					u.spare = nil

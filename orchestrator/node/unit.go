@@ -39,7 +39,7 @@ type course struct {
 	suspect   bool // something happened to the container: inspect it
 	down      bool // it is said to have ended
 	gone      bool // it was removed behind our back
-	excused   bool // its end is the engine's or skiff's doing, and no crash
+	excused   bool // its end is somebody else's doing, and no crash
 	stranded  bool // whoever owned the network that it joined has ended
 }
 
@@ -65,6 +65,8 @@ type attempt struct {
 	Reason  string
 	Message string
 	User    *corev1.ContainerUser
+	Revived bool // somebody else has started it again after its end
+	Quelled bool // and it has ended once more
 }
 
 // waiting is a reason, as the kubelet calls it, and its explanation.
@@ -82,6 +84,11 @@ type killing struct {
 func (u *unit) running() bool { return u.cur != nil && u.cur.State == container.Running }
 
 func (u *unit) ended() bool { return u.cur != nil && u.cur.State == container.Exited }
+
+// failedToStart says whether the attempt never ran.
+func (a *attempt) failedToStart() bool {
+	return a.State == container.Exited && a.Reason == reasonStartError
+}
 
 // serves says whether a container does what its Pod is there for.
 func (u *unit) serves() bool {
