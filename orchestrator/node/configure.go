@@ -31,13 +31,13 @@ func (p *pod) setup(u *unit) setup {
 // must not be started.
 func (p *pod) specify(u *unit) func(context.Context) (container.Spec, error) {
 	pod, c, spec := p.s.pod, p.s.spec(u.name), containerSpec(p.s, u)
-	from, volumes := p.setup(u), p.s.volumes
+	from, volumes, stale := p.setup(u), p.s.volumes, staleWords(u)
 	return func(ctx context.Context) (container.Spec, error) {
 		err := p.configure(ctx, from, &spec)
 		if err != nil { // what it waits for has it tried again at once
 			return spec, delayed{error: err, delay: lookAgain}
 		}
-		spec.Mounts, err = p.allMounts(ctx, pod, c, volumes, spec)
+		spec.Mounts, err = p.allMounts(ctx, pod, c, volumes, spec, stale)
 		return spec, err
 	}
 }
@@ -69,12 +69,12 @@ func (p *pod) configure(ctx context.Context, s setup, spec *container.Spec) erro
 }
 
 // allMounts are the container's volumes and the files that skiff adds to them.
-func (p *pod) allMounts(ctx context.Context, pod *corev1.Pod, c *corev1.Container, volumes map[string]container.Mount, spec container.Spec) ([]container.Mount, error) {
+func (p *pod) allMounts(ctx context.Context, pod *corev1.Pod, c *corev1.Container, volumes map[string]container.Mount, spec container.Spec, stale int) ([]container.Mount, error) {
 	mounts, err := p.mounts(ctx, pod, c, volumes, spec.Env)
 	if err != nil {
 		return nil, err
 	}
-	files, err := p.files(pod, c, spec.Attempt)
+	files, err := p.files(pod, c, spec.Attempt, stale)
 	if err != nil {
 		return nil, err
 	}

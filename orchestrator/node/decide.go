@@ -81,6 +81,7 @@ func (p *plan) live() {
 		p.rest()
 		return
 	}
+	p.quell()
 	p.watchDeadline()
 	if !s.address.IsValid() {
 		p.want(opLease, "")
@@ -162,6 +163,9 @@ func (p *plan) network() bool {
 	case u.running():
 		p.mend(u)
 		return true
+	case s.superfluous():
+		p.want(opNoSandbox, "")
+		return false
 	}
 	// Containers that have joined a sandbox cannot join another one.
 	for _, c := range s.members() {
@@ -169,7 +173,7 @@ func (p *plan) network() bool {
 			return false
 		}
 	}
-	if s.mounted && s.address.IsValid() && !s.nameTaken(u) {
+	if s.mounted && s.address.IsValid() && !p.nameTaken(u) {
 		p.want(opStart, u.name)
 	}
 	return false
@@ -203,6 +207,7 @@ func (p *plan) run(u *unit) {
 	case !u.hooked:
 		p.want(opPostStart, u.name)
 	case hasProbes(spec) && !u.probed:
+		p.stop(opProbe, u.name) // from before somebody has started it again
 		p.want(opProbe, u.name)
 	}
 }
@@ -215,10 +220,11 @@ func (p *plan) mend(u *unit) {
 	}
 }
 
-// orphaned says whether the sandbox is gone that the containers live in.
+// orphaned says whether the sandbox is gone that the containers live in, perhaps
+// since before this run.
 func (p *plan) orphaned() bool {
 	u := p.s.sandbox
-	return u != nil && u.cur != nil && !u.suspect && !u.running() && !p.s.busy(opStart, u.name)
+	return u != nil && !u.suspect && !u.running() && !p.s.busy(opStart, u.name)
 }
 
 // restart gives a container its first or next attempt, when its time has come.
@@ -240,7 +246,7 @@ func (p *plan) restart(u *unit, placed bool) {
 		p.pullBackOff(u)
 		return
 	}
-	if s.busy(opSpare, u.name) || u.spare != nil && !s.awaits(u, p.now) || s.nameTaken(u) || u.revival() != nil {
+	if s.busy(opSpare, u.name) || u.spare != nil && !s.awaits(u, p.now) || p.nameTaken(u) || u.revival() != nil {
 		return
 	}
 	if placed {
@@ -265,12 +271,16 @@ func (p *plan) pullBackOff(u *unit) {
 // nameTaken says whether the next attempt must wait for the container that an
 // earlier run has made for it, and perhaps started in its last moment, to be gone.
 // One that cannot be removed is used as it is.
-func (s *state) nameTaken(u *unit) bool {
-	return slices.ContainsFunc(s.old, func(a *attempt) bool {
-		js := s.jobs[job{opRemoveOld, a.ID}]
-		return a.Name == u.name && a.Attempt == u.next && (js == nil || js.failures == 0)
+func (p *plan) nameTaken(u *unit) bool {
+	return slices.ContainsFunc(p.s.old, func(a *attempt) bool {
+		j := job{opRemoveOld, a.ID}
+		js := p.s.jobs[j]
+		return p.s.isNext(a, u) && (js == nil || js.busy || js.failures == 0 || slices.Contains(p.begin, j))
 	})
 }
+
+// isNext says whether an attempt is the one that a container gets next.
+func (s *state) isNext(a *attempt, u *unit) bool { return a.Name == u.name && a.Attempt == u.next }
 
 // retryAt is when the next attempt may follow the one that has ended.
 func (s *state) retryAt(u *unit) time.Time {

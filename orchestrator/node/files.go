@@ -20,8 +20,8 @@ const resolvPath = "/etc/resolv.conf"
 
 // files makes what a container gets from skiff besides its volumes: the file
 // for its last words, and its resolv.conf where the engine's would not do.
-func (p *pod) files(pod *corev1.Pod, c *corev1.Container, number int) ([]container.Mount, error) {
-	last, err := p.makeMessage(pod, c, number)
+func (p *pod) files(pod *corev1.Pod, c *corev1.Container, number, stale int) ([]container.Mount, error) {
+	last, err := p.makeMessage(pod, c, number, stale)
 	if err != nil {
 		return nil, fmt.Errorf("make file for the termination message: %w", err)
 	}
@@ -53,14 +53,24 @@ func (p *pod) messagePath(name string, number int) string {
 	return filepath.Join(p.podDir(p.uid), "containers", name, strconv.Itoa(number))
 }
 
+// staleWords is the attempt whose last words nobody asks for any more once there is
+// the next: the last but one, if it is not the current one once more.
+func staleWords(u *unit) int {
+	stale := u.next - 2
+	if u.cur != nil {
+		stale = min(stale, u.cur.Attempt-1)
+	}
+	return stale
+}
+
 // makeMessage makes an empty file that any user of the container may write, and
 // removes that of an attempt which nobody asks for any more.
-func (p *pod) makeMessage(pod *corev1.Pod, c *corev1.Container, number int) (string, error) {
+func (p *pod) makeMessage(pod *corev1.Pod, c *corev1.Container, number, stale int) (string, error) {
 	path := p.messagePath(c.Name, number)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return "", err
 	}
-	if err := os.Remove(p.messagePath(c.Name, number-2)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(p.messagePath(c.Name, stale)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", err
 	}
 	if err := os.WriteFile(path, nil, 0o666); err != nil {

@@ -44,7 +44,7 @@ func (p *pod) happened(e container.Event) {
 		switch {
 		case current && e.Action == "die" && u.ended() && !p.s.restarts(u): // what somebody made of it
 		case current:
-			u.suspect, u.down, u.excused = true, true, p.s.outage || u.stranded || u.disturbed()
+			u.suspect, u.down, u.excused = true, true, p.s.outage || u.stranded || u.disturbed
 			p.s.strand(e.ContainerID)
 		case p.s.busy(opStart, u.name):
 			u.early = e.ContainerID
@@ -57,6 +57,16 @@ func (p *pod) happened(e container.Event) {
 			p.revived(u, u.cur)
 		case u.last != nil && u.last.ID == e.ContainerID:
 			p.revived(u, u.last)
+		}
+	}
+}
+
+// tellOfRunning tells Pods which of their containers run: that one was started again
+// may be among what was missed.
+func (w *Worker) tellOfRunning(list []container.Status) {
+	for _, st := range list {
+		if p := w.pods[types.UID(st.Pod.UID)]; p != nil && st.State == container.Running {
+			p.send(func() { p.happened(container.Event{ContainerID: st.ID, Name: st.Name, Action: "start"}) })
 		}
 	}
 }

@@ -53,7 +53,7 @@ func (p *plan) initialize(placed bool) bool {
 	s := p.s
 	done := s.initialized()
 	for _, u := range s.inits {
-		if u.role == initial && done {
+		if u.role == initial && done && !u.suspect {
 			continue // the work is done, whatever has become of the container
 		}
 		p.unit(u, placed)

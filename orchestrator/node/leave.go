@@ -99,11 +99,8 @@ func (p *plan) end() bool {
 }
 
 func (p *plan) endUnit(u *unit) bool {
-	j := job{opStop, u.name}
-	if js := p.s.jobs[j]; js != nil && js.busy {
-		if p.s.leaving() && p.s.deadline.Before(js.deadline) {
-			p.stop(opStop, u.name) // the grace period was cut; once more with what is left
-		}
+	if p.s.busy(opStop, u.name) {
+		p.hasten(opStop, u.name)
 		return true
 	}
 	if !u.running() {
@@ -111,6 +108,15 @@ func (p *plan) endUnit(u *unit) bool {
 	}
 	p.want(opStop, u.name)
 	return true
+}
+
+// hasten has a running stop begun anew, with what is left, where the grace period
+// was cut.
+func (p *plan) hasten(o op, name string) {
+	js := p.s.jobs[job{o, name}]
+	if js != nil && js.busy && p.s.leaving() && p.s.deadline.Before(js.deadline) {
+		p.stop(o, name)
+	}
 }
 
 // inspectAll learns how the containers ended, which the object that stays will

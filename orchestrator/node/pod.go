@@ -196,6 +196,8 @@ func (p *pod) task(j job) task {
 		return p.refresh()
 	case opSandbox:
 		return p.haveSandbox()
+	case opNoSandbox:
+		return p.haveNoSandbox()
 	case opImage:
 		return p.provideImage(u)
 	case opPullBackOff:

@@ -15,20 +15,17 @@ import (
 
 // revived takes note that somebody else has started an attempt again that had ended.
 func (p *pod) revived(u *unit, a *attempt) {
-	a.Revived, a.Quelled = true, false
+	a.Revived = true
 	switch {
 	case a == u.cur:
 		u.suspect = u.suspect || p.s.restarts(u)
 	case u.cur.failedToStart() && !p.s.busy(opStart, u.name):
 		p.reclaim(u, a, u.cur)
 	default:
-		u.excused = u.excused || u.down && u.disturbed()
+		u.disturbed = true
+		u.excused = u.excused || u.down
 	}
 }
-
-// disturbed says whether somebody has started the attempt before at the side of
-// this one, which then, say, found its port taken.
-func (u *unit) disturbed() bool { return u.last != nil && u.last.Revived }
 
 // reclaim makes what somebody has started the container of the Pod again, for its
 // successor could not be started: in its way was, most likely, the address that the
@@ -46,11 +43,11 @@ func (p *pod) reclaim(u *unit, a, successor *attempt) {
 	u.course = course{hooked: true, suspect: true} // postStart has run, or would be run twice
 }
 
-// revival finds the attempt that somebody else has started again and that runs on;
-// nil if there is none.
+// revival finds the attempt that somebody else has started again; nil if there is
+// none.
 func (u *unit) revival() *attempt {
 	for _, a := range [...]*attempt{u.cur, u.last} {
-		if a != nil && a.Revived && !a.Quelled {
+		if a != nil && a.Revived {
 			return a
 		}
 	}
@@ -61,28 +58,31 @@ func (u *unit) revival() *attempt {
 func (p *plan) quell() (going bool) {
 	for _, u := range p.s.members() {
 		a := u.revival()
-		if a == nil || p.s.busy(opStart, u.name) || a == u.cur && (u.suspect || p.s.restarts(u)) {
+		if a == nil || p.s.busy(opStart, u.name) || a == u.cur && u.suspect {
 			continue
 		}
 		going = true
 		p.want(opQuell, a.ID)
+		p.hasten(opQuell, a.ID)
 	}
 	return going
 }
 
 func (p *pod) quell(id string) task {
-	left := time.Duration(grace(p.s.pod)) * time.Second
+	deadline := time.Now().Add(time.Duration(grace(p.s.pod)) * time.Second)
 	if p.s.leaving() {
-		left = max(leastGrace, time.Until(p.s.deadline))
+		deadline = p.s.deadline
 	}
+	p.s.job(job{opQuell, id}).deadline = deadline
 	return func(ctx context.Context) (func(), error) {
+		left := max(leastGrace, time.Until(deadline))
 		if err := p.Engine.Stop(ctx, id, left); err != nil && !errors.Is(err, container.ErrNotFound) {
 			return nil, err
 		}
 		return func() {
 			for _, u := range p.s.members() {
 				if a := u.revival(); a != nil && a.ID == id {
-					a.Quelled = true
+					a.Revived = false
 				}
 			}
 			delete(p.s.jobs, job{opQuell, id})

@@ -39,6 +39,20 @@ func (p *pod) haveSandbox() task {
 	}
 }
 
+// superfluous says whether the sandbox came too late: meanwhile somebody has started
+// the container again, which has the Pod's address.
+func (s *state) superfluous() bool {
+	u := s.units[0]
+	return s.sandbox.cur == nil && u.running() && !u.suspect && u.cur.Address.IsValid()
+}
+
+// haveNoSandbox has the Pod do without the sandbox that could not be started.
+func (p *pod) haveNoSandbox() task {
+	return func(context.Context) (func(), error) {
+		return func() { p.s.sandbox, p.s.stray = nil, true }, nil
+	}
+}
+
 // meetSandbox takes note of a sandbox that an earlier run has made.
 func (s *state) meetSandbox(found []container.Status) {
 	if s.sandbox == nil && slices.ContainsFunc(found, func(st container.Status) bool {

@@ -17,7 +17,7 @@ import (
 func (p *plan) foresee(u *unit) {
 	s, c, policy := p.s, p.s.spec(u.name), p.s.pod.Spec.RestartPolicy
 	switch {
-	case s.sandbox != nil || u.role != regular || !u.running() || !u.down || u.spare != nil || !s.mounted:
+	case s.sandbox != nil || u.role != regular || !u.running() || !u.down || u.spare != nil || !s.mounted || p.nameTaken(u):
 	case p.now.Before(u.crash.until(p.now)):
 	case !resource.Restarts(c, policy, 0) || !resource.Restarts(c, policy, 1):
 	case u.image == nil:
@@ -59,13 +59,13 @@ func (s *state) awaits(u *unit, now time.Time) bool {
 	return u.suspect || u.ended() && s.restarts(u) && !now.Before(s.retryAt(u))
 }
 
-// tidy removes the containers that nobody needs any more, and ends those that
-// should not run any more.
+// tidy removes the containers that nobody needs any more.
 func (p *plan) tidy() {
 	for _, a := range p.s.old {
-		p.want(opRemoveOld, a.ID)
+		if u := p.s.unit(a.Name); u == nil || !p.s.isNext(a, u) || !p.s.busy(opStart, u.name) {
+			p.want(opRemoveOld, a.ID)
+		}
 	}
-	p.quell()
 	for _, u := range p.s.members() {
 		if u.spare != nil && !p.s.awaits(u, p.now) {
 			p.want(opRemoveOld, u.spare.ID)

@@ -196,10 +196,10 @@ func (p *pod) started(u *unit, a *attempt) {
 	u.next = a.Attempt + 1
 	u.image, u.wait, u.kill, u.spare = nil, nil, nil, nil
 	spec := p.s.spec(u.name)
-	u.course = course{hooked: !hasPostStart(spec)}
+	u.course = course{hooked: !hasPostStart(spec), disturbed: u.last != nil && u.last.Revived}
 	u.expectProbes(spec)
 	if u.early == a.ID {
-		u.suspect, u.down, u.excused = true, true, p.s.outage || u.disturbed()
+		u.suspect, u.down, u.excused = true, true, p.s.outage || u.disturbed
 	}
 	if u.ended() {
 		p.announceBackOff(u)
@@ -282,7 +282,7 @@ func (p *pod) inspected(u *unit, id string, st container.Status, message string,
 		u.cur.Revived = true
 	case u.ended() || !st.FinishedAt.Equal(u.cur.FinishedAt): // somebody has started it again
 		u.cur = &attempt{Status: st, User: u.cur.User}
-		u.down, u.probed, u.excused, u.stranded, u.wait = false, false, false, false, nil
+		u.course, u.wait = course{hooked: u.hooked}, nil
 		u.expectProbes(p.s.spec(u.name))
 	default:
 		u.down, u.excused = false, false

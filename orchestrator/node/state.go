@@ -79,6 +79,7 @@ const (
 	opRefresh       op = "refresh volumes"
 	opMeasure       op = "measure volumes"
 	opSandbox       op = "have a sandbox"
+	opNoSandbox     op = "do without a sandbox"
 	opImage         op = "provide image"
 	opPullBackOff   op = "announce pull back-off"
 	opStart         op = "start"

@@ -41,6 +41,7 @@ type course struct {
 	gone      bool // it was removed behind our back
 	excused   bool // its end is somebody else's doing, and no crash
 	stranded  bool // whoever owned the network that it joined has ended
+	disturbed bool // the attempt before was started again at its side: it may have found its port taken
 }
 
 // expectProbes begins anew to ask what probes say; spec is nil for the sandbox.
@@ -65,8 +66,7 @@ type attempt struct {
 	Reason  string
 	Message string
 	User    *corev1.ContainerUser
-	Revived bool // somebody else has started it again after its end
-	Quelled bool // and it has ended once more
+	Revived bool // somebody else has started it again after its end, and it may run on
 }
 
 // waiting is a reason, as the kubelet calls it, and its explanation.

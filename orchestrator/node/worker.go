@@ -198,6 +198,7 @@ func (w *Worker) loop(ctx context.Context, events <-chan container.Event) {
 			w.event(ctx, e)
 		case list := <-w.listed:
 			w.removeOrphans(ctx, list)
+			w.tellOfRunning(list)
 		case list := <-w.stored:
 			w.removeOrphanVolumes(ctx, list)
 		case p := <-w.ended:

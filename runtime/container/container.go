@@ -115,7 +115,7 @@ type Status struct {
 	Detached   bool // it runs without the network that it was given
 	CreatedAt  time.Time
 	StartedAt  time.Time // zero while Created
-	FinishedAt time.Time // zero until Exited
+	FinishedAt time.Time // when it exited last, also of one that was started again; zero if it never has
 	ExitCode   int
 	OOMKilled  bool
 	Error      string // the engine's words for a start that failed

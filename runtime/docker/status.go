@@ -153,9 +153,6 @@ func status(c dockercontainer.InspectResponse) container.Status {
 	if sandbox, joined := strings.CutPrefix(string(c.HostConfig.NetworkMode), "container:"); joined {
 		s.Sandbox = scheme + sandbox
 	}
-	if s.State == container.Running {
-		s.FinishedAt = time.Time{}
-	}
 	return s
 }
 

@@ -56,6 +56,15 @@ func life(t *testing.T, b bench) {
 		t.Errorf("stopping a stopped container: %v", err)
 	}
 
+	if err := b.Start(t.Context(), id); err != nil { // as "docker start" does
+		t.Fatal(err)
+	}
+	b.expect(t, id, "start")
+	same(t, "started again", b.inspect(t, id).State, container.Running)
+	if again := b.inspect(t, id); !again.FinishedAt.Equal(stopped.FinishedAt) || !again.StartedAt.After(running.StartedAt) {
+		t.Errorf("times of a container that was started again: %+v, before %+v", again, stopped)
+	}
+
 	for range 2 {
 		if err := b.Remove(t.Context(), id); err != nil {
 			t.Errorf("remove: %v", err)

@@ -98,7 +98,7 @@ func (e *Engine) Start(ctx context.Context, id string) error {
 	r.State, r.StartedAt = container.Running, time.Now()
 	if r.done {
 		r.exited, r.done = make(chan struct{}), false
-		r.FinishedAt, r.ExitCode, r.OOMKilled = time.Time{}, 0, false
+		r.ExitCode, r.OOMKilled = 0, false
 	}
 	for _, text := range r.behaviour.Output {
 		r.print(text)

@@ -26,15 +26,18 @@ func (e *Engine) Regain() {
 }
 
 // ExitUnseen ends a container without an event.
-func (e *Engine) ExitUnseen(id string, code int) {
+func (e *Engine) ExitUnseen(id string, code int) { e.Unseen(func() { e.Exit(id, code) }) }
+
+// Unseen has nobody told of what happens meanwhile.
+func (e *Engine) Unseen(what func()) {
+	e.mu.Lock()
+	subs := e.subs
+	e.subs = nil
+	e.mu.Unlock()
+	what()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if r, err := e.find(id); err == nil {
-		subs := e.subs
-		e.subs = nil
-		e.exit(r, code)
-		e.subs = subs
-	}
+	e.subs = subs
 }
 
 // tell says what becomes of the engine. The lock is held.
