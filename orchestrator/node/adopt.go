@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -93,6 +94,7 @@ func (s *state) adopt(found []container.Status) {
 			}
 		}
 	}
+	s.strandAdopted()
 	s.admitted = true // by the earlier run, perhaps: a gateway goes on as that left it
 	s.markStale()
 }
@@ -126,8 +128,10 @@ func (s *state) add(found []container.Status) {
 func (s *state) recall(u *unit, cs *corev1.ContainerStatus) {
 	switch {
 	case u.running() && u.cur.ID == cs.ContainerID:
-		u.started = u.started || isTrue(cs.Started)
-		u.ready = u.ready || cs.Ready
+		if !u.cur.newerThan(cs.State.Running) {
+			u.started = u.started || isTrue(cs.Started)
+			u.ready = u.ready || cs.Ready
+		}
 	case cs.ContainerID != "" && (u.cur == nil || u.cur.Attempt < int(cs.RestartCount)):
 		s.succeed(u, lostAttempt(cs))
 		u.gone = true
@@ -150,9 +154,15 @@ func (s *state) recall(u *unit, cs *corev1.ContainerStatus) {
 	case t == nil || u.cur == nil || u.cur.ID == t.ContainerID:
 	case u.last == nil:
 		u.last = fromTerminated(t, u.cur.Attempt-1)
-	case u.last.Revived && u.last.ID == t.ContainerID:
+	case u.last.ID == t.ContainerID: // whatever somebody has made of it since
 		u.last.end(t)
 	}
+}
+
+// newerThan says whether what runs was started again since it was reported to run:
+// it has passed no probe yet. Reported are whole seconds.
+func (a *attempt) newerThan(told *corev1.ContainerStateRunning) bool {
+	return told != nil && !a.FinishedAt.IsZero() && !a.StartedAt.Before(told.StartedAt.Add(time.Second))
 }
 
 // recallEnd takes over what was reported of the container's end. Where nothing
@@ -166,7 +176,7 @@ func (s *state) recallEnd(u *unit, cs *corev1.ContainerStatus) {
 		}
 		told := *found
 		told.end(t)
-		if u.cur = &told; !s.restarts(u) {
+		if u.cur = &told; over(s.pod.Status.Phase) || !s.restarts(u) {
 			told.Revived = found.State == container.Running
 			return
 		}

@@ -220,11 +220,10 @@ func (p *plan) mend(u *unit) {
 	}
 }
 
-// orphaned says whether the sandbox is gone that the containers live in, perhaps
-// since before this run.
+// orphaned says whether the sandbox is gone that the containers live in.
 func (p *plan) orphaned() bool {
 	u := p.s.sandbox
-	return u != nil && !u.suspect && !u.running() && !p.s.busy(opStart, u.name)
+	return u != nil && u.cur != nil && !u.suspect && !u.running() && !p.s.busy(opStart, u.name)
 }
 
 // restart gives a container its first or next attempt, when its time has come.

@@ -47,7 +47,7 @@ func (p *pod) happened(e container.Event) {
 			u.suspect, u.down, u.excused = true, true, p.s.outage || u.stranded || u.disturbed
 			p.s.strand(e.ContainerID)
 		case p.s.busy(opStart, u.name):
-			u.early = e.ContainerID
+			u.early = append(u.early, e.ContainerID)
 		}
 	case "disconnect", "pause", "unpause":
 		u.suspect = u.suspect || current && u.running()

@@ -54,59 +54,6 @@ func TestEndedAgainOnce(t *testing.T) {
 	})
 }
 
-// A container has been started again before anybody could see that it had ended: what
-// its probes found out before does not count, and they begin anew.
-func TestRestartedBeforeItIsInspected(t *testing.T) {
-	for name, pod := range map[string]func(*corev1.Pod){"own network": func(*corev1.Pod) {}, "sandbox": withInits("+beside=web:1")} {
-		t.Run(name, func(t *testing.T) {
-			play(t, func(t *testing.T, w *world) {
-				healthy := w.checked("checked", true)
-				w.create(newPodObject("a", "checked", pod, func(p *corev1.Pod) {
-					p.Spec.Containers[0].ReadinessProbe = &corev1.Probe{
-						ProbeHandler:  corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{"check"}}},
-						PeriodSeconds: 10, FailureThreshold: 3, SuccessThreshold: 1, TimeoutSeconds: 1,
-					}
-				}))
-				w.untilReady("a")
-				id := w.named("web").ID
-				w.engine.Delay("Inspect", 300*time.Millisecond)
-				healthy.Store(false)
-				w.engine.Exit(id, 0)
-				w.startedByOthers(id)
-				time.Sleep(time.Second)
-				synctest.Wait()
-				if ready(w.pod("a")) {
-					t.Errorf("ready although no probe has passed since the restart; serves %t; started at %v, engine %v", w.traffic.serves("uid-a"),
-						w.pod("a").Status.ContainerStatuses[0].State.Running.StartedAt, w.named("web").StartedAt)
-				}
-				healthy.Store(true)
-				w.until(10*time.Second, "ready again", func() bool { return ready(w.pod("a")) })
-			})
-		})
-	}
-}
-
-// While the sandbox for a back-off begins, somebody starts the container again that has
-// the Pod's address: the Pod does without a sandbox.
-func TestSandboxGivesWay(t *testing.T) {
-	play(t, func(t *testing.T, w *world) {
-		w.create(newPodObject("a", "web:1"))
-		w.untilReady("a")
-		w.engine.Exit(w.named("web").ID, 3)
-		w.until(time.Second, "second", func() bool { return w.named("web").Attempt == 1 && ready(w.pod("a")) })
-		w.engine.Delay("Create", 500*time.Millisecond)
-		id := w.named("web").ID
-		w.engine.Exit(id, 3)
-		time.Sleep(100 * time.Millisecond)
-		w.startedByOthers(id)
-		time.Sleep(10 * time.Minute)
-		synctest.Wait()
-		if !ready(w.pod("a")) {
-			t.Errorf("%s; %d PODs made: never ready", w.lives("a"), w.journal.count("create POD"))
-		}
-	})
-}
-
 // The same, and the Pod is deleted before the sandbox has begun.
 func TestSandboxThatIsNotNeededGoes(t *testing.T) {
 	play(t, func(t *testing.T, w *world) {
@@ -125,22 +72,6 @@ func TestSandboxThatIsNotNeededGoes(t *testing.T) {
 		time.Sleep(time.Minute)
 		if left := w.containers(); len(left) > 0 {
 			t.Errorf("left: %v", left)
-		}
-	})
-}
-
-// A sandbox was removed while no worker ran. What lived in it begins anew in the next.
-func TestSandboxGoneWhileAway(t *testing.T) {
-	playInits(t, func(t *testing.T, w *world) {
-		w.create(newPodObject("a", "web:1", withInits("+beside=web:1")))
-		w.untilReady("a")
-		w.end()
-		w.engine.Vanish(w.named("POD").ID)
-		w.begin()
-		time.Sleep(10 * time.Minute)
-		synctest.Wait()
-		if !ready(w.pod("a")) {
-			t.Errorf("%s: never ready", w.lives("a"))
 		}
 	})
 }

@@ -274,3 +274,206 @@ func (w *world) onlyOneRuns(pod string) {
 		w.t.Errorf("there run %v, and %s by the status", running, told)
 	}
 }
+
+// A sandbox that was replaced, and somebody has started again while no worker ran,
+// has the Pod's address: it goes.
+func TestReplacedSandboxIsStartedAgain(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		w.create(newPodObject("a", "web:1", withInits("+beside=web:1")))
+		w.untilReady("a")
+		first := w.named(container.SandboxName).ID
+		w.engine.Delay("Remove", time.Minute) // it is still there when the worker ends
+		w.engine.Exit(first, 137)
+		w.until(10*time.Second, "another sandbox", func() bool { return w.named(container.SandboxName).ID != first && ready(w.pod("a")) })
+		w.end()
+		w.engine.Delay("Remove", 0)
+		w.engine.Exit(w.named(container.SandboxName).ID, 137)
+		w.startedByOthers(first)
+		w.begin()
+		w.until(20*time.Second, "a third sandbox", func() bool { return w.named(container.SandboxName).Attempt == 2 && ready(w.pod("a")) })
+		w.onlyOneRuns("a")
+	})
+}
+
+// What the last attempt was told of is not changed by what somebody made of it.
+func TestLastAttemptRanAgain(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		w.create(newPodObject("a", "web:1", withInits("+beside=web:1")))
+		w.untilReady("a")
+		first := w.named("web").ID
+		w.engine.Exit(first, 3)
+		w.until(time.Second, "the next attempt", func() bool { return w.named("web").Attempt == 1 && ready(w.pod("a")) })
+		before := w.pod("a").Status.ContainerStatuses[0]
+		time.Sleep(time.Minute)
+		w.startedByOthers(first)
+		time.Sleep(time.Minute)
+		w.end()
+		w.begin()
+		time.Sleep(time.Minute)
+		if now := w.pod("a").Status.ContainerStatuses[0]; now.String() != before.String() {
+			t.Errorf("the container is told of as\n%+v\nbefore it was\n%+v", now, before)
+		}
+		w.onlyOneRuns("a")
+	})
+}
+
+// The container of a Pod that is about to get a sandbox for its back-off is started
+// by somebody else, and has the address that the sandbox would need: the Pod does
+// without.
+func TestRestartedWhileASandboxIsMade(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		w.create(newPodObject("a", "web:1"))
+		w.untilReady("a")
+		w.engine.Exit(w.named("web").ID, 3)
+		w.until(time.Second, "the next attempt", func() bool { return w.named("web").Attempt == 1 && ready(w.pod("a")) })
+		w.engine.Delay("Create", 500*time.Millisecond)
+		second := w.named("web").ID
+		w.engine.Exit(second, 3)
+		time.Sleep(100 * time.Millisecond)
+		w.startedByOthers(second)
+		time.Sleep(5 * time.Second)
+		w.untilReady("a")
+		w.onlyOneRuns("a")
+		if w.named("web").ID != second {
+			t.Error("it was restarted once more")
+		}
+		w.engine.Exit(second, 3)
+		w.until(time.Minute, "the next attempt in a sandbox", func() bool {
+			return w.named("web").Attempt == 2 && w.named("web").Sandbox != "" && ready(w.pod("a"))
+		})
+		w.remove("a", 0)
+		w.untilGone("a")
+		if left := w.containers(); len(left) != 0 {
+			t.Errorf("left: %v", left)
+		}
+	})
+}
+
+// The network of a Pod is gone while no worker runs, and the containers that joined
+// it run on without one: they are restarted, without back-off.
+func TestStrandedWhileNoWorkerRuns(t *testing.T) {
+	settles := func(p *corev1.Pod) { p.Spec.Containers[0].Image = "settles" } // which gets a sandbox in back-off
+	for name, pod := range map[string]func(*corev1.Pod){"a sandbox from the start": withInits("+beside=web:1"), "one for the back-off": settles} {
+		for what, act := range map[string]func(w *world, sandbox string){
+			"removed":   func(w *world, sandbox string) { w.engine.Vanish(sandbox) },
+			"ended":     func(w *world, sandbox string) { w.engine.Exit(sandbox, 137) },
+			"restarted": func(w *world, sandbox string) { w.engine.Exit(sandbox, 137); w.startedByOthers(sandbox) },
+		} {
+			t.Run(name+" is "+what, func(t *testing.T) {
+				play(t, func(t *testing.T, w *world) {
+					runs := 0
+					w.engine.AddImage("settles", func(container.Spec) fake.Behaviour {
+						if runs++; runs <= 2 {
+							return fake.Behaviour{ExitAfter: time.Second, ExitCode: 3}
+						}
+						return fake.Behaviour{}
+					})
+					w.create(newPodObject("a", "web:1", pod))
+					w.until(time.Minute, "a sandbox", func() bool { return w.named("web") != nil && w.named("web").Sandbox != "" && ready(w.pod("a")) })
+					w.end()
+					before := w.named("web").ID
+					time.Sleep(time.Minute)
+					act(w, w.named(container.SandboxName).ID)
+					time.Sleep(time.Minute)
+					w.begin()
+					w.until(5*time.Second, "another attempt", func() bool { return w.named("web").ID != before && ready(w.pod("a")) })
+					w.onlyOneRuns("a")
+					if joined := w.named("web").Sandbox; joined != "" && joined != w.named(container.SandboxName).ID {
+						t.Errorf("it has joined %s, the sandbox is %s", joined, w.named(container.SandboxName).ID)
+					}
+				})
+			})
+		}
+	}
+}
+
+// A sidecar of a Pod that is over is no more revived than other containers, and
+// what became of an attempt to do so is not told.
+func TestNoSidecarIsRevived(t *testing.T) {
+	for name, runs := range map[string]bool{"it runs": true, "it cannot run": false} {
+		t.Run(name, func(t *testing.T) {
+			play(t, func(t *testing.T, w *world) {
+				w.engine.AddImage("done", endsWith(0))
+				w.create(newPodObject("a", "done", func(p *corev1.Pod) { p.Spec.RestartPolicy = corev1.RestartPolicyNever }, withInits("+beside=web:1")))
+				w.until(time.Minute, "it has succeeded", func() bool { return w.pod("a").Status.Phase == corev1.PodSucceeded })
+				time.Sleep(time.Second)
+				before := w.pod("a").Status
+				w.end()
+				if runs {
+					w.startedByOthers(w.named(container.SandboxName).ID)
+					w.startedByOthers(w.named("beside").ID)
+				} else if err := w.engine.Engine.Start(t.Context(), w.named("beside").ID); err == nil {
+					t.Fatal("it can run without a sandbox")
+				}
+				w.journal.lines = nil
+				w.begin()
+				time.Sleep(time.Minute)
+				for _, c := range w.containers() {
+					if c.State == container.Running {
+						t.Errorf("%s runs", c.Name)
+					}
+				}
+				if now := w.pod("a").Status; now.String() != before.String() || w.journal.count("write") > 0 {
+					t.Errorf("the Pod is told of as\n%+v\nbefore it was\n%+v\n%s", now, before, w.journal)
+				}
+			})
+		})
+	}
+}
+
+// A container that runs again by the time somebody looks has passed no probe yet.
+func TestRestartThatIsSeenLate(t *testing.T) {
+	for name, act := range map[string]func(w *world, id string){
+		"as the engine is slow": func(w *world, id string) {
+			w.engine.Delay("Inspect", time.Second)
+			w.engine.Exit(id, 0)
+			w.startedByOthers(id)
+		},
+		"as no worker ran": func(w *world, id string) {
+			w.end()
+			time.Sleep(2 * time.Second)
+			w.engine.Exit(id, 0)
+			w.startedByOthers(id)
+			w.begin()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			play(t, func(t *testing.T, w *world) {
+				healthy := w.checked("probed", true)
+				w.create(newPodObject("a", "probed", func(p *corev1.Pod) { p.Spec.Containers[0].ReadinessProbe = execProbe(1, 100) }))
+				w.untilReady("a")
+				healthy.Store(false)
+				act(w, w.named("web").ID)
+				time.Sleep(5 * time.Second)
+				synctest.Wait()
+				if ready(w.pod("a")) || w.traffic.serves("uid-a") {
+					t.Error("it is ready")
+				}
+				told := w.pod("a").Status.ContainerStatuses[0].State.Running
+				if now := second(w.named("web").StartedAt); told == nil || !told.StartedAt.Equal(&now) {
+					t.Errorf("it runs since %+v, told is %+v", now, told)
+				}
+				healthy.Store(true)
+				w.untilReady("a")
+				w.onlyOneRuns("a")
+			})
+		})
+	}
+}
+
+// Others that end while an attempt is being started do not hide that it has ended.
+func TestEndsBeforeItsStartIsReported(t *testing.T) {
+	p := &pod{s: newState(newPodObject("a", "web:1"))}
+	u := p.s.units[0]
+	for i, id := range []string{"first", "second"} {
+		u.last, u.cur = u.cur, &attempt{Status: container.Status{ID: id, Attempt: i, State: container.Exited}}
+	}
+	p.s.job(job{opStart, "web"}).busy = true
+	for _, id := range []string{"third", "first"} {
+		p.happened(container.Event{ContainerID: id, Name: "web", Action: "die"})
+	}
+	p.started(u, &attempt{Status: container.Status{ID: "third", Attempt: 2, State: container.Running}})
+	if !u.suspect || !u.down {
+		t.Error("its end was missed")
+	}
+}

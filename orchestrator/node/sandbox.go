@@ -39,11 +39,16 @@ func (p *pod) haveSandbox() task {
 	}
 }
 
+// needsSandbox says whether the Pod cannot be without one.
+func (s *state) needsSandbox() bool {
+	return len(s.inits)+len(s.units) > 1 || inMemory(s.pod) || isTrue(s.pod.Spec.ShareProcessNamespace)
+}
+
 // superfluous says whether the sandbox came too late: meanwhile somebody has started
 // the container again, which has the Pod's address.
 func (s *state) superfluous() bool {
 	u := s.units[0]
-	return s.sandbox.cur == nil && u.running() && !u.suspect && u.cur.Address.IsValid()
+	return s.sandbox.cur == nil && !s.needsSandbox() && u.running() && !u.suspect && u.cur.Sandbox == ""
 }
 
 // haveNoSandbox has the Pod do without the sandbox that could not be started.

@@ -44,6 +44,17 @@ func (s *state) strand(owner string) {
 	}
 }
 
+// strandAdopted takes note of the same where no worker saw it.
+func (s *state) strandAdopted() {
+	owner := s.netOwner().cur
+	for _, u := range s.members() {
+		if !u.running() || u.cur.Sandbox == "" || s.pod.Spec.HostNetwork {
+			continue
+		}
+		u.stranded = owner == nil || owner.ID != u.cur.Sandbox || owner.State != container.Running || owner.StartedAt.After(u.cur.StartedAt)
+	}
+}
+
 // name gives the owner of the Pod's network its address and its names.
 func (s *state) name(spec *container.Spec) {
 	for _, alias := range s.pod.Spec.HostAliases {

@@ -32,7 +32,7 @@ func (p *pod) lease() task {
 
 // start makes the next attempt at a container, or at the sandbox.
 func (p *pod) start(u *unit) task {
-	u.early = ""
+	u.early = nil
 	if u.name == container.SandboxName {
 		return p.startSandbox(u)
 	}
@@ -190,15 +190,12 @@ func (p *pod) started(u *unit, a *attempt) {
 		u.crash = u.crash.next(u.cur.FinishedAt, time.Now())
 	}
 	p.s.succeed(u, a)
-	if u.name == container.SandboxName && u.last != nil { // nobody asks how a sandbox ended
-		p.s.old, u.last = append(p.s.old, u.last), nil
-	}
 	u.next = a.Attempt + 1
 	u.image, u.wait, u.kill, u.spare = nil, nil, nil, nil
 	spec := p.s.spec(u.name)
 	u.course = course{hooked: !hasPostStart(spec), disturbed: u.last != nil && u.last.Revived}
 	u.expectProbes(spec)
-	if u.early == a.ID {
+	if slices.Contains(u.early, a.ID) {
 		u.suspect, u.down, u.excused = true, true, p.s.outage || u.disturbed
 	}
 	if u.ended() {
@@ -214,6 +211,9 @@ func (s *state) succeed(u *unit, a *attempt) {
 	}
 	if u.last, u.cur = u.cur, a; u.last != nil {
 		u.last.Revived = u.last.Revived || u.last.State == container.Running
+	}
+	if u.name == container.SandboxName && u.last != nil { // nobody asks how a sandbox ended
+		s.old, u.last = append(s.old, u.last), nil
 	}
 }
 
@@ -284,6 +284,7 @@ func (p *pod) inspected(u *unit, id string, st container.Status, message string,
 		u.cur = &attempt{Status: st, User: u.cur.User}
 		u.course, u.wait = course{hooked: u.hooked}, nil
 		u.expectProbes(p.s.spec(u.name))
+		p.s.strand(id)
 	default:
 		u.down, u.excused = false, false
 		u.cur.Paused, u.cur.Detached = st.Paused, st.Detached

@@ -127,7 +127,7 @@ func newState(pod *corev1.Pod) *state {
 	}
 	s.inits, s.units = unitsOf(&pod.Spec)
 	s.meetEphemerals()
-	if len(s.inits)+len(s.units) > 1 || inMemory(pod) || isTrue(pod.Spec.ShareProcessNamespace) {
+	if s.needsSandbox() {
 		s.sandbox = &unit{name: container.SandboxName}
 	}
 	if pod.Status.Phase == corev1.PodFailed && pod.Status.Reason != "" {
@@ -216,6 +216,8 @@ func (s *state) restarts(u *unit) bool {
 		return false
 	case s.bygone(u):
 		return true
+	case u.role == sidecar && s.finished():
+		return false
 	case u.role == initial:
 		return s.outlived(u) || (u.cur.ExitCode != 0 || s.endsRound(u)) && s.wanted(u)
 	}

@@ -24,7 +24,7 @@ type unit struct {
 	crash backoff
 	wait  *waiting // why there is no next attempt yet, if that is worth saying
 	kill  *killing // why the running one must end
-	early string   // ID of a container that died before its start was reported
+	early []string // IDs of containers that died while the next attempt was being started
 
 	course // of the current attempt
 }
