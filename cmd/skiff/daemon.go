@@ -100,8 +100,8 @@ func (p place) options(listen string, log io.Writer) orchestrator.Options {
 }
 
 // serve runs the instance until ctx ends, then stops its containers, objects
-// staying as they are. A signal during the latter has it leave at once; the
-// next start finds the containers. whenReady is called with the API's address.
+// staying as they are. A signal during the latter has it leave without that;
+// the next start finds the containers. whenReady is called with the API's address.
 func (p place) serve(ctx context.Context, options orchestrator.Options, whenReady func(address string)) error {
 	klog.SetSlogLogger(options.Log)
 	utilruntime.ReallyCrash = false // for one object's sake; there is nobody to start it again

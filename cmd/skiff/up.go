@@ -34,8 +34,9 @@ func (p *program) up() *cobra.Command {
 		name:  "up",
 		short: "start skiff: the API, the controllers and the proxy",
 		long: `In the foreground, Ctrl-C stops the containers and then skiff; a second Ctrl-C
-leaves at once and lets the containers run. What was created stays and starts
-again with the next "skiff up".`,
+leaves and lets the containers run, as soon as the requests under way are
+answered, and after five seconds at most. What was created stays and starts again
+with the next "skiff up".`,
 		examples: examples(
 			"skiff up -d",
 			"skiff --name test up -d --listen 127.0.0.1:0     another instance, on a free port"),
