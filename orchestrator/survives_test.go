@@ -67,6 +67,63 @@ func TestSurvivesTheEnginesUser(t *testing.T) {
 	}
 }
 
+// TestRestartedByDocker: skiff and docker both see to it that what docker has ended
+// runs again. One of the two runs in the end, whoever was first, and is in service.
+func TestRestartedByDocker(t *testing.T) {
+	t.Parallel()
+	images(t)
+	for name, change := range map[string]func(*appsv1.Deployment){"own network": func(*appsv1.Deployment) {}, "sandbox": withSandbox} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			i := skifftest.New(t)
+			i.Deploy(t, web(1, change))
+			for n := range 3 { // from the second on, skiff's own restart waits for the back-off
+				before, begin := oneReady(t, i), time.Now()
+				if out, err := exec.CommandContext(t.Context(), "docker", "restart", "-t", "1", containerID(&before)).CombinedOutput(); err != nil {
+					t.Logf("skiff was first: %s", out)
+				}
+				eventually(t, "the Pod serves again", func() bool {
+					now := oneReady(t, i)
+					cs := now.Status.ContainerStatuses[0]
+					running := dockerDo(t, "ps -q --no-trunc --filter label=io.kubernetes.container.name=web --filter label=io.kubernetes.pod.uid="+string(before.UID))
+					return now.UID == before.UID && cs.State.Running != nil && !cs.State.Running.StartedAt.Time.Before(begin.Truncate(time.Second)) &&
+						strings.TrimSpace(running) == containerID(&now) && answers(t, now.Status.PodIP)
+				})
+				t.Logf("restart %d: the same container %t", n+1, containerID(&before) == containerID(ptr.To(oneReady(t, i))))
+			}
+		})
+	}
+}
+
+// TestStartedByDocker: a Pod that has failed stays so, whatever docker starts of it.
+func TestStartedByDocker(t *testing.T) {
+	t.Parallel()
+	images(t)
+	i := skifftest.New(t)
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "over"}, Spec: corev1.PodSpec{
+		RestartPolicy:                 corev1.RestartPolicyNever,
+		TerminationGracePeriodSeconds: ptr.To[int64](1),
+		Containers: []corev1.Container{{
+			Name: "app", Image: "skiff-example/tools:1", ImagePullPolicy: corev1.PullNever,
+			Command: []string{"sh", "-c", "test -e /once && exec sleep 1000; touch /once; exit 3"},
+		}},
+	}}
+	if _, err := i.Client.CoreV1().Pods("default").Create(t.Context(), pod, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	before := i.WaitPod(t, "over", func(p *corev1.Pod) bool { return p.Status.Phase == corev1.PodFailed })
+	inspect := "inspect --format {{.State.Running}},{{.State.StartedAt}} " + containerID(before)
+	first := dockerDo(t, inspect)
+	dockerDo(t, "start "+containerID(before))
+	eventually(t, "it has ended again", func() bool {
+		now := dockerDo(t, inspect)
+		return now != first && strings.HasPrefix(now, "false")
+	})
+	if after := i.WaitPod(t, "over", func(*corev1.Pod) bool { return true }); after.ResourceVersion != before.ResourceVersion {
+		t.Errorf("the Pod is told of as %+v, before %+v", after.Status, before.Status)
+	}
+}
+
 func oneReady(t *testing.T, i *skifftest.Instance) corev1.Pod {
 	t.Helper()
 	return i.WaitPods(t, "app=web", func(pods []corev1.Pod) bool { return len(pods) == 1 && podReady(&pods[0]) })[0]
@@ -105,12 +162,15 @@ func answers(t *testing.T, ip string) bool {
 	return answer.StatusCode == http.StatusOK
 }
 
-// dockerDo runs one of docker's commands, on containers of the test's own.
-func dockerDo(t *testing.T, line string) {
+// dockerDo runs one of docker's commands, on containers of the test's own, and gives
+// what it says.
+func dockerDo(t *testing.T, line string) string {
 	t.Helper()
-	if out, err := exec.CommandContext(t.Context(), "docker", strings.Fields(line)...).CombinedOutput(); err != nil {
+	out, err := exec.CommandContext(t.Context(), "docker", strings.Fields(line)...).CombinedOutput()
+	if err != nil {
 		t.Fatalf("docker %s: %v: %s", line, err, out)
 	}
+	return string(out)
 }
 
 // TestSurvivesAReboot: skiff gone, all containers stopped, skiff started again.
