@@ -105,12 +105,14 @@ func (s *state) add(found []container.Status) {
 	own := slices.DeleteFunc(slices.Clone(found), func(st container.Status) bool { return st.Pod.UID != string(s.pod.UID) })
 	slices.SortFunc(own, func(a, b container.Status) int { return cmp.Compare(a.Attempt, b.Attempt) })
 	s.meetSandbox(own)
-	known := s.containers()
 	for _, st := range own {
 		s.round = max(s.round, st.Round)
 		u := s.unit(st.Name)
+		if u != nil && u.spare != nil && u.spare.ID == st.ID && st.State != container.Created {
+			u.spare = nil // a start that was cut short has come through
+		}
 		switch {
-		case slices.Contains(known, st.ID):
+		case slices.Contains(s.containers(), st.ID):
 		case u == nil || st.State == container.Created || (u.cur != nil && u.cur.Attempt >= st.Attempt):
 			s.old = append(s.old, newAttempt(st))
 		default:

@@ -27,7 +27,8 @@ func (p *plan) leave() {
 		return
 	}
 	if s.pod.DeletionTimestamp == nil {
-		p.quiet = p.inspectAll() && !s.busy(opReport, "")
+		known := p.inspectAll()
+		p.quiet = !p.tidy() && known && !s.busy(opReport, "")
 		return
 	}
 	p.clear()

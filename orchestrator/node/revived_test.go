@@ -477,3 +477,37 @@ func TestEndsBeforeItsStartIsReported(t *testing.T) {
 		t.Error("its end was missed")
 	}
 }
+
+// skiff goes down while the container that was made ahead is being started: the
+// call is cut short, and the engine starts it all the same.
+func TestStartsWhileSkiffGoesDown(t *testing.T) {
+	for name, after := range map[string]time.Duration{"before it is looked for": 50 * time.Millisecond, "after": 150 * time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			play(t, func(t *testing.T, w *world) {
+				_, spare := w.endSlowly()
+				w.engine.Delay("Start", time.Minute)
+				w.engine.Delay("List", 100*time.Millisecond)
+				w.engine.Delay("Remove", 200*time.Millisecond)
+				w.until(2*time.Second, "the next attempt starts", func() bool { return w.engine.Calls("Start") == 2 })
+				down := make(chan error, 1)
+				go func() { down <- w.worker.Shutdown(t.Context()) }()
+				time.Sleep(after)
+				w.engine.Delay("Start", 0)
+				w.startedByOthers(spare)
+				if err := <-down; err != nil {
+					t.Fatal(err)
+				}
+				if left := w.running(); len(left) > 0 {
+					t.Errorf("run on: %+v", left)
+				}
+				if found := name != "after"; found != (w.journal.count("ended web") == 1) {
+					t.Errorf("it was asked to end: %t, want %t", !found, found)
+				}
+				w.end()
+				w.begin()
+				w.untilReady("a")
+				w.onlyOneRuns("a")
+			})
+		})
+	}
+}

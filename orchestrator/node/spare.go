@@ -53,22 +53,29 @@ func (s *state) awaits(u *unit, now time.Time) bool {
 	switch {
 	case s.busy(opStart, u.name):
 		return true
-	case s.sandbox != nil || s.finished() || u.spare.Round != s.round || s.busy(opRemoveOld, u.spare.ID) || u.spare.Hash != hash(s.spec(u.name)):
+	case s.sandbox != nil || s.leaving() || s.finished() || u.spare.Round != s.round || s.busy(opRemoveOld, u.spare.ID) || u.spare.Hash != hash(s.spec(u.name)):
 		return false
 	}
 	return u.suspect || u.ended() && s.restarts(u) && !now.Before(s.retryAt(u))
 }
 
-// tidy removes the containers that nobody needs any more.
-func (p *plan) tidy() {
+// tidy removes the containers that nobody needs any more, and says whether that
+// goes on. One that cannot be removed is tried again, and waited for by nobody.
+func (p *plan) tidy() (going bool) {
+	remove := func(id string) {
+		p.want(opRemoveOld, id)
+		js := p.s.jobs[job{opRemoveOld, id}]
+		going = going || js == nil || js.failures == 0
+	}
 	for _, a := range p.s.old {
 		if u := p.s.unit(a.Name); u == nil || !p.s.isNext(a, u) || !p.s.busy(opStart, u.name) {
-			p.want(opRemoveOld, a.ID)
+			remove(a.ID)
 		}
 	}
 	for _, u := range p.s.members() {
 		if u.spare != nil && !p.s.awaits(u, p.now) {
-			p.want(opRemoveOld, u.spare.ID)
+			remove(u.spare.ID)
 		}
 	}
+	return going
 }
