@@ -189,6 +189,7 @@ func (p *parts) runDoors(ctx context.Context) error {
 // stopPods stops the containers, those first that others reach by the gateway.
 func (p *parts) stopPods(ctx context.Context) error {
 	p.ready.Store(false)
+	p.director.Halt()
 	if err := p.worker.Shutdown(ctx); err != nil {
 		return err
 	}

@@ -108,6 +108,7 @@ type Director struct {
 	served map[string]*service // by namespace/name
 	claims map[string]*hostPorts
 	named  map[string]string // URLs, by namespace/name; nil: not known yet
+	halted bool              // no Pod comes any more
 }
 
 // New makes a Director.

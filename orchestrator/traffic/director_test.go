@@ -121,6 +121,32 @@ func TestRecreateIsAPause(t *testing.T) {
 	eventuallySays(t, c, port, "503 service unavailable: deployment web is scaled to zero")
 }
 
+// Skiff goes down: while a Pod is there it answers, and then nobody is made to wait
+// for another.
+func TestNobodyWaitsForAHaltedSkiff(t *testing.T) {
+	t.Parallel()
+	target, port, hostPort := porttest.Free(t), porttest.Free(t), porttest.Free(t)
+	w := newWorld(t, newService(port, intstr.FromInt(target)), newDeployment(1))
+	c := client(t)
+	app := w.app("web-0", "v0", target)
+	w.onHost(app, hostPort)
+	w.add(app)
+	eventuallySays(t, c, port, "v0")
+	eventuallySays(t, c, hostPort, "v0")
+	w.Halt()
+	if _, body, err := ask(c, port, "/"); body != "v0" {
+		t.Errorf("the Pod that is still there says %q, %v", body, err)
+	}
+	if err := w.Remove(t.Context(), app.UID); err != nil {
+		t.Fatal(err)
+	}
+	for _, port := range []int{port, hostPort} {
+		if _, body, err := ask(c, port, "/"); body != "503 service unavailable: skiff goes down\n" {
+			t.Errorf("without the Pod: %q, %v", body, err)
+		}
+	}
+}
+
 // A change of the selector moves every request at once, both ways, and
 // finishes those in flight.
 func TestBlueGreen(t *testing.T) {

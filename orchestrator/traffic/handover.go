@@ -85,6 +85,21 @@ func (d *Director) takeOut(ctx context.Context, uid types.UID, from func(Front) 
 	return errors.Join(errs...)
 }
 
+// Halt says that skiff goes down: no Pod comes any more, and requests are not held
+// for one.
+func (d *Director) Halt() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.halted = true
+	d.expectIn(corev1.NamespaceAll)
+	for key, h := range d.claims {
+		d.Host.Expect(key, d.expectPod(h.pod))
+	}
+}
+
+// whyHalted is the reason that callers are given from then on.
+const whyHalted = "skiff goes down"
+
 // awaitKnown waits for what an earlier run has left to be known: what is said
 // of a Pod now must not be overtaken by that.
 func (d *Director) awaitKnown(ctx context.Context) error {
@@ -129,6 +144,9 @@ func (d *Director) expectIn(namespace string) {
 func (d *Director) expectation(s *service, around surroundings) pool.Expectation {
 	if len(s.object.Spec.Selector) == 0 {
 		return pool.Expectation{Reason: "the Service has no endpoints"}
+	}
+	if d.halted {
+		return pool.Expectation{Reason: whyHalted}
 	}
 	expected := expectation(s.selector, around, func(uid types.UID) bool { return d.ready[uid] != nil })
 	if around.outage {

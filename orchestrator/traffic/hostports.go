@@ -127,6 +127,9 @@ func (d *Director) claimedAddresses(p corev1.ContainerPort) []string {
 }
 
 func (d *Director) expectPod(pod *corev1.Pod) pool.Expectation {
+	if d.halted {
+		return pool.Expectation{Reason: whyHalted}
+	}
 	if resource.IsActive(pod) && stuck(pod) == "" {
 		return pool.Expectation{Coming: true, Reason: fmt.Sprintf("pod %s is %s", pod.Name, stage(pod))}
 	}
