@@ -4,12 +4,15 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"skiff/orchestrator"
 	"skiff/orchestrator/skifftest"
@@ -73,6 +76,50 @@ func TestDataDirectoryHasOneInstance(t *testing.T) {
 	}
 	again := skifftest.Start(t, first.Options)
 	if err := again.Stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Once the Pods are stopped for skiff to go down, nobody is made to wait for others:
+// held requests would keep the process.
+func TestNobodyIsHeldWhenSkiffGoesDown(t *testing.T) {
+	t.Parallel()
+	images(t)
+	first := skifftest.New(t)
+	first.Deploy(t, web(1))
+	address := first.Expose(t, nodePort("web", "http"))
+	if err := first.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	orch, err := orchestrator.New(first.Options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- orch.Run(ctx) }()
+	select {
+	case <-orch.Ready():
+	case err := <-ended:
+		t.Fatal(err)
+	}
+	if err := orch.StopPods(ctx); err != nil {
+		t.Error(err)
+	}
+	client := &http.Client{Timeout: 10 * time.Second} // less than a request is held
+	answer, err := client.Get("http://" + address)
+	if err != nil {
+		t.Error(err)
+	} else {
+		body, err := io.ReadAll(answer.Body)
+		answer.Body.Close()
+		if err != nil || answer.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(body), "skiff goes down") {
+			t.Errorf("answer is %s %q, %v", answer.Status, body, err)
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
 		t.Error(err)
 	}
 }

@@ -57,10 +57,7 @@ func TestEndedAgainOnce(t *testing.T) {
 // The same, and the Pod is deleted before the sandbox has begun.
 func TestSandboxThatIsNotNeededGoes(t *testing.T) {
 	play(t, func(t *testing.T, w *world) {
-		w.create(newPodObject("a", "web:1"))
-		w.untilReady("a")
-		w.engine.Exit(w.named("web").ID, 3)
-		w.until(time.Second, "the next attempt", func() bool { return w.named("web").Attempt == 1 && ready(w.pod("a")) })
+		w.restarted(newPodObject("a", "web:1"))
 		w.engine.Delay("Start", 5*time.Second)
 		id := w.named("web").ID
 		w.engine.Exit(id, 3)
@@ -107,11 +104,7 @@ func TestGracePeriodIsCutForAll(t *testing.T) {
 	play(t, func(t *testing.T, w *world) {
 		w.engine.AddImage("deaf", func(container.Spec) fake.Behaviour { return fake.Behaviour{Deaf: true} })
 		long := int64(600)
-		w.create(newPodObject("a", "deaf", withInits("+beside=web:1"), func(p *corev1.Pod) { p.Spec.TerminationGracePeriodSeconds = &long }))
-		w.untilReady("a")
-		first := w.named("web").ID
-		w.engine.Exit(first, 3)
-		w.until(time.Second, "second", func() bool { return w.named("web").Attempt == 1 && ready(w.pod("a")) })
+		first := w.restarted(newPodObject("a", "deaf", withInits("+beside=web:1"), func(p *corev1.Pod) { p.Spec.TerminationGracePeriodSeconds = &long }))
 		w.startedByOthers(first)
 		time.Sleep(time.Second)
 		w.remove("a", 1)

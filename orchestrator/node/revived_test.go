@@ -51,11 +51,7 @@ func TestRestartedBehindOurBack(t *testing.T) {
 // The same while no worker runs.
 func TestAdoptsOneOfTwoAttempts(t *testing.T) {
 	play(t, func(t *testing.T, w *world) {
-		w.create(newPodObject("a", "web:1", withInits("+beside=web:1")))
-		w.untilReady("a")
-		first := w.named("web").ID
-		w.engine.Exit(first, 3)
-		w.until(time.Second, "the next attempt", func() bool { return w.named("web").Attempt == 1 && ready(w.pod("a")) })
+		first := w.restarted(newPodObject("a", "web:1", withInits("+beside=web:1")))
 		w.end()
 		w.startedByOthers(first)
 		w.begin()
@@ -76,11 +72,7 @@ func TestSuccessorThatIsDisturbed(t *testing.T) {
 		t.Run(when, func(t *testing.T) {
 			play(t, func(t *testing.T, w *world) {
 				w.engine.AddImage("slow", func(container.Spec) fake.Behaviour { return fake.Behaviour{StopAfter: 2 * time.Second} })
-				w.create(newPodObject("a", "slow", withInits("+beside=web:1")))
-				w.untilReady("a")
-				first := w.named("web").ID
-				w.engine.Exit(first, 3)
-				w.until(time.Second, "the next attempt", func() bool { return w.named("web").Attempt == 1 && ready(w.pod("a")) })
+				first := w.restarted(newPodObject("a", "slow", withInits("+beside=web:1")))
 				w.startedByOthers(first)
 				time.Sleep(after)
 				w.engine.Exit(w.named("web").ID, 1)
@@ -252,6 +244,18 @@ func TestStartsInTheLastMoment(t *testing.T) {
 	})
 }
 
+// restarted makes the Pod "a", whose container web ends once: the second attempt
+// runs. It gives the first one's ID.
+func (w *world) restarted(pod *corev1.Pod) (first string) {
+	w.t.Helper()
+	w.create(pod)
+	w.untilReady("a")
+	first = w.named("web").ID
+	w.engine.Exit(first, 3)
+	w.until(time.Second, "the next attempt", func() bool { return w.named("web").Attempt == 1 && ready(w.pod("a")) })
+	return first
+}
+
 func (w *world) startedByOthers(id string) {
 	w.t.Helper()
 	if err := w.engine.Engine.Start(context.Background(), id); err != nil {
@@ -298,11 +302,7 @@ func TestReplacedSandboxIsStartedAgain(t *testing.T) {
 // What the last attempt was told of is not changed by what somebody made of it.
 func TestLastAttemptRanAgain(t *testing.T) {
 	play(t, func(t *testing.T, w *world) {
-		w.create(newPodObject("a", "web:1", withInits("+beside=web:1")))
-		w.untilReady("a")
-		first := w.named("web").ID
-		w.engine.Exit(first, 3)
-		w.until(time.Second, "the next attempt", func() bool { return w.named("web").Attempt == 1 && ready(w.pod("a")) })
+		first := w.restarted(newPodObject("a", "web:1", withInits("+beside=web:1")))
 		before := w.pod("a").Status.ContainerStatuses[0]
 		time.Sleep(time.Minute)
 		w.startedByOthers(first)
@@ -322,10 +322,7 @@ func TestLastAttemptRanAgain(t *testing.T) {
 // without.
 func TestRestartedWhileASandboxIsMade(t *testing.T) {
 	play(t, func(t *testing.T, w *world) {
-		w.create(newPodObject("a", "web:1"))
-		w.untilReady("a")
-		w.engine.Exit(w.named("web").ID, 3)
-		w.until(time.Second, "the next attempt", func() bool { return w.named("web").Attempt == 1 && ready(w.pod("a")) })
+		w.restarted(newPodObject("a", "web:1"))
 		w.engine.Delay("Create", 500*time.Millisecond)
 		second := w.named("web").ID
 		w.engine.Exit(second, 3)

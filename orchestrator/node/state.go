@@ -208,7 +208,7 @@ func (s *state) ready() bool {
 // restarts says whether a container that has ended gets another attempt.
 func (s *state) restarts(u *unit) bool {
 	switch {
-	case u.name == container.SandboxName:
+	case u.name == container.SandboxName: // as long as the Pod's work is not over
 		return true
 	case s.failure != nil:
 		return false
