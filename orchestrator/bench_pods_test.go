@@ -65,14 +65,16 @@ func BenchmarkRollingUpdateOfTen(b *testing.B) {
 // BenchmarkRestart: the engine runs a plain container until it has answered, and
 // another one in its place once it has ended; then a Pod's container ends and its
 // Pod is Ready again. The engine's own end of a container is part of that: of one
-// that owns the Pod's network, as the first time, and of one in a network that
-// stands, as ever after and in each Pod of more than one container.
+// that owns the Pod's network, when the sandbox stands by and before, and of one in
+// a network that stands, as ever after and in each Pod of more than one container.
 func BenchmarkRestart(b *testing.B) {
+	alone := func(*appsv1.Deployment) {}
 	for _, row := range []struct {
-		name string
-		pod  func(*appsv1.Deployment)
-	}{{"first", func(*appsv1.Deployment) {}}, {"in the standing network", withSandbox}} {
-		b.Run(row.name, func(b *testing.B) { restart(b, row.pod) })
+		name     string
+		pod      func(*appsv1.Deployment)
+		standsBy bool
+	}{{"first", alone, true}, {"in the first seconds", alone, false}, {"in the standing network", withSandbox, false}} {
+		b.Run(row.name, func(b *testing.B) { restart(b, row.pod, row.standsBy) })
 	}
 }
 
@@ -83,7 +85,7 @@ func withSandbox(d *appsv1.Deployment) {
 	d.Spec.Template.Spec.ShareProcessNamespace = &share
 }
 
-func restart(b *testing.B, pod func(*appsv1.Deployment)) {
+func restart(b *testing.B, pod func(*appsv1.Deployment), standsBy bool) {
 	i := skifftest.New(b)
 	by := byHand(b)
 	var engine, again, ours []time.Duration
@@ -93,6 +95,9 @@ func restart(b *testing.B, pod func(*appsv1.Deployment)) {
 		// A second restart of the same Pod would wait for its back-off.
 		i.Deploy(b, web(1, pod))
 		pod := i.WaitPods(b, "app=web", func(all []corev1.Pod) bool { return len(all) == 1 })[0]
+		if standsBy {
+			awaitStandby(b, &pod)
+		}
 		id := strings.TrimPrefix(pod.Status.ContainerStatuses[0].ContainerID, "docker://")
 		begin := time.Now()
 		if err := by.engine.Stop(b.Context(), id, 0); err != nil {

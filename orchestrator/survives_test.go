@@ -67,6 +67,57 @@ func TestSurvivesTheEnginesUser(t *testing.T) {
 	}
 }
 
+// awaitStandby waits until the Pod's sandbox stands by.
+func awaitStandby(tb testing.TB, pod *corev1.Pod) (id string) {
+	tb.Helper()
+	eventually(tb, "a sandbox stands by", func() bool {
+		id = strings.TrimSpace(dockerDo(tb, "ps -q --no-trunc --filter label=io.kubernetes.container.name=POD --filter label=io.kubernetes.pod.uid="+string(pod.UID)))
+		return id != ""
+	})
+	return id
+}
+
+// TestSandboxTakesOver: the sandbox that stands by has the Pod's address and names
+// when the container is restarted, as the container itself had them.
+func TestSandboxTakesOver(t *testing.T) {
+	t.Parallel()
+	images(t)
+	i := skifftest.New(t)
+	pod, err := i.Client.CoreV1().Pods("default").Create(t.Context(), &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "steady"},
+		Spec: corev1.PodSpec{
+			TerminationGracePeriodSeconds: ptr.To[int64](1),
+			HostAliases:                   []corev1.HostAlias{{IP: "10.1.2.3", Hostnames: []string{"old-db"}}},
+			SecurityContext:               &corev1.PodSecurityContext{Sysctls: []corev1.Sysctl{{Name: "net.ipv4.ip_local_port_range", Value: "20000 30000"}}},
+			Containers: []corev1.Container{{
+				Name: "app", Image: "skiff-example/tools:1", ImagePullPolicy: corev1.PullNever, Command: []string{"sleep", "1000"},
+			}},
+		},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	inside := func() (id, seen string) {
+		now := i.WaitPod(t, "steady", podReady)
+		id = containerID(now)
+		for _, look := range []string{"cat /etc/hosts", "hostname", "hostname -i", "cat /proc/sys/net/ipv4/ip_local_port_range", "cat /etc/resolv.conf"} {
+			seen += dockerDo(t, "exec "+id+" "+look) + "\n"
+		}
+		return id, seen
+	}
+	first, before := inside()
+	box := awaitStandby(t, pod)
+	dockerDo(t, "kill "+first)
+	i.WaitPod(t, "steady", func(p *corev1.Pod) bool { return podReady(p) && p.Status.ContainerStatuses[0].RestartCount == 1 })
+	second, after := inside()
+	if before != after || !strings.Contains(after, pod.Name) {
+		t.Errorf("inside it was\n%s\nand is\n%s", before, after)
+	}
+	if mode := dockerDo(t, "inspect -f {{.HostConfig.NetworkMode}} "+second); strings.TrimSpace(mode) != "container:"+box {
+		t.Errorf("the next attempt is in %s, want %s", mode, box)
+	}
+}
+
 // TestRestartedByDocker: skiff and docker both see to it that what docker has ended
 // runs again. One of the two runs in the end, whoever was first, and is in service.
 func TestRestartedByDocker(t *testing.T) {
@@ -164,7 +215,7 @@ func answers(t *testing.T, ip string) bool {
 
 // dockerDo runs one of docker's commands, on containers of the test's own, and gives
 // what it says.
-func dockerDo(t *testing.T, line string) string {
+func dockerDo(t testing.TB, line string) string {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "docker", strings.Fields(line)...).CombinedOutput()
 	if err != nil {

@@ -113,7 +113,7 @@ func (s *state) add(found []container.Status) {
 		}
 		switch {
 		case slices.Contains(s.containers(), st.ID):
-		case u == nil || st.State == container.Created || (u.cur != nil && u.cur.Attempt >= st.Attempt):
+		case u == nil || st.State == container.Created || u == s.standby && !st.Detached || (u.cur != nil && u.cur.Attempt >= st.Attempt):
 			s.old = append(s.old, newAttempt(st))
 		default:
 			s.succeed(u, newAttempt(st))

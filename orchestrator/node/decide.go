@@ -88,10 +88,12 @@ func (p *plan) live() {
 	}
 	p.volumes()
 	p.limits()
-	if s.deservesSandbox(p.now) {
+	p.standBy()
+	moving := s.deservesSandbox(p.now)
+	if moving {
 		p.want(opSandbox, "")
 	}
-	placed := p.initialize(s.mounted && s.address.IsValid() && p.network() && !s.restartingAll())
+	placed := p.initialize(s.mounted && s.address.IsValid() && !moving && p.network() && !s.restartingAll())
 	for _, u := range s.units {
 		p.unit(u, placed)
 		placed = placed && !s.detains(u)
@@ -160,12 +162,14 @@ func (p *plan) network() bool {
 	case u.suspect:
 		p.want(opInspect, u.name)
 		return false
+	case s.superfluous():
+		if !s.busy(opReconnect, u.name) {
+			p.want(opNoSandbox, "")
+		}
+		return false
 	case u.running():
 		p.mend(u)
-		return true
-	case s.superfluous():
-		p.want(opNoSandbox, "")
-		return false
+		return !u.cur.Detached
 	}
 	// Containers that have joined a sandbox cannot join another one.
 	for _, c := range s.members() {

@@ -47,8 +47,17 @@ func running(s *state) {
 
 func serving(s *state) {
 	running(s)
+	standing(s)
 	s.admitted, s.serving = true, true
 }
+
+// standing has a sandbox stand by.
+func standing(s *state) {
+	s.standby.cur = attemptOf(0, container.Running)
+	s.standby.cur.ID, s.standby.cur.Name, s.standby.cur.Detached = "box", container.SandboxName, true
+}
+
+func noneStands(s *state) { s.standby.cur = nil }
 
 func exited(s *state) {
 	running(s)
@@ -126,7 +135,41 @@ func TestDecide(t *testing.T) {
 			views: []view{running, set(func(_ *state, u *unit) { u.kill = &killing{} })},
 			begin: []job{{opStop, "web"}},
 		},
-		"exited once: again at once": {views: []view{exited}, begin: []job{{opImage, "web"}}},
+		"exited once: again at once":       {views: []view{exited}, begin: []job{{opImage, "web"}}},
+		"steady: a sandbox is to stand by": {views: []view{serving, noneStands}, begin: []job{{opStart, "POD"}}},
+		"not steady yet": {
+			views: []view{serving, noneStands, set(func(_ *state, u *unit) { u.cur.StartedAt = noon.Add(-3 * time.Second) })},
+			wake:  steady - 3*time.Second,
+		},
+		"what stood by has ended a moment ago": {
+			views: []view{serving, set(func(s *state, _ *unit) {
+				s.standby.cur.State, s.standby.cur.FinishedAt = container.Exited, noon.Add(-4*time.Second)
+			})},
+			wake: steady - 4*time.Second,
+		},
+		"unready: nothing is to stand by": {
+			views:  []view{serving, noneStands, busy(opStart, "POD"), busy(opRemoveTraffic, ""), set(func(_ *state, u *unit) { u.ready = false })},
+			cancel: []job{{opStart, "POD"}},
+		},
+		"on the network, where it may not be": {
+			views: []view{serving, set(func(s *state, _ *unit) { s.standby.cur.Detached = false })},
+			begin: []job{{opRemoveOld, "box"}},
+		},
+		"exited, a sandbox stands by: it is used": {views: []view{exited, standing, withImage}, begin: []job{{opSandbox, ""}}},
+		"used: gets the network first": {
+			views: []view{exited, standing, withImage, (*state).useSandbox}, begin: []job{{opReconnect, "POD"}},
+		},
+		"used, on the network": {
+			views: []view{exited, standing, withImage, (*state).useSandbox, set(func(s *state, _ *unit) { s.sandbox.cur.Detached = false })},
+			begin: []job{{opStart, "web"}},
+		},
+		"used, but the container runs again": {
+			views: []view{serving, (*state).useSandbox, busy(opRemoveTraffic, "")}, begin: []job{{opNoSandbox, ""}},
+		},
+		"exited for good, a sandbox stands by": {
+			views: []view{exited, standing, set(func(s *state, _ *unit) { s.pod.Spec.RestartPolicy = corev1.RestartPolicyNever })},
+			begin: []job{{opRemoveOld, "box"}},
+		},
 		"exited while its probe runs": {
 			views: []view{exited, busy(opProbe, "web")}, begin: []job{{opImage, "web"}}, cancel: []job{{opProbe, "web"}},
 		},

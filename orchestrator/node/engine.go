@@ -46,7 +46,10 @@ type Containers interface {
 	// returns when it has ended. One that has ended already is fine;
 	// container.ErrNotFound where there is none.
 	Stop(ctx context.Context, id string, grace time.Duration) error
-	// Reconnect gives a running container back the network that it has lost.
+	// Disconnect takes a container that has not been started off its network,
+	// until Reconnect. One that is off it is fine.
+	Disconnect(ctx context.Context, id string) error
+	// Reconnect gives a running container the network that it has lost.
 	Reconnect(ctx context.Context, id string) error
 	// Remove removes a container, killing it if need be. None there is fine.
 	Remove(ctx context.Context, id string) error

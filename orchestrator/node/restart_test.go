@@ -147,7 +147,7 @@ func TestDisconnectedBehindOurBack(t *testing.T) {
 					w.engine.Delay("Reconnect", time.Second)
 					for _, c := range w.containers() {
 						if c.Address.IsValid() {
-							w.engine.Disconnect(c.ID)
+							w.engine.Unplug(c.ID)
 						}
 					}
 					if lost {

@@ -181,7 +181,7 @@ func TestNothingIsRevived(t *testing.T) {
 			"and ends by itself": func(w *world, id string) {
 				w.engine.Delay("Stop", time.Second)
 				w.startedByOthers(id)
-				w.engine.Disconnect(id)
+				w.engine.Unplug(id)
 				w.engine.Exit(id, 7)
 			},
 			"and is paused": func(w *world, id string) {

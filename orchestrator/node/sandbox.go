@@ -9,9 +9,8 @@ import (
 )
 
 // A Pod whose one container owns the network starts without a sandbox, in half
-// the time. When that container has to wait for its next attempt, the sandbox is
-// made in the meantime: the attempt then joins what stands already, and so does
-// each one after it.
+// the time. It gets one for the next attempt, and all after that: the one that
+// stands by, or else one that is made while the attempt has to wait.
 
 // leastWait is how long a container must have to wait for a sandbox to be ready
 // before it.
@@ -29,15 +28,15 @@ func (s *state) deservesSandbox(now time.Time) bool {
 		}
 	}
 	u := s.units[0]
-	return u.ended() && !u.suspect && s.restarts(u) && s.retryAt(u).Sub(now) >= leastWait
+	return u.ended() && !u.suspect && s.restarts(u) && (s.standsBy() || s.retryAt(u).Sub(now) >= leastWait)
 }
 
 // haveSandbox has the Pod need a sandbox from now on.
 func (p *pod) haveSandbox() task {
-	return func(context.Context) (func(), error) {
-		return func() { p.s.sandbox = &unit{name: container.SandboxName} }, nil
-	}
+	return func(context.Context) (func(), error) { return p.s.useSandbox, nil }
 }
+
+func (s *state) useSandbox() { s.sandbox, s.standby = s.standby, nil }
 
 // needsSandbox says whether the Pod cannot be without one.
 func (s *state) needsSandbox() bool {
@@ -47,22 +46,36 @@ func (s *state) needsSandbox() bool {
 // superfluous says whether the sandbox came too late: meanwhile somebody has started
 // the container again, which has the Pod's address.
 func (s *state) superfluous() bool {
-	u := s.units[0]
-	return s.sandbox.cur == nil && !s.needsSandbox() && u.running() && !u.suspect && u.cur.Sandbox == ""
+	box, u := s.sandbox.cur, s.units[0]
+	return (box == nil || box.Detached) && !s.needsSandbox() && u.running() && !u.suspect && u.cur.Sandbox == ""
 }
 
-// haveNoSandbox has the Pod do without the sandbox that could not be started.
+// haveNoSandbox has the Pod do without the sandbox that could not be started, or
+// have it stand by.
 func (p *pod) haveNoSandbox() task {
 	return func(context.Context) (func(), error) {
-		return func() { p.s.sandbox, p.s.stray = nil, true }, nil
+		return func() { p.s.sandbox, p.s.standby, p.s.stray = nil, p.s.sandbox, true }, nil
 	}
 }
 
-// meetSandbox takes note of a sandbox that an earlier run has made.
+// meetSandbox takes note of a sandbox that is in use since an earlier run.
 func (s *state) meetSandbox(found []container.Status) {
 	if s.sandbox == nil && slices.ContainsFunc(found, func(st container.Status) bool {
-		return st.Name == container.SandboxName && st.State != container.Created
+		inUse := func(other container.Status) bool { return other.Sandbox == st.ID }
+		return st.Name == container.SandboxName && (st.State == container.Running && !st.Detached || slices.ContainsFunc(found, inUse))
 	}) {
-		s.sandbox = &unit{name: container.SandboxName}
+		s.useSandbox()
+	}
+}
+
+// joined says whether a container of the Pod has joined a sandbox.
+func (s *state) joined(sandbox string) bool {
+	return slices.ContainsFunc(s.members(), func(u *unit) bool { return u.cur != nil && u.cur.Sandbox == sandbox })
+}
+
+// giveUp has the next sandbox be made in place of one that cannot be used.
+func (s *state) giveUp(u *unit, id string) {
+	if u.cur != nil && u.cur.ID == id {
+		s.old, u.cur = append(s.old, u.cur), nil
 	}
 }

@@ -13,16 +13,19 @@ import (
 // otherwise.
 func (s *state) share(u *unit, spec *container.Spec) {
 	pod := &s.pod.Spec
-	owner := s.netOwner()
+	owner, box := s.netOwner(), s.sandbox
+	if u == s.standby || u.role == regular && s.standsBy() {
+		owner, box = s.standby, s.standby
+	}
 	if owner == u {
 		s.name(spec)
 	} else {
 		spec.Network.Sandbox = owner.cur.ID
 	}
-	if s.sandbox != nil && s.sandbox != u {
-		spec.Namespaces.IPC = s.sandbox.cur.ID
+	if box != nil && box != u {
+		spec.Namespaces.IPC = box.cur.ID
 		if isTrue(pod.ShareProcessNamespace) {
-			spec.Namespaces.PID = s.sandbox.cur.ID
+			spec.Namespaces.PID = box.cur.ID
 		}
 	}
 	if target := s.target(u); target != nil {

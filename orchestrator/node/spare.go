@@ -10,7 +10,8 @@ import (
 // When the one container of a Pod without a sandbox ends, the engine first takes
 // the network namespace down that was its own, a third of the time of a start:
 // the Pod's address is free, and the engine says how the container ended, only
-// after that. Meanwhile the next attempt's container is made.
+// after that. Meanwhile the next attempt's container is made, in the sandbox that
+// stands by if there is one.
 
 // foresee has the next attempt's container made where it is certain that there
 // will be one at once, however the last one ended.
@@ -53,7 +54,7 @@ func (s *state) awaits(u *unit, now time.Time) bool {
 	switch {
 	case s.busy(opStart, u.name):
 		return true
-	case s.sandbox != nil || s.leaving() || s.finished() || u.spare.Round != s.round || s.busy(opRemoveOld, u.spare.ID) || u.spare.Hash != hash(s.spec(u.name)):
+	case u.spare.Sandbox != s.joins() || s.leaving() || s.finished() || u.spare.Round != s.round || s.busy(opRemoveOld, u.spare.ID) || u.spare.Hash != hash(s.spec(u.name)):
 		return false
 	}
 	return u.suspect || u.ended() && s.restarts(u) && !now.Before(s.retryAt(u))
@@ -76,6 +77,9 @@ func (p *plan) tidy() (going bool) {
 		if u.spare != nil && !p.s.awaits(u, p.now) {
 			remove(u.spare.ID)
 		}
+	}
+	if p.s.standsIdly() {
+		remove(p.s.standby.cur.ID)
 	}
 	return going
 }

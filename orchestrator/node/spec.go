@@ -31,15 +31,15 @@ func containerSpec(s *state, u *unit) container.Spec {
 	return spec
 }
 
-func sandboxSpec(s *state) container.Spec {
+func sandboxSpec(s *state, u *unit) container.Spec {
 	spec := container.Spec{
 		Pod:       identity(s.pod),
 		Name:      container.SandboxName,
-		Attempt:   s.sandbox.next,
+		Attempt:   u.next,
 		Resources: sandboxLimits(),
 		Mounts:    s.keeps(),
 	}
-	s.share(s.sandbox, &spec)
+	s.share(u, &spec)
 	return spec
 }
 

@@ -33,7 +33,10 @@ func (p *pod) lease() task {
 // start makes the next attempt at a container, or at the sandbox.
 func (p *pod) start(u *unit) task {
 	u.early = nil
-	if u.name == container.SandboxName {
+	switch {
+	case u == p.s.standby:
+		return p.startStandby(u)
+	case u.name == container.SandboxName:
 		return p.startSandbox(u)
 	}
 	pod, c, image, spare := p.s.pod, p.s.spec(u.name), *u.image, u.spare
@@ -74,12 +77,9 @@ func (p *pod) start(u *unit) task {
 }
 
 func (p *pod) startSandbox(u *unit) task {
-	pod, spec := p.s.pod, sandboxSpec(p.s)
+	pod, spec := p.s.pod, sandboxSpec(p.s, u)
 	return func(ctx context.Context) (func(), error) {
-		made, err := p.launch(ctx, func(ctx context.Context) (*attempt, error) { return p.create(ctx, spec) })
-		if err == nil && made.State != container.Running {
-			err = errors.New(made.Message)
-		}
+		made, err := p.launchSandbox(ctx, func(ctx context.Context) (*attempt, error) { return p.create(ctx, spec) })
 		if err != nil {
 			if ctx.Err() == nil && !unavailable(err) {
 				p.events.warn(pod, "", reasonNoAddress, "Failed to create pod sandbox: %v", err)
@@ -88,6 +88,15 @@ func (p *pod) startSandbox(u *unit) task {
 		}
 		return func() { p.started(u, made) }, nil
 	}
+}
+
+// launchSandbox creates and starts a sandbox, which has nothing that could not be run.
+func (p *pod) launchSandbox(ctx context.Context, create func(context.Context) (*attempt, error)) (*attempt, error) {
+	made, err := p.launch(ctx, create)
+	if err == nil && made.State != container.Running {
+		err = errors.New(made.Message)
+	}
+	return made, err
 }
 
 // launch creates and starts a container. A program that cannot be run is an
@@ -291,15 +300,24 @@ func (p *pod) inspected(u *unit, id string, st container.Status, message string,
 	}
 }
 
-// reconnect gives a container its network back.
+// reconnect gives a container its network back, or a sandbox that stood by the
+// Pod's. If that cannot have it, another is made.
 func (p *pod) reconnect(u *unit) task {
 	pod, name, id := p.s.pod, u.name, u.cur.ID
+	stoodBy := u == p.s.sandbox && !p.s.joined(id)
 	if name == container.SandboxName {
 		name = ""
 	}
 	return func(ctx context.Context) (func(), error) {
-		p.events.warn(pod, name, reasonNetworkLost, "The network was disconnected, connecting it again")
-		if err := p.Engine.Reconnect(ctx, id); err != nil && !errors.Is(err, container.ErrNotFound) {
+		if !stoodBy {
+			p.events.warn(pod, name, reasonNetworkLost, "The network was disconnected, connecting it again")
+		}
+		err := p.Engine.Reconnect(ctx, id)
+		switch {
+		case err == nil || errors.Is(err, container.ErrNotFound):
+		case stoodBy && ctx.Err() == nil && !unavailable(err):
+			return func() { p.s.giveUp(u, id) }, err
+		default:
 			return nil, err
 		}
 		return func() {

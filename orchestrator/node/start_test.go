@@ -64,7 +64,7 @@ func TestContainerSpec(t *testing.T) {
 	if got := containerSpec(s, s.units[0]); got.Network.Sandbox == "" || got.Network.Address.IsValid() || got.Hostname != "" {
 		t.Errorf("it does not join the sandbox: %+v", got)
 	}
-	if got := sandboxSpec(s); got.Hostname != "a" || got.Network.Address != s.address {
+	if got := sandboxSpec(s, s.sandbox); got.Hostname != "a" || got.Network.Address != s.address {
 		t.Errorf("the sandbox is %+v", got)
 	}
 }

@@ -45,6 +45,7 @@ type state struct {
 	failure *failure // the Pod may not go on, however its containers are
 
 	sandbox    *unit // nil where the one container owns the namespace
+	standby    *unit // the sandbox that is to come there, off the network; nil where there is one
 	inits      []*unit
 	units      []*unit
 	ephemerals []*unit
@@ -127,8 +128,10 @@ func newState(pod *corev1.Pod) *state {
 	}
 	s.inits, s.units = unitsOf(&pod.Spec)
 	s.meetEphemerals()
-	if s.needsSandbox() {
-		s.sandbox = &unit{name: container.SandboxName}
+	if box := (&unit{name: container.SandboxName}); s.needsSandbox() {
+		s.sandbox = box
+	} else {
+		s.standby = box
 	}
 	if pod.Status.Phase == corev1.PodFailed && pod.Status.Reason != "" {
 		s.failure = &failure{reason: pod.Status.Reason, message: pod.Status.Message, rejected: len(pod.Status.ContainerStatuses) == 0}
@@ -161,12 +164,13 @@ func (s *state) unit(name string) *unit {
 // members lists the containers, those first that are started first.
 func (s *state) members() []*unit { return slices.Concat(s.inits, s.units, s.ephemerals) }
 
-// all lists the containers and the sandbox, if there is one.
+// all lists the containers and the sandbox, also one that stands by.
 func (s *state) all() []*unit {
-	if s.sandbox == nil {
-		return s.members()
+	box := s.sandbox
+	if box == nil {
+		box = s.standby
 	}
-	return append([]*unit{s.sandbox}, s.members()...)
+	return append([]*unit{box}, s.members()...)
 }
 
 // spec is what the Pod says of one of its containers; nil for the sandbox.
@@ -198,7 +202,7 @@ func (s *state) ready() bool {
 		return false
 	}
 	for _, u := range s.all() {
-		if u.role != initial && u.role != ephemeral && !u.serves() {
+		if u != s.standby && u.role != initial && u.role != ephemeral && !u.serves() {
 			return false
 		}
 	}

@@ -127,6 +127,9 @@ func (p *pod) removeOld(id string) task {
 					u.spare = nil
 				}
 			}
+			if u := p.s.standby; u != nil && u.cur != nil && u.cur.ID == id {
+				u.cur, u.course = nil, course{}
+			}
 			delete(p.s.jobs, job{opRemoveOld, id})
 		}, nil
 	}

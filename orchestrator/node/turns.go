@@ -27,6 +27,8 @@ type turns struct {
 	reached int               // the highest rank that has had its turn
 	last    map[types.UID]int // the rank of each owner's newest Pod, where it is above reached
 	waiting []*waiter         // in the order in which they came
+
+	leisured chan struct{} // filled while somebody uses a lull for what can wait
 }
 
 type waiter struct {
@@ -35,7 +37,7 @@ type waiter struct {
 }
 
 func newTurns() *turns {
-	return &turns{free: 2 * runtime.NumCPU(), changed: make(chan struct{}), last: map[types.UID]int{}}
+	return &turns{free: 2 * runtime.NumCPU(), changed: make(chan struct{}), last: map[types.UID]int{}, leisured: make(chan struct{}, 1)}
 }
 
 // rank is the place of an owner's next Pod: behind that owner's Pods that have
@@ -103,6 +105,27 @@ const (
 func (t *turns) lull(ctx context.Context, within time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, min(within, lullPatience))
 	defer cancel()
+	t.rest(ctx)
+}
+
+// leisure waits for a lull however long that takes, and lets one at a time do what
+// nobody waits for. It returns the call that ends that.
+func (t *turns) leisure(ctx context.Context) (leave func(), err error) {
+	select {
+	case t.leisured <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	leave = func() { <-t.leisured }
+	if t.rest(ctx); ctx.Err() != nil {
+		leave()
+		return nil, ctx.Err()
+	}
+	return leave, nil
+}
+
+// rest returns when nothing is being started or about to be, or when ctx ends.
+func (t *turns) rest(ctx context.Context) {
 	for {
 		wait, changed := t.unrest()
 		if wait <= 0 {

@@ -58,6 +58,7 @@ type shared struct {
 	hooks     *http.Client
 	events    *recorder
 	tokens    *tokens
+	crowd     atomic.Int32 // how many Pods there are
 }
 
 // Worker runs the Pods of the one node.

@@ -48,8 +48,20 @@ func (e *Engine) judge(ctx context.Context, err error) error {
 	return fmt.Errorf("%w: %w", container.ErrUnavailable, err)
 }
 
-// Reconnect gives a running container back the network and the address that it
-// was made with. One that has them is fine.
+// Disconnect takes a container that has not been started off the network that it
+// was made with, until Reconnect. One that is off it is fine.
+func (e *Engine) Disconnect(ctx context.Context, id string) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	c, err := e.inspect(ctx, id)
+	if err != nil || c.NetworkSettings == nil || c.NetworkSettings.Networks[e.networkName()] == nil {
+		return err
+	}
+	return failure("disconnect container from its network", e.api.NetworkDisconnect(ctx, e.networkName(), engineID(id), false))
+}
+
+// Reconnect gives a running container the network and the address that it was
+// made with. One that has them is fine.
 func (e *Engine) Reconnect(ctx context.Context, id string) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -58,8 +70,10 @@ func (e *Engine) Reconnect(ctx context.Context, id string) error {
 		return err
 	}
 	connect := func() error {
-		return e.api.NetworkConnect(ctx, e.networkName(), engineID(id), &network.EndpointSettings{
-			IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: s.Address.String()},
+		return e.withAddress(ctx, engineID(id), func() error {
+			return e.api.NetworkConnect(ctx, e.networkName(), engineID(id), &network.EndpointSettings{
+				IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: s.Address.String()},
+			})
 		})
 	}
 	err = connect()
@@ -72,12 +86,18 @@ func (e *Engine) Reconnect(ctx context.Context, id string) error {
 	return failure("connect container to its network", err)
 }
 
-// startWithAddress starts a container as soon as its address is free. The
-// engine reports an exit a moment before it gives the address back, so that the
-// next attempt may come too early.
 func (e *Engine) startWithAddress(ctx context.Context, id string) error {
+	return e.withAddress(ctx, id, func() error {
+		return e.api.ContainerStart(ctx, id, dockercontainer.StartOptions{})
+	})
+}
+
+// withAddress has a call give a container its address as soon as that is free. The
+// engine reports an exit a moment before it gives the address back, so that the
+// call may come too early.
+func (e *Engine) withAddress(ctx context.Context, id string, call func() error) error {
 	for wait := 5 * time.Millisecond; ; wait *= 2 {
-		err := e.api.ContainerStart(ctx, id, dockercontainer.StartOptions{})
+		err := call()
 		// An address in use is answered with 403, like other things that no
 		// wait mends.
 		if !cerrdefs.IsPermissionDenied(err) || wait > time.Second || !e.addressComesFree(ctx, id) {
@@ -109,7 +129,7 @@ func (e *Engine) addressComesFree(ctx context.Context, id string) bool {
 	}
 	for _, h := range holders {
 		s, err := e.Inspect(ctx, h.ID)
-		if err == nil && s.State == container.Running {
+		if err == nil && s.State == container.Running && !s.Detached {
 			return false
 		}
 	}

@@ -108,8 +108,14 @@ func (e *Engine) Inspect(ctx context.Context, id string) (container.Status, erro
 	return s, nil
 }
 
+// attached says whether a running container has an endpoint on a network. The
+// engine goes on listing a network that it has failed to connect.
 func attached(c dockercontainer.InspectResponse, network string) bool {
-	return c.NetworkSettings == nil || c.NetworkSettings.Networks[network] != nil
+	if c.NetworkSettings == nil {
+		return true
+	}
+	n := c.NetworkSettings.Networks[network]
+	return n != nil && n.EndpointID != ""
 }
 
 func (e *Engine) inspect(ctx context.Context, id string) (dockercontainer.InspectResponse, error) {

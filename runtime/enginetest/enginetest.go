@@ -25,6 +25,8 @@ type Engine interface {
 	Start(ctx context.Context, id string) error
 	Stop(ctx context.Context, id string, grace time.Duration) error
 	Remove(ctx context.Context, id string) error
+	Disconnect(ctx context.Context, id string) error
+	Reconnect(ctx context.Context, id string) error
 	List(ctx context.Context) ([]container.Status, error)
 	Inspect(ctx context.Context, id string) (container.Status, error)
 	Events(ctx context.Context) <-chan container.Event
@@ -62,6 +64,7 @@ func Run(t *testing.T, open func(t *testing.T) Lab) {
 		"oom":        oom,
 		"restart":    restart,
 		"sandbox":    sandbox,
+		"standby":    standby,
 		"exec":       execute,
 		"logs":       logs,
 		"vanished":   vanished,

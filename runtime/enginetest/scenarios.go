@@ -195,6 +195,50 @@ func sandbox(t *testing.T, b bench) {
 	}
 }
 
+// standby: a sandbox runs off its network beside the container that has the address
+// until it takes that over.
+func standby(t *testing.T, b bench) {
+	app := b.spec(t, 1, "serve")
+	first := b.start(t, app)
+	b.answers(t, app.Network.Address)
+	box := b.spec(t, 1)
+	box.Name, box.ImageID, box.Image = container.SandboxName, "", ""
+	boxID := b.create(t, box)
+	for range 2 {
+		if err := b.Disconnect(t.Context(), boxID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.Start(t.Context(), boxID); err != nil {
+		t.Fatal(err)
+	}
+	if st := b.inspect(t, boxID); st.State != container.Running || !st.Detached || st.Address != box.Network.Address {
+		t.Errorf("off its network the sandbox is %+v", st)
+	}
+	b.answers(t, app.Network.Address)
+	if err := b.Reconnect(t.Context(), boxID); err == nil {
+		t.Error("the sandbox got the address that another container has")
+	}
+
+	if err := b.Stop(t.Context(), first, 0); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := b.Reconnect(t.Context(), boxID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	same(t, "off its network", b.inspect(t, boxID).Detached, false)
+	address := app.Network.Address
+	app.Hostname, app.Network, app.Attempt = "", container.Network{Sandbox: boxID}, 1
+	b.start(t, app)
+	b.answers(t, address)
+	if err := b.Stop(t.Context(), boxID, 0); err != nil {
+		t.Fatal(err)
+	}
+	same(t, "off its network, ended", b.inspect(t, boxID).Detached, false)
+}
+
 func execute(t *testing.T, b bench) {
 	id := b.start(t, b.spec(t, 1, "serve"))
 	b.awaitLog(t, id, "hello")

@@ -121,8 +121,16 @@ func (e *Engine) startable(r *record) error {
 		}
 		return nil
 	}
+	if r.Detached {
+		return nil
+	}
+	return e.addressFree(r)
+}
+
+// addressFree checks that nobody else has a container's address. The lock is held.
+func (e *Engine) addressFree(r *record) error {
 	for _, other := range e.containers {
-		if other != r && other.State == container.Running && other.Address.IsValid() && other.Address == r.Address {
+		if other != r && other.State == container.Running && !other.Detached && other.Address.IsValid() && other.Address == r.Address {
 			return errors.New("address already in use")
 		}
 	}
@@ -235,7 +243,7 @@ func (e *Engine) List(ctx context.Context) ([]container.Status, error) {
 	defer e.mu.Unlock()
 	out := make([]container.Status, 0, len(e.containers))
 	for _, r := range e.containers {
-		out = append(out, r.Status)
+		out = append(out, r.status())
 	}
 	slices.SortFunc(out, func(a, b container.Status) int { return cmp.Compare(a.ID, b.ID) })
 	return out, nil
@@ -252,7 +260,14 @@ func (e *Engine) Inspect(ctx context.Context, id string) (container.Status, erro
 	if err != nil {
 		return container.Status{}, err
 	}
-	return r.Status, nil
+	return r.status(), nil
+}
+
+// status is what the engine says of a container. The lock is held.
+func (r *record) status() container.Status {
+	s := r.Status
+	s.Detached = s.Detached && s.State == container.Running
+	return s
 }
 
 // find looks a container up. The lock is held.
@@ -263,6 +278,20 @@ func (e *Engine) find(id string) (*record, error) {
 	return nil, fmt.Errorf("find container %s: %w", id, container.ErrNotFound)
 }
 
+// Disconnect takes a container off its network before it starts.
+func (e *Engine) Disconnect(ctx context.Context, id string) error {
+	if err := e.begin(ctx, "Disconnect"); err != nil {
+		return err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	r, err := e.find(id)
+	if err == nil {
+		r.Detached = true
+	}
+	return err
+}
+
 // Reconnect gives a running container its network back.
 func (e *Engine) Reconnect(ctx context.Context, id string) error {
 	if err := e.begin(ctx, "Reconnect"); err != nil {
@@ -271,8 +300,12 @@ func (e *Engine) Reconnect(ctx context.Context, id string) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	r, err := e.find(id)
-	if err == nil {
-		r.Detached = false
+	if err != nil || !r.Detached {
+		return err
 	}
-	return err
+	if err := e.addressFree(r); err != nil {
+		return fmt.Errorf("connect container to its network: %w", err)
+	}
+	r.Detached = false
+	return nil
 }

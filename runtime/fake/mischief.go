@@ -43,9 +43,9 @@ func (e *Engine) Vanish(id string) {
 	e.remove(id)
 }
 
-// Disconnect takes a running container off its network behind everybody's back,
-// as `docker network disconnect` does.
-func (e *Engine) Disconnect(id string) {
+// Unplug takes a running container off its network behind everybody's back, as
+// `docker network disconnect` does.
+func (e *Engine) Unplug(id string) {
 	e.change(id, "disconnect", func(r *record) { r.Detached = true })
 }
 
