@@ -6,7 +6,7 @@ import corev1 "k8s.io/api/core/v1"
 // joins is there, and so is the container whose processes it wants to see.
 func (s *state) joinable(u *unit) bool {
 	host := s.netOwner()
-	if !s.mounted || !host.running() || host.suspect {
+	if !s.mounted || !host.running() || host.suspect || host.cur.Detached {
 		return false
 	}
 	target := s.target(u)

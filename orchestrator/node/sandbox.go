@@ -28,7 +28,13 @@ func (s *state) deservesSandbox(now time.Time) bool {
 		}
 	}
 	u := s.units[0]
-	return u.ended() && !u.suspect && s.restarts(u) && (s.standsBy() || s.retryAt(u).Sub(now) >= leastWait)
+	switch {
+	case u.suspect || u.cur != nil && !s.restarts(u):
+		return false
+	case s.standsBy():
+		return true
+	}
+	return u.ended() && s.retryAt(u).Sub(now) >= leastWait
 }
 
 // haveSandbox has the Pod need a sandbox from now on.

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"skiff/orchestrator/resource"
@@ -30,10 +31,14 @@ var (
 	errAttached = errors.New("the engine has put a sandbox on the network that was to stand by")
 )
 
-// standsBy says whether a sandbox stands by that the next attempt can join.
+// standsBy says whether a sandbox stands by that the next attempt can join. It is
+// not waited for ephemeral containers to leave the network that the last one had.
 func (s *state) standsBy() bool {
 	u := s.standby
-	return u != nil && u.running() && !u.suspect && u.cur.Detached && !u.cur.Paused
+	if u == nil || !u.running() || u.suspect || !u.cur.Detached || u.cur.Paused {
+		return false
+	}
+	return !slices.ContainsFunc(s.ephemerals, func(u *unit) bool { return u.running() || s.busy(opStart, u.name) })
 }
 
 // standsIdly says whether the sandbox that stands by is of no use any more.

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"skiff/runtime/container"
+	"skiff/runtime/fake"
 )
 
 // steadily runs a Pod until a sandbox stands by.
@@ -231,7 +232,6 @@ func TestNothingStandsBy(t *testing.T) {
 // One whose making was cut short is used, or removed with its Pod.
 func TestStandbyThatWasCutShort(t *testing.T) {
 	play(t, func(t *testing.T, w *world) {
-		w.checked("probed", true)
 		healthy := w.checked("probed", true)
 		w.create(newPodObject("a", "probed", func(p *corev1.Pod) { p.Spec.Containers[0].ReadinessProbe = execProbe(1, 1) }))
 		w.untilReady("a")
@@ -249,6 +249,50 @@ func TestStandbyThatWasCutShort(t *testing.T) {
 		w.untilGone("a")
 		if n := len(w.containers()); n != 0 {
 			t.Errorf("%d containers are left", n)
+		}
+	})
+}
+
+// The same where the sandbox is used after all, while the next attempt has to wait.
+func TestStandbyThatWasCutShortIsUsed(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		w.create(newPodObject("a", "web:1"))
+		w.untilReady("a")
+		time.Sleep(steady - time.Second)
+		w.engine.Delay("Start", 3*time.Second)
+		w.until(2*time.Second, "the sandbox is being started", func() bool { return w.named("POD") != nil })
+		w.engine.Exit(w.named("web").ID, 3)
+		synctest.Wait()
+		w.engine.Delay("Start", 0)
+		for attempt := 1; attempt <= 2; attempt++ {
+			w.until(time.Minute, "restarted", func() bool { return w.named("web").Attempt == attempt && ready(w.pod("a")) })
+			if attempt == 1 {
+				w.engine.Exit(w.named("web").ID, 3)
+			}
+		}
+		if box := w.named("POD"); box.Attempt != 0 || box.Detached || w.named("web").Sandbox != box.ID {
+			t.Errorf("the attempt after the back-off is %+v in %+v", w.named("web"), box)
+		}
+	})
+}
+
+// A restart does not wait for an ephemeral container to leave the network that the
+// container had.
+func TestRestartBesideAnEphemeralContainer(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		w.engine.AddImage("debug", func(container.Spec) fake.Behaviour { return fake.Behaviour{Deaf: true} })
+		w.steadily()
+		w.debug("a", "look")
+		w.engine.Exit(w.named("web").ID, 3)
+		w.until(time.Second, "restarted", func() bool { return w.named("web").Attempt == 1 && ready(w.pod("a")) })
+		if w.named("web").Sandbox != "" || !w.named("POD").Detached {
+			t.Errorf("the next attempt is %+v beside %+v", w.named("web"), w.named("POD"))
+		}
+		w.until(time.Minute, "it has ended", func() bool { return w.named("look").State == container.Exited })
+		w.engine.Exit(w.named("web").ID, 3)
+		w.until(time.Minute, "restarted", func() bool { return w.named("web").Attempt == 2 && ready(w.pod("a")) })
+		if w.named("web").Sandbox != w.named("POD").ID || w.named("POD").Detached {
+			t.Errorf("the last attempt is %+v beside %+v", w.named("web"), w.named("POD"))
 		}
 	})
 }

@@ -124,6 +124,7 @@ func (p *pod) launch(ctx context.Context, create func(context.Context) (*attempt
 // create makes the container of an attempt, or finds the one that an earlier
 // call has made, perhaps even started.
 func (p *pod) create(ctx context.Context, spec container.Spec) (*attempt, error) {
+	detached := false
 	id, err := p.Engine.Create(ctx, spec)
 	if errors.Is(err, container.ErrConflict) {
 		found, findErr := p.find(ctx, spec)
@@ -133,7 +134,7 @@ func (p *pod) create(ctx context.Context, spec container.Spec) (*attempt, error)
 		if found.State != container.Created {
 			return newAttempt(found), nil
 		}
-		id, err = found.ID, nil
+		id, err, detached = found.ID, nil, found.Detached
 	}
 	if err != nil {
 		return nil, err
@@ -141,7 +142,7 @@ func (p *pod) create(ctx context.Context, spec container.Spec) (*attempt, error)
 	return &attempt{Status: container.Status{
 		ID: id, Pod: spec.Pod, Name: spec.Name, Attempt: spec.Attempt, Round: spec.Round, Hash: spec.Hash,
 		Image: spec.Image, ImageID: spec.ImageID, Address: spec.Network.Address, Sandbox: spec.Network.Sandbox,
-		State: container.Created, CreatedAt: time.Now(),
+		State: container.Created, Detached: detached, CreatedAt: time.Now(),
 	}}, nil
 }
 

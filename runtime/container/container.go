@@ -112,7 +112,7 @@ type Status struct {
 
 	State      State
 	Paused     bool // it has its processes, but they stand still
-	Detached   bool // it runs without the network that it was given
+	Detached   bool // it runs without the network that it was given, or would
 	CreatedAt  time.Time
 	StartedAt  time.Time // zero while Created
 	FinishedAt time.Time // when it exited last, also of one that was started again; zero if it never has

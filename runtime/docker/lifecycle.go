@@ -53,8 +53,8 @@ func (e *Engine) judge(ctx context.Context, err error) error {
 func (e *Engine) Disconnect(ctx context.Context, id string) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	c, err := e.inspect(ctx, id)
-	if err != nil || c.NetworkSettings == nil || c.NetworkSettings.Networks[e.networkName()] == nil {
+	s, err := e.Inspect(ctx, id)
+	if err != nil || s.Detached {
 		return err
 	}
 	return failure("disconnect container from its network", e.api.NetworkDisconnect(ctx, e.networkName(), engineID(id), false))

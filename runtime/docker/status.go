@@ -104,18 +104,18 @@ func (e *Engine) Inspect(ctx context.Context, id string) (container.Status, erro
 		return container.Status{}, err
 	}
 	s := status(c)
-	s.Detached = s.State == container.Running && s.Address.IsValid() && !attached(c, e.networkName())
+	s.Detached = s.State != container.Exited && s.Address.IsValid() && !attached(c, e.networkName())
 	return s, nil
 }
 
-// attached says whether a running container has an endpoint on a network. The
+// attached says whether a container is on a network, or will be when it starts. The
 // engine goes on listing a network that it has failed to connect.
 func attached(c dockercontainer.InspectResponse, network string) bool {
 	if c.NetworkSettings == nil {
 		return true
 	}
 	n := c.NetworkSettings.Networks[network]
-	return n != nil && n.EndpointID != ""
+	return n != nil && (n.EndpointID != "" || state(c.State.Status) == container.Created)
 }
 
 func (e *Engine) inspect(ctx context.Context, id string) (dockercontainer.InspectResponse, error) {

@@ -204,11 +204,13 @@ func standby(t *testing.T, b bench) {
 	box := b.spec(t, 1)
 	box.Name, box.ImageID, box.Image = container.SandboxName, "", ""
 	boxID := b.create(t, box)
+	same(t, "made", b.inspect(t, boxID).Detached, false)
 	for range 2 {
 		if err := b.Disconnect(t.Context(), boxID); err != nil {
 			t.Fatal(err)
 		}
 	}
+	same(t, "made, off its network", b.inspect(t, boxID).Detached, true)
 	if err := b.Start(t.Context(), boxID); err != nil {
 		t.Fatal(err)
 	}

@@ -266,7 +266,7 @@ func (e *Engine) Inspect(ctx context.Context, id string) (container.Status, erro
 // status is what the engine says of a container. The lock is held.
 func (r *record) status() container.Status {
 	s := r.Status
-	s.Detached = s.Detached && s.State == container.Running
+	s.Detached = s.Detached && s.State != container.Exited
 	return s
 }
 
