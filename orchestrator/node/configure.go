@@ -27,10 +27,10 @@ func (p *pod) setup(u *unit) setup {
 	}
 }
 
-// specify completes the spec of a container's next attempt. An error is why it
-// must not be started.
-func (p *pod) specify(u *unit) func(context.Context) (container.Spec, error) {
-	pod, c, spec := p.s.pod, p.s.spec(u.name), containerSpec(p.s, u)
+// specify completes the spec of a container's next attempt, which joins the sandbox,
+// where there is one. An error is why it must not be started.
+func (p *pod) specify(u, sandbox *unit) func(context.Context) (container.Spec, error) {
+	pod, c, spec := p.s.pod, p.s.spec(u.name), containerSpec(p.s, u, sandbox)
 	from, volumes, stale := p.setup(u), p.s.volumes, staleWords(u)
 	return func(ctx context.Context) (container.Spec, error) {
 		err := p.configure(ctx, from, &spec)

@@ -159,6 +159,9 @@ func (p *plan) network() bool {
 		return true
 	case s.busy(opStart, u.name) || s.busy(opStop, u.name):
 		return false
+	case s.busy(opStandBy, ""): // of the same name
+		p.stop(opStandBy, "")
+		return false
 	case u.suspect:
 		p.want(opInspect, u.name)
 		return false

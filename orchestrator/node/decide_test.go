@@ -136,7 +136,7 @@ func TestDecide(t *testing.T) {
 			begin: []job{{opStop, "web"}},
 		},
 		"exited once: again at once":       {views: []view{exited}, begin: []job{{opImage, "web"}}},
-		"steady: a sandbox is to stand by": {views: []view{serving, noneStands}, begin: []job{{opStart, "POD"}}},
+		"steady: a sandbox is to stand by": {views: []view{serving, noneStands}, begin: []job{{opStandBy, ""}}},
 		"not steady yet": {
 			views: []view{serving, noneStands, set(func(_ *state, u *unit) { u.cur.StartedAt = noon.Add(-3 * time.Second) })},
 			wake:  steady - 3*time.Second,
@@ -148,8 +148,8 @@ func TestDecide(t *testing.T) {
 			wake: steady - 4*time.Second,
 		},
 		"unready: nothing is to stand by": {
-			views:  []view{serving, noneStands, busy(opStart, "POD"), busy(opRemoveTraffic, ""), set(func(_ *state, u *unit) { u.ready = false })},
-			cancel: []job{{opStart, "POD"}},
+			views:  []view{serving, noneStands, busy(opStandBy, ""), busy(opRemoveTraffic, ""), set(func(_ *state, u *unit) { u.ready = false })},
+			cancel: []job{{opStandBy, ""}},
 		},
 		"on the network, where it may not be": {
 			views: []view{serving, set(func(s *state, _ *unit) { s.standby.cur.Detached = false })},
@@ -168,7 +168,7 @@ func TestDecide(t *testing.T) {
 		},
 		"exited for good, a sandbox stands by": {
 			views: []view{exited, standing, set(func(s *state, _ *unit) { s.pod.Spec.RestartPolicy = corev1.RestartPolicyNever })},
-			begin: []job{{opRemoveOld, "box"}},
+			begin: []job{{opStop, "POD"}},
 		},
 		"exited while its probe runs": {
 			views: []view{exited, busy(opProbe, "web")}, begin: []job{{opImage, "web"}}, cancel: []job{{opProbe, "web"}},

@@ -18,7 +18,7 @@ func (s *state) joinable(u *unit) bool {
 // it, so the Pod gets one as soon as nothing runs in what is left of the old one.
 func (s *state) estranged(u *unit) bool {
 	owner := s.netOwner()
-	if u.role != ephemeral || s.pod.Spec.HostNetwork || owner.cur == nil || owner.suspect {
+	if u.role != ephemeral || s.pod.Spec.HostNetwork || owner.suspect {
 		return false
 	}
 	return !owner.running() || owner.cur.ID != u.cur.Sandbox

@@ -74,7 +74,7 @@ func (w *Worker) start(ctx context.Context, s *state) {
 	s.outage = w.outage.Load()
 	p := newPod(&w.shared, s)
 	w.pods[s.pod.UID] = p
-	w.crowd.Store(int32(len(w.pods)))
+	w.crowded.Store(len(w.pods) > crowd)
 	w.tasks.Go(func() {
 		p.run(ctx)
 		select {
@@ -89,7 +89,7 @@ func (w *Worker) start(ctx context.Context, s *state) {
 // orphan when its event arrives.
 func (w *Worker) forget(ctx context.Context, p *pod) {
 	delete(w.pods, p.uid)
-	w.crowd.Store(int32(len(w.pods)))
+	w.crowded.Store(len(w.pods) > crowd)
 	w.tokens.forget(p.uid)
 	w.release(ctx, p.uid)
 	if p.s.swept {

@@ -43,6 +43,7 @@ func (p *plan) abandon() {
 		p.stop(opPostStart, u.name)
 		p.stop(opProbe, u.name)
 	}
+	p.stop(opStandBy, "")
 	p.stop(opMount, "")
 	p.stop(opRefresh, "")
 	p.stop(opMeasure, "")
@@ -74,7 +75,7 @@ func (p *plan) starting() bool {
 			return true
 		}
 	}
-	return p.s.busy(opMount, "") || p.s.busy(opRefresh, "") || p.s.busy(opMeasure, "")
+	return p.s.busy(opStandBy, "") || p.s.busy(opMount, "") || p.s.busy(opRefresh, "") || p.s.busy(opMeasure, "")
 }
 
 // end asks the running containers to end, then the sidecars, which may have to
@@ -93,8 +94,8 @@ func (p *plan) end() bool {
 		}
 	}
 	going = p.quell() || going
-	if !going && s.sandbox != nil && s.pod.DeletionTimestamp == nil {
-		going = p.endUnit(s.sandbox)
+	if !going && s.pod.DeletionTimestamp == nil {
+		going = p.endUnit(s.box())
 	}
 	return going
 }

@@ -198,6 +198,8 @@ func (p *pod) task(j job) task {
 		return p.haveSandbox()
 	case opNoSandbox:
 		return p.haveNoSandbox()
+	case opStandBy:
+		return p.startStandby(p.s.standby)
 	case opImage:
 		return p.provideImage(u)
 	case opPullBackOff:

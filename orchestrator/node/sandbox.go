@@ -22,27 +22,39 @@ func (s *state) deservesSandbox(now time.Time) bool {
 	if s.sandbox != nil || s.pod.Spec.HostNetwork || !s.mounted || !s.address.IsValid() {
 		return false
 	}
-	for _, u := range s.members() {
-		if u.running() || s.busy(opStart, u.name) {
-			return false
-		}
-	}
 	u := s.units[0]
 	switch {
-	case u.suspect || u.cur != nil && !s.restarts(u):
+	case u.running() || u.suspect || s.busy(opStart, u.name) || u.revival() != nil || u.ended() && !s.restarts(u):
 		return false
-	case s.standsBy():
+	case s.standsReady():
 		return true
+	}
+	for _, e := range s.ephemerals {
+		if e.running() || s.busy(opStart, e.name) {
+			return false
+		}
 	}
 	return u.ended() && s.retryAt(u).Sub(now) >= leastWait
 }
 
-// haveSandbox has the Pod need a sandbox from now on.
+// haveSandbox has the Pod need a sandbox from now on: the one that stands by, if it
+// is fit for that.
 func (p *pod) haveSandbox() task {
-	return func(context.Context) (func(), error) { return p.s.useSandbox, nil }
+	return func(context.Context) (func(), error) {
+		return func() {
+			if u := p.s.standby; u != nil && u.running() && !p.s.standsReady() {
+				p.s.giveUp(u, u.cur.ID)
+			}
+			p.s.useSandbox()
+		}, nil
+	}
 }
 
-func (s *state) useSandbox() { s.sandbox, s.standby = s.standby, nil }
+func (s *state) useSandbox() {
+	if s.sandbox == nil {
+		s.sandbox, s.standby = s.standby, nil
+	}
+}
 
 // needsSandbox says whether the Pod cannot be without one.
 func (s *state) needsSandbox() bool {
@@ -60,13 +72,17 @@ func (s *state) superfluous() bool {
 // have it stand by.
 func (p *pod) haveNoSandbox() task {
 	return func(context.Context) (func(), error) {
-		return func() { p.s.sandbox, p.s.standby, p.s.stray = nil, p.s.sandbox, true }, nil
+		return func() {
+			if p.s.sandbox != nil {
+				p.s.sandbox, p.s.standby, p.s.stray = nil, p.s.sandbox, true
+			}
+		}, nil
 	}
 }
 
 // meetSandbox takes note of a sandbox that is in use since an earlier run.
 func (s *state) meetSandbox(found []container.Status) {
-	if s.sandbox == nil && slices.ContainsFunc(found, func(st container.Status) bool {
+	if slices.ContainsFunc(found, func(st container.Status) bool {
 		inUse := func(other container.Status) bool { return other.Sandbox == st.ID }
 		return st.Name == container.SandboxName && (st.State == container.Running && !st.Detached || slices.ContainsFunc(found, inUse))
 	}) {
@@ -82,6 +98,7 @@ func (s *state) joined(sandbox string) bool {
 // giveUp has the next sandbox be made in place of one that cannot be used.
 func (s *state) giveUp(u *unit, id string) {
 	if u.cur != nil && u.cur.ID == id {
-		s.old, u.cur = append(s.old, u.cur), nil
+		s.old = append(s.old, u.cur)
+		u.cur, u.course = nil, course{}
 	}
 }

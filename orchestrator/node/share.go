@@ -10,22 +10,22 @@ import (
 )
 
 // share says which namespaces a container has of its own, and whose it has
-// otherwise.
-func (s *state) share(u *unit, spec *container.Spec) {
+// otherwise: those of the sandbox, where there is one.
+func (s *state) share(u, sandbox *unit, spec *container.Spec) {
 	pod := &s.pod.Spec
-	owner, box := s.netOwner(), s.sandbox
-	if u == s.standby || u.role == regular && s.standsBy() {
-		owner, box = s.standby, s.standby
+	owner := sandbox
+	if owner == nil {
+		owner = s.units[0]
 	}
 	if owner == u {
 		s.name(spec)
 	} else {
 		spec.Network.Sandbox = owner.cur.ID
 	}
-	if box != nil && box != u {
-		spec.Namespaces.IPC = box.cur.ID
+	if sandbox != nil && sandbox != u {
+		spec.Namespaces.IPC = sandbox.cur.ID
 		if isTrue(pod.ShareProcessNamespace) {
-			spec.Namespaces.PID = box.cur.ID
+			spec.Namespaces.PID = sandbox.cur.ID
 		}
 	}
 	if target := s.target(u); target != nil {

@@ -31,7 +31,7 @@ func (p *plan) foresee(u *unit) {
 // makeSpare makes the next attempt's container ahead. If that fails, the start
 // will tell.
 func (p *pod) makeSpare(u *unit) task {
-	specify, image := p.specify(u), *u.image
+	specify, image := p.specify(u, p.s.nextSandbox()), *u.image
 	return func(ctx context.Context) (func(), error) {
 		spec, err := specify(ctx)
 		if err != nil {
@@ -77,9 +77,6 @@ func (p *plan) tidy() (going bool) {
 		if u.spare != nil && !p.s.awaits(u, p.now) {
 			remove(u.spare.ID)
 		}
-	}
-	if p.s.standsIdly() {
-		remove(p.s.standby.cur.ID)
 	}
 	return going
 }

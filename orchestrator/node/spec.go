@@ -11,8 +11,9 @@ import (
 )
 
 // containerSpec says in the engine's terms what the next attempt at a container
-// is, as far as the Pod's object says it; configure does the rest.
-func containerSpec(s *state, u *unit) container.Spec {
+// is, as far as the Pod's object says it; configure does the rest. It joins the
+// sandbox, where there is one.
+func containerSpec(s *state, u, sandbox *unit) container.Spec {
 	c := s.spec(u.name)
 	spec := container.Spec{
 		Pod:        identity(s.pod),
@@ -27,7 +28,7 @@ func containerSpec(s *state, u *unit) container.Spec {
 		Stdin:      c.Stdin,
 		StdinOnce:  c.StdinOnce,
 	}
-	s.share(u, &spec)
+	s.share(u, sandbox, &spec)
 	return spec
 }
 
@@ -39,7 +40,7 @@ func sandboxSpec(s *state, u *unit) container.Spec {
 		Resources: sandboxLimits(),
 		Mounts:    s.keeps(),
 	}
-	s.share(u, &spec)
+	s.share(u, u, &spec)
 	return spec
 }
 

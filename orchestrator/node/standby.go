@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"skiff/orchestrator/resource"
@@ -19,41 +18,36 @@ const (
 	// steady is how long a container must have run before a sandbox stands by:
 	// what comes and goes need not pay for one.
 	steady = 10 * time.Second
-	// mostStandingBy is from how many Pods on no more sandboxes stand by: each
-	// costs the engine's machine some 6 MB, most of it the engine's own.
-	mostStandingBy = 32
+	// crowd is with how many Pods sandboxes still stand by: each costs the engine's
+	// machine some 6 MB, most of it the engine's own.
+	crowd = 32
 	// standbyDelay is how long a Pod does without after it could not have one.
 	standbyDelay = 5 * time.Minute
 )
 
 var (
-	errCrowded  = errors.New("too many Pods for a sandbox each")
+	errCrowd    = errors.New("too many Pods for a sandbox each")
 	errAttached = errors.New("the engine has put a sandbox on the network that was to stand by")
 )
 
-// standsBy says whether a sandbox stands by that the next attempt can join. It is
-// not waited for ephemeral containers to leave the network that the last one had.
-func (s *state) standsBy() bool {
+// standsReady says whether a sandbox stands by that can take over.
+func (s *state) standsReady() bool {
 	u := s.standby
-	if u == nil || !u.running() || u.suspect || !u.cur.Detached || u.cur.Paused {
-		return false
+	return u != nil && u.running() && !u.suspect && u.cur.Detached && !u.cur.Paused
+}
+
+// nextSandbox is the sandbox that the next attempt will join; nil if there is none.
+func (s *state) nextSandbox() *unit {
+	if s.standsReady() {
+		return s.standby
 	}
-	return !slices.ContainsFunc(s.ephemerals, func(u *unit) bool { return u.running() || s.busy(opStart, u.name) })
+	return s.sandbox
 }
 
-// standsIdly says whether the sandbox that stands by is of no use any more.
-func (s *state) standsIdly() bool {
-	u := s.standby
-	return u != nil && u.running() && !u.suspect && (s.leaving() || s.finished() || !u.cur.Detached)
-}
-
-// joins is the ID of the sandbox that the next attempt joins, or will be able to.
+// joins is the ID of the sandbox that the next attempt will join.
 func (s *state) joins() string {
-	switch {
-	case s.sandbox != nil && s.sandbox.cur != nil:
-		return s.sandbox.cur.ID
-	case s.standsBy():
-		return s.standby.cur.ID
+	if u := s.nextSandbox(); u != nil && u.cur != nil {
+		return u.cur.ID
 	}
 	return ""
 }
@@ -68,8 +62,10 @@ func (p *plan) standBy() {
 	switch {
 	case u.suspect:
 		p.want(opInspect, u.name)
+	case u.running() && !u.cur.Detached: // somebody has given it a network
+		p.want(opRemoveOld, u.cur.ID)
 	case !s.serving || !s.ready() || s.pod.Spec.HostNetwork:
-		p.stop(opStart, u.name)
+		p.stop(opStandBy, "")
 	case u.running() || p.nameTaken(u) || !resource.Restarts(s.spec(c.name), s.pod.Spec.RestartPolicy, 1):
 	default:
 		since := c.cur.StartedAt
@@ -80,7 +76,7 @@ func (p *plan) standBy() {
 			p.wakeAt(at)
 			return
 		}
-		p.want(opStart, u.name)
+		p.want(opStandBy, "")
 	}
 }
 
@@ -93,8 +89,8 @@ func (p *pod) startStandby(u *unit) task {
 			return nil, err
 		}
 		defer leave()
-		if p.crowd.Load() > mostStandingBy {
-			return nil, delayed{errCrowded, standbyDelay}
+		if p.crowded.Load() {
+			return nil, delayed{errCrowd, standbyDelay}
 		}
 		made, err := p.launchSandbox(ctx, func(ctx context.Context) (*attempt, error) {
 			made, err := p.create(ctx, spec)
@@ -107,16 +103,14 @@ func (p *pod) startStandby(u *unit) task {
 			made.Status, err = p.Engine.Inspect(ctx, made.ID)
 		}
 		switch {
+		case err == nil && made.Detached:
+			return func() { p.started(u, made) }, nil
+		case err == nil:
+			return func() { p.s.old, u.next = append(p.s.old, made), made.Attempt+1 }, delayed{errAttached, standbyDelay}
 		case ctx.Err() != nil || unavailable(err):
 			return func() { p.s.stray = true }, err
-		case err != nil:
-			p.log.Debug("no sandbox stands by", "error", err)
-			return func() { p.s.stray = true }, delayed{err, standbyDelay}
-		case !made.Detached:
-			return func() {
-				p.s.old, u.next = append(p.s.old, made), made.Attempt+1
-			}, delayed{errAttached, standbyDelay}
 		}
-		return func() { p.started(u, made) }, nil
+		p.log.Debug("no sandbox stands by", "error", err)
+		return func() { p.s.stray = true }, delayed{err, standbyDelay}
 	}
 }

@@ -196,7 +196,7 @@ func TestNothingStandsBy(t *testing.T) {
 	for name, change := range map[string]func(w *world, p *corev1.Pod){
 		"for what is not restarted": func(_ *world, p *corev1.Pod) { p.Spec.RestartPolicy = corev1.RestartPolicyNever },
 		"on the host's network":     func(_ *world, p *corev1.Pod) { p.Spec.HostNetwork = true },
-		"where Pods are many":       func(w *world, _ *corev1.Pod) { w.worker.crowd.Store(mostStandingBy) },
+		"where Pods are many":       func(*world, *corev1.Pod) {},
 		"where it cannot": func(w *world, _ *corev1.Pod) {
 			w.engine.Fail("Disconnect", errors.New("no"), errors.New("no"))
 		},
@@ -207,7 +207,7 @@ func TestNothingStandsBy(t *testing.T) {
 				change(w, pod)
 				w.create(pod)
 				if name == "where Pods are many" {
-					w.worker.crowd.Store(mostStandingBy + 1)
+					w.worker.crowded.Store(true)
 				}
 				w.untilReady("a")
 				time.Sleep(standbyDelay)
@@ -215,9 +215,10 @@ func TestNothingStandsBy(t *testing.T) {
 				if box := w.named("POD"); box != nil && box.State != container.Created {
 					t.Errorf("there is %+v", box)
 				}
-				w.engine.Exit(w.named("web").ID, 3)
-				if pod.Spec.RestartPolicy != corev1.RestartPolicyNever {
-					w.until(time.Second, "restarted", func() bool { return w.named("web").Attempt == 1 && ready(w.pod("a")) })
+				// The second attempt has a sandbox of its own, made meanwhile.
+				for attempt := 1; attempt <= 2 && pod.Spec.RestartPolicy != corev1.RestartPolicyNever; attempt++ {
+					w.engine.Exit(w.named("web").ID, 3)
+					w.until(11*time.Second, "restarted", func() bool { return w.named("web").Attempt == attempt && ready(w.pod("a")) })
 				}
 				w.remove("a", -1)
 				w.untilGone("a")
@@ -242,8 +243,8 @@ func TestStandbyThatWasCutShort(t *testing.T) {
 		w.until(3*time.Second, "unready", func() bool { return !ready(w.pod("a")) })
 		healthy.Store(true)
 		w.untilStandingBy()
-		if n := w.journal.count("create POD"); len(w.containers()) != 2 {
-			t.Errorf("made %d times: %+v", n, w.containers())
+		if len(w.containers()) != 2 {
+			t.Errorf("there are %+v", w.containers())
 		}
 		w.remove("a", -1)
 		w.untilGone("a")
@@ -285,15 +286,110 @@ func TestRestartBesideAnEphemeralContainer(t *testing.T) {
 		w.debug("a", "look")
 		w.engine.Exit(w.named("web").ID, 3)
 		w.until(time.Second, "restarted", func() bool { return w.named("web").Attempt == 1 && ready(w.pod("a")) })
-		if w.named("web").Sandbox != "" || !w.named("POD").Detached {
-			t.Errorf("the next attempt is %+v beside %+v", w.named("web"), w.named("POD"))
-		}
+		w.inTheSandbox()
 		w.until(time.Minute, "it has ended", func() bool { return w.named("look").State == container.Exited })
+	})
+}
+
+// An ephemeral container that begins in a sandbox which is given up is no reason
+// not to have another one.
+func TestEphemeralContainerInASandboxGivenUp(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		w.engine.AddImage("debug", fake.Run)
+		w.steadily()
+		w.engine.Delay("Reconnect", time.Second)
+		w.engine.Fail("Reconnect", errors.New("no"))
 		w.engine.Exit(w.named("web").ID, 3)
-		w.until(time.Minute, "restarted", func() bool { return w.named("web").Attempt == 2 && ready(w.pod("a")) })
-		if w.named("web").Sandbox != w.named("POD").ID || w.named("POD").Detached {
-			t.Errorf("the last attempt is %+v beside %+v", w.named("web"), w.named("POD"))
+		time.Sleep(100 * time.Millisecond)
+		p := w.pod("a")
+		p.Spec.EphemeralContainers = append(p.Spec.EphemeralContainers, corev1.EphemeralContainer{
+			EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: "look", Image: "debug"},
+		})
+		if err := w.client.Tracker().Update(pods, p, p.Namespace); err != nil {
+			t.Fatal(err)
 		}
+		w.until(2*time.Minute, "restarted", func() bool { return w.named("web").Attempt == 1 && ready(w.pod("a")) })
+		w.inTheSandbox()
+	})
+}
+
+// What happens to the sandbox while it gets the network.
+func TestStandbyThatIsRemovedWhileItTakesOver(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		w.steadily()
+		w.engine.Delay("Reconnect", time.Second)
+		w.engine.Fail("Reconnect", errors.New("marked for removal"))
+		w.engine.Exit(w.named("web").ID, 3)
+		time.Sleep(time.Second / 2)
+		w.engine.Delay("Inspect", 2*time.Second)
+		w.engine.Vanish(w.named("POD").ID)
+		time.Sleep(3 * time.Second)
+		w.engine.Delay("Inspect", 0)
+		w.until(10*time.Second, "restarted", func() bool { return w.named("web").Attempt == 1 && ready(w.pod("a")) })
+		w.inTheSandbox()
+	})
+}
+
+// One that somebody has paused is not used.
+func TestStandbyThatIsPaused(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		w.steadily()
+		box := w.named("POD").ID
+		w.engine.Pause(box)
+		synctest.Wait()
+		for attempt := 1; attempt <= 2; attempt++ {
+			w.engine.Exit(w.named("web").ID, 3)
+			w.until(11*time.Second, "restarted", func() bool { return w.named("web").Attempt == attempt && ready(w.pod("a")) })
+		}
+		if w.inTheSandbox(); w.named("POD").ID == box {
+			t.Error("the paused one is used")
+		}
+	})
+}
+
+// A start that was cut short has come through, and what came of it has ended.
+func TestStandbyThatWasCutShortAndEnds(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		healthy := w.checked("probed", true)
+		w.create(newPodObject("a", "probed", func(p *corev1.Pod) { p.Spec.Containers[0].ReadinessProbe = execProbe(1, 1) }))
+		w.untilReady("a")
+		time.Sleep(steady - time.Second)
+		w.engine.Delay("Start", 3*time.Second)
+		w.until(2*time.Second, "the sandbox is being started", func() bool { return w.named("POD") != nil })
+		healthy.Store(false)
+		w.until(3*time.Second, "unready", func() bool { return !ready(w.pod("a")) })
+		w.engine.Delay("Start", 0)
+		w.startedByOthers(w.named("POD").ID)
+		w.engine.Exit(w.named("POD").ID, 137)
+		for attempt := 1; attempt <= 2; attempt++ {
+			healthy.Store(true)
+			w.engine.Exit(w.named("web").ID, 3)
+			w.until(20*time.Second, "restarted", func() bool { return w.named("web").Attempt == attempt && ready(w.pod("a")) })
+		}
+		w.inTheSandbox()
+	})
+}
+
+// inTheSandbox fails the test unless the container runs in the Pod's sandbox, and
+// that is on the network.
+func (w *world) inTheSandbox() {
+	w.t.Helper()
+	if web, box := w.named("web"), w.named("POD"); box == nil || web.Sandbox != box.ID || box.State != container.Running || box.Detached {
+		w.t.Errorf("%+v\nis to run in\n%+v", web, box)
+	}
+}
+
+// A Pod with an ephemeral container is taken over by the next run.
+func TestAdoptsBesideAnEphemeralContainer(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		w.engine.AddImage("debug", fake.Run)
+		w.create(newPodObject("a", "web:1"))
+		w.untilReady("a")
+		w.debug("a", "one")
+		w.end()
+		w.begin()
+		w.untilReady("a")
+		w.untilStandingBy()
 	})
 }
 
@@ -301,6 +397,7 @@ func TestRestartBesideAnEphemeralContainer(t *testing.T) {
 func TestStandbyGoesDown(t *testing.T) {
 	play(t, func(t *testing.T, w *world) {
 		w.steadily()
+		w.engine.Fail("Remove", errors.New("busy"))
 		if err := w.worker.Shutdown(t.Context()); err != nil {
 			t.Fatal(err)
 		}

@@ -33,14 +33,11 @@ func (p *pod) lease() task {
 // start makes the next attempt at a container, or at the sandbox.
 func (p *pod) start(u *unit) task {
 	u.early = nil
-	switch {
-	case u == p.s.standby:
-		return p.startStandby(u)
-	case u.name == container.SandboxName:
+	if u.name == container.SandboxName {
 		return p.startSandbox(u)
 	}
 	pod, c, image, spare := p.s.pod, p.s.spec(u.name), *u.image, u.spare
-	specify := p.specify(u)
+	specify := p.specify(u, p.s.sandbox)
 	return func(ctx context.Context) (func(), error) {
 		create := func(context.Context) (*attempt, error) { return spare, nil }
 		user := func() *corev1.ContainerUser { return spare.User }
@@ -93,8 +90,8 @@ func (p *pod) startSandbox(u *unit) task {
 // launchSandbox creates and starts a sandbox, which has nothing that could not be run.
 func (p *pod) launchSandbox(ctx context.Context, create func(context.Context) (*attempt, error)) (*attempt, error) {
 	made, err := p.launch(ctx, create)
-	if err == nil && made.State != container.Running {
-		err = errors.New(made.Message)
+	if err == nil && made.State != container.Running { // since an earlier call, perhaps, which was cut short
+		return nil, errors.Join(errors.New("it has ended: "+made.Message), p.Engine.Remove(ctx, made.ID))
 	}
 	return made, err
 }

@@ -50,7 +50,7 @@ func TestContainerSpec(t *testing.T) {
 	c := &s.pod.Spec.Containers[0]
 	c.WorkingDir, c.TTY = "/srv", true
 	s.units[0].next = 2
-	got := containerSpec(s, s.units[0])
+	got := containerSpec(s, s.units[0], s.sandbox)
 	want := container.Spec{
 		Pod: container.Pod{Namespace: "default", Name: "a", UID: "uid-a"}, Name: "web", Attempt: 2, Hash: hash(c),
 		ImageID: "sha256:1", Image: "web:1",
@@ -61,7 +61,7 @@ func TestContainerSpec(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	sandboxed(container.Running)(s)
-	if got := containerSpec(s, s.units[0]); got.Network.Sandbox == "" || got.Network.Address.IsValid() || got.Hostname != "" {
+	if got := containerSpec(s, s.units[0], s.sandbox); got.Network.Sandbox == "" || got.Network.Address.IsValid() || got.Hostname != "" {
 		t.Errorf("it does not join the sandbox: %+v", got)
 	}
 	if got := sandboxSpec(s, s.sandbox); got.Hostname != "a" || got.Network.Address != s.address {

@@ -81,6 +81,7 @@ const (
 	opMeasure       op = "measure volumes"
 	opSandbox       op = "have a sandbox"
 	opNoSandbox     op = "do without a sandbox"
+	opStandBy       op = "have a sandbox stand by"
 	opImage         op = "provide image"
 	opPullBackOff   op = "announce pull back-off"
 	opStart         op = "start"
@@ -127,12 +128,12 @@ func newState(pod *corev1.Pod) *state {
 		s.deadline = pod.DeletionTimestamp.Time
 	}
 	s.inits, s.units = unitsOf(&pod.Spec)
-	s.meetEphemerals()
 	if box := (&unit{name: container.SandboxName}); s.needsSandbox() {
 		s.sandbox = box
 	} else {
 		s.standby = box
 	}
+	s.meetEphemerals()
 	if pod.Status.Phase == corev1.PodFailed && pod.Status.Reason != "" {
 		s.failure = &failure{reason: pod.Status.Reason, message: pod.Status.Message, rejected: len(pod.Status.ContainerStatuses) == 0}
 	}
@@ -165,12 +166,14 @@ func (s *state) unit(name string) *unit {
 func (s *state) members() []*unit { return slices.Concat(s.inits, s.units, s.ephemerals) }
 
 // all lists the containers and the sandbox, also one that stands by.
-func (s *state) all() []*unit {
-	box := s.sandbox
-	if box == nil {
-		box = s.standby
+func (s *state) all() []*unit { return append([]*unit{s.box()}, s.members()...) }
+
+// box is the sandbox, whether it is in use or stands by.
+func (s *state) box() *unit {
+	if s.sandbox != nil {
+		return s.sandbox
 	}
-	return append([]*unit{box}, s.members()...)
+	return s.standby
 }
 
 // spec is what the Pod says of one of its containers; nil for the sandbox.

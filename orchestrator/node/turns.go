@@ -28,7 +28,7 @@ type turns struct {
 	last    map[types.UID]int // the rank of each owner's newest Pod, where it is above reached
 	waiting []*waiter         // in the order in which they came
 
-	leisured chan struct{} // filled while somebody uses a lull for what can wait
+	atLeisure chan struct{} // filled while somebody uses a lull for what can wait
 }
 
 type waiter struct {
@@ -37,7 +37,7 @@ type waiter struct {
 }
 
 func newTurns() *turns {
-	return &turns{free: 2 * runtime.NumCPU(), changed: make(chan struct{}), last: map[types.UID]int{}, leisured: make(chan struct{}, 1)}
+	return &turns{free: 2 * runtime.NumCPU(), changed: make(chan struct{}), last: map[types.UID]int{}, atLeisure: make(chan struct{}, 1)}
 }
 
 // rank is the place of an owner's next Pod: behind that owner's Pods that have
@@ -112,11 +112,11 @@ func (t *turns) lull(ctx context.Context, within time.Duration) {
 // nobody waits for. It returns the call that ends that.
 func (t *turns) leisure(ctx context.Context) (leave func(), err error) {
 	select {
-	case t.leisured <- struct{}{}:
+	case t.atLeisure <- struct{}{}:
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	leave = func() { <-t.leisured }
+	leave = func() { <-t.atLeisure }
 	if t.rest(ctx); ctx.Err() != nil {
 		leave()
 		return nil, ctx.Err()

@@ -133,3 +133,39 @@ func TestLull(t *testing.T) {
 		})
 	}
 }
+
+// TestLeisure: what nobody waits for is done one at a time, while nothing starts.
+func TestLeisure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turns, begin := newTurns(), time.Now()
+		end, err := turns.take(t.Context(), 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var errands sync.WaitGroup
+		var began []time.Duration
+		for range 2 {
+			errands.Go(func() {
+				leave, err := turns.leisure(t.Context())
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				began = append(began, time.Since(begin)) // one at a time, as the race detector sees
+				time.Sleep(time.Second)
+				leave()
+			})
+		}
+		time.Sleep(time.Minute)
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := turns.leisure(gone); !errors.Is(err, context.Canceled) {
+			t.Errorf("without anybody who wants it: %v", err)
+		}
+		end()
+		errands.Wait()
+		if want := []time.Duration{time.Minute + calm, time.Minute + calm + time.Second}; !slices.Equal(began, want) {
+			t.Errorf("began after %v, want %v", began, want)
+		}
+	})
+}

@@ -58,7 +58,7 @@ type shared struct {
 	hooks     *http.Client
 	events    *recorder
 	tokens    *tokens
-	crowd     atomic.Int32 // how many Pods there are
+	crowded   atomic.Bool // there are too many Pods for a sandbox each to stand by
 }
 
 // Worker runs the Pods of the one node.

@@ -61,13 +61,18 @@ func (e *Engine) Disconnect(ctx context.Context, id string) error {
 }
 
 // Reconnect gives a running container the network and the address that it was
-// made with. One that has them is fine.
+// made with. One that has them is fine, container.ErrConflict where it does not run.
 func (e *Engine) Reconnect(ctx context.Context, id string) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	s, err := e.Inspect(ctx, id)
-	if err != nil || !s.Detached {
+	switch {
+	case err != nil:
 		return err
+	case s.State != container.Running:
+		return fmt.Errorf("connect container to its network: it does not run: %w", container.ErrConflict)
+	case !s.Detached:
+		return nil
 	}
 	connect := func() error {
 		return e.withAddress(ctx, engineID(id), func() error {
@@ -83,7 +88,7 @@ func (e *Engine) Reconnect(ctx context.Context, id string) error {
 		}
 		err = connect()
 	}
-	return failure("connect container to its network", err)
+	return e.judge(ctx, failure("connect container to its network", err))
 }
 
 func (e *Engine) startWithAddress(ctx context.Context, id string) error {

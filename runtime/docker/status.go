@@ -104,18 +104,18 @@ func (e *Engine) Inspect(ctx context.Context, id string) (container.Status, erro
 		return container.Status{}, err
 	}
 	s := status(c)
-	s.Detached = s.State != container.Exited && s.Address.IsValid() && !attached(c, e.networkName())
+	s.Detached = s.State != container.Exited && s.Address.IsValid() && !attached(c, e.networkName(), s.Address)
 	return s, nil
 }
 
-// attached says whether a container is on a network, or will be when it starts. The
-// engine goes on listing a network that it has failed to connect.
-func attached(c dockercontainer.InspectResponse, network string) bool {
+// attached says whether a container has its address on a network, or will have it
+// when it starts. The engine goes on listing a network that it has failed to connect.
+func attached(c dockercontainer.InspectResponse, network string, address netip.Addr) bool {
 	if c.NetworkSettings == nil {
 		return true
 	}
 	n := c.NetworkSettings.Networks[network]
-	return n != nil && (n.EndpointID != "" || state(c.State.Status) == container.Created)
+	return n != nil && (n.IPAddress == address.String() || state(c.State.Status) == container.Created)
 }
 
 func (e *Engine) inspect(ctx context.Context, id string) (dockercontainer.InspectResponse, error) {

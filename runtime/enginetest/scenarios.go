@@ -239,6 +239,9 @@ func standby(t *testing.T, b bench) {
 		t.Fatal(err)
 	}
 	same(t, "off its network, ended", b.inspect(t, boxID).Detached, false)
+	if err := b.Reconnect(t.Context(), boxID); !errors.Is(err, container.ErrConflict) {
+		t.Errorf("connecting what does not run: %v, want %v", err, container.ErrConflict)
+	}
 }
 
 func execute(t *testing.T, b bench) {

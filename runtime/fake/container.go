@@ -300,8 +300,13 @@ func (e *Engine) Reconnect(ctx context.Context, id string) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	r, err := e.find(id)
-	if err != nil || !r.Detached {
+	switch {
+	case err != nil:
 		return err
+	case r.State != container.Running:
+		return fmt.Errorf("connect container to its network: it does not run: %w", container.ErrConflict)
+	case !r.Detached:
+		return nil
 	}
 	if err := e.addressFree(r); err != nil {
 		return fmt.Errorf("connect container to its network: %w", err)
