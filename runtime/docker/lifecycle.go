@@ -65,14 +65,21 @@ func (e *Engine) Disconnect(ctx context.Context, id string) error {
 func (e *Engine) Reconnect(ctx context.Context, id string) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	s, err := e.Inspect(ctx, id)
-	switch {
-	case err != nil:
+	c, err := e.inspect(ctx, id)
+	if err != nil {
 		return err
+	}
+	s := e.describe(c)
+	switch {
 	case s.State != container.Running:
 		return fmt.Errorf("connect container to its network: it does not run: %w", container.ErrConflict)
 	case !s.Detached:
 		return nil
+	}
+	if n := c.NetworkSettings.Networks[e.networkName()]; n != nil && n.EndpointID != "" { // at another address
+		if err := e.api.NetworkDisconnect(ctx, e.networkName(), engineID(id), true); err != nil {
+			return failure("disconnect container from its network", err)
+		}
 	}
 	connect := func() error {
 		return e.withAddress(ctx, engineID(id), func() error {

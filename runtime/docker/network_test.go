@@ -218,7 +218,16 @@ func TestLostNetwork(t *testing.T) {
 	if got, err := e.Inspect(t.Context(), id); err != nil || !got.Detached {
 		t.Errorf("without its network it is %+v, %v", got, err)
 	}
-	for range 2 {
+	for _, somebody := range []string{"does nothing", "connects it", "is content"} {
+		if somebody == "connects it" { // without saying at which address
+			if err := errors.Join(e.api.NetworkDisconnect(t.Context(), e.networkName(), engineID(id), true),
+				e.api.NetworkConnect(t.Context(), e.networkName(), engineID(id), nil)); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := e.Inspect(t.Context(), id); err != nil || !got.Detached {
+				t.Errorf("at another address it is %+v, %v", got, err)
+			}
+		}
 		if err := e.Reconnect(t.Context(), id); err != nil {
 			t.Fatal(err)
 		}

@@ -103,9 +103,13 @@ func (e *Engine) Inspect(ctx context.Context, id string) (container.Status, erro
 	if err != nil {
 		return container.Status{}, err
 	}
+	return e.describe(c), nil
+}
+
+func (e *Engine) describe(c dockercontainer.InspectResponse) container.Status {
 	s := status(c)
 	s.Detached = s.State != container.Exited && s.Address.IsValid() && !attached(c, e.networkName(), s.Address)
-	return s, nil
+	return s
 }
 
 // attached says whether a container has its address on a network, or will have it
