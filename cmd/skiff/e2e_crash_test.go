@@ -99,12 +99,12 @@ func TestCrashDuringRollout(t *testing.T) {
 
 	clients.Stop(t)
 
-	before := i.containers(t)
+	before := i.applications(t)
 	i.crash(t)
 	i.up(t)
 	i.webPods(t, 3)
 	i.answers(t, address)
-	if after := i.containers(t); !slices.Equal(before, after) {
+	if after := i.applications(t); !slices.Equal(before, after) {
 		t.Errorf("a crash with nothing under way changed the containers:\nbefore %v\nafter  %v", before, after)
 	}
 	i.hasWritten(t, written)

@@ -7,10 +7,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"skiff/runtime/container"
 )
 
 // docker asks the engine as a user would, past skiff.
@@ -85,6 +88,13 @@ func (i *instance) containers(t testing.TB) []engineContainer {
 		all = append(all, engineContainer{f[0], f[1], f[2], f[3], f[4]})
 	}
 	return all
+}
+
+// applications are the containers but for sandboxes, which may come to stand by at
+// any time.
+func (i *instance) applications(t testing.TB) []engineContainer {
+	t.Helper()
+	return slices.DeleteFunc(i.containers(t), func(c engineContainer) bool { return c.Container == container.SandboxName })
 }
 
 // engineEvent is one of the engine's own events about a container.

@@ -36,7 +36,7 @@ func TestIsolation(t *testing.T) {
 		return nil
 	})
 
-	before := b.containers(t)
+	before := b.applications(t)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	answers := make(chan *load.Result, 1)
@@ -51,7 +51,7 @@ func TestIsolation(t *testing.T) {
 	if failures := result.Failures(); len(failures) > 0 || result.Requests() == 0 {
 		t.Errorf("%d of %d requests to the other instance failed, the first: %v", len(failures), result.Requests(), failures)
 	}
-	if after := b.containers(t); !slices.Equal(before, after) {
+	if after := b.applications(t); !slices.Equal(before, after) {
 		t.Errorf("the purge of one instance changed the containers of the other:\nbefore %v\nafter  %v", before, after)
 	}
 	stranger.untouched(t)

@@ -17,8 +17,12 @@ import (
 // running gives the containers that run, by ID, with their Pods' UID.
 func (i *instance) running(t *testing.T) (uids map[string]string) {
 	t.Helper()
+	return running(i.containers(t))
+}
+
+func running(containers []engineContainer) (uids map[string]string) {
 	uids = map[string]string{}
-	for _, c := range i.containers(t) {
+	for _, c := range containers {
 		if c.State == "running" {
 			uids[c.ID] = c.UID
 		}

@@ -15,7 +15,7 @@ import (
 // is there.
 func (i *instance) prune(t *testing.T, address string) {
 	i.pruneBetween(t)
-	before, running, volumes := i.webPods(t, 3), i.running(t), i.volumes(t)
+	before, ran, volumes := i.webPods(t, 3), running(i.applications(t)), i.volumes(t)
 	for _, how := range [][]string{{"--force"}, {"--all", "--volumes", "--force"}} {
 		t.Logf("docker system prune %v: %s", how, i.docker(t, append([]string{"system", "prune"}, how...)...))
 		for uid, p := range i.webPods(t, 3) {
@@ -23,8 +23,8 @@ func (i *instance) prune(t *testing.T, address string) {
 				t.Errorf("Pod %s was container %s at %s, and is %s at %s", p.Name, containerID(was), was.Status.PodIP, containerID(p), p.Status.PodIP)
 			}
 		}
-		if now := i.running(t); !maps.Equal(now, running) {
-			t.Errorf("running: %v, want %v", now, running)
+		if now := running(i.applications(t)); !maps.Equal(now, ran) {
+			t.Errorf("running: %v, want %v", now, ran)
 		}
 		if now := i.volumes(t); !slices.Equal(now, volumes) {
 			t.Errorf("volumes of Pods %v, want %v", now, volumes)

@@ -52,7 +52,7 @@ func TestSurvivesTheEngine(t *testing.T) {
 	} {
 		t.Run(fault.name, func(t *testing.T) {
 			before := i.webPods(t, 3)
-			containers := len(i.containers(t))
+			containers := len(i.applications(t))
 			user := i.keepAsking(t)
 			fault.lose(t)
 			i.awaitNode(t, corev1.ConditionFalse, "KubeletNotReady")
@@ -82,7 +82,7 @@ func TestSurvivesTheEngine(t *testing.T) {
 				containers += len(before)
 			}
 			eventually(t, func() error {
-				if now := i.containers(t); len(now) != containers {
+				if now := i.applications(t); len(now) != containers {
 					return fmt.Errorf("%d containers, want %d: %v", len(now), containers, now)
 				}
 				return nil

@@ -154,8 +154,8 @@ func TestForeground(t *testing.T) {
 	daemon.interrupt()
 	_ = daemon.wait()
 	<-broken
-	if running := i.running(t); len(running) != 1 {
-		t.Errorf("after a second Ctrl-C run %v", running)
+	if runs := running(i.applications(t)); len(runs) != 1 {
+		t.Errorf("after a second Ctrl-C run %v", runs)
 	}
 	i.up(t)
 	for uid, p := range i.webPods(t, 1) {

@@ -17,7 +17,7 @@ import (
 const (
 	// steady is how long a container must have run before a sandbox stands by:
 	// what comes and goes need not pay for one.
-	steady = 5 * time.Second
+	steady = 10 * time.Second
 	// crowd is with how many Pods sandboxes still stand by: each costs the engine's
 	// machine some 6 MB, most of it the engine's own.
 	crowd = 32

@@ -94,7 +94,10 @@ const (
 	// calm is how long nothing must have been started for a lull: in a rolling
 	// update the next start follows the last one within a tenth of a second.
 	calm = 250 * time.Millisecond
-	// lullPatience bounds the wait for one.
+	// leisureCalm is the same for what can wait: more than what is between the starts
+	// of a rolling update whose Pods take their time to be ready.
+	leisureCalm = 2 * time.Second
+	// lullPatience bounds the wait for a lull.
 	lullPatience = 2 * time.Second
 )
 
@@ -105,7 +108,7 @@ const (
 func (t *turns) lull(ctx context.Context, within time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, min(within, lullPatience))
 	defer cancel()
-	t.rest(ctx)
+	t.rest(ctx, calm)
 }
 
 // leisure waits for a lull however long that takes, and lets one at a time do what
@@ -117,17 +120,17 @@ func (t *turns) leisure(ctx context.Context) (leave func(), err error) {
 		return nil, ctx.Err()
 	}
 	leave = func() { <-t.atLeisure }
-	if t.rest(ctx); ctx.Err() != nil {
+	if t.rest(ctx, leisureCalm); ctx.Err() != nil {
 		leave()
 		return nil, ctx.Err()
 	}
 	return leave, nil
 }
 
-// rest returns when nothing is being started or about to be, or when ctx ends.
-func (t *turns) rest(ctx context.Context) {
+// rest returns when nothing has been started for so long, or when ctx ends.
+func (t *turns) rest(ctx context.Context, calm time.Duration) {
 	for {
-		wait, changed := t.unrest()
+		wait, changed := t.unrest(calm)
 		if wait <= 0 {
 			return
 		}
@@ -144,9 +147,9 @@ func (t *turns) rest(ctx context.Context) {
 	}
 }
 
-// unrest is how long a lull is away if nothing begins before, and what is
-// closed when that is to be asked again.
-func (t *turns) unrest() (wait time.Duration, changed <-chan struct{}) {
+// unrest is how long the end of so much calm is away if nothing begins before, and
+// what is closed when that is to be asked again.
+func (t *turns) unrest(calm time.Duration) (wait time.Duration, changed <-chan struct{}) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.taken > 0 {

@@ -164,7 +164,7 @@ func TestLeisure(t *testing.T) {
 		}
 		end()
 		errands.Wait()
-		if want := []time.Duration{time.Minute + calm, time.Minute + calm + time.Second}; !slices.Equal(began, want) {
+		if want := []time.Duration{time.Minute + leisureCalm, time.Minute + leisureCalm + time.Second}; !slices.Equal(began, want) {
 			t.Errorf("began after %v, want %v", began, want)
 		}
 	})
