@@ -16,8 +16,9 @@ import (
 // before it.
 const leastWait = 2 * time.Second
 
-// deservesSandbox says whether a Pod without a sandbox should get one now. The
-// Pod's address is free as nothing of it runs.
+// deservesSandbox says whether a Pod without a sandbox should get one now: the
+// address is free as the container has ended. Who debugs in the network that it had
+// is not waited for where one stands by.
 func (s *state) deservesSandbox(now time.Time) bool {
 	if s.sandbox != nil || s.pod.Spec.HostNetwork || !s.mounted || !s.address.IsValid() {
 		return false

@@ -106,6 +106,7 @@ func (e *Engine) Inspect(ctx context.Context, id string) (container.Status, erro
 	return e.describe(c), nil
 }
 
+// describe says what an inspected container is, and whether it has its network.
 func (e *Engine) describe(c dockercontainer.InspectResponse) container.Status {
 	s := status(c)
 	s.Detached = s.State != container.Exited && s.Address.IsValid() && !attached(c, e.networkName(), s.Address)
