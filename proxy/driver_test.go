@@ -110,21 +110,29 @@ func TestTCPDriverSeesAPause(t *testing.T) {
 
 func TestWatches(t *testing.T) {
 	t.Parallel()
-	message := func(opcode uint32, body string) []byte {
+	message := func(opcode uint32, document string) []byte {
+		body := "\x00\x00\x00\x00" + "\x00" + "size" + document
 		m := make([]byte, 16)
 		binary.LittleEndian.PutUint32(m, uint32(16+len(body)))
 		binary.LittleEndian.PutUint32(m[12:], opcode)
 		return append(m, body...)
 	}
+	const hello = "\x10hello\x00\x01\x00\x00\x00"
 	tests := []struct {
 		name    string
 		request []byte
 		want    bool
 	}{
-		{"a driver that watches", message(2013, "hello...maxAwaitTimeMS..."), true},
-		{"a query", message(2013, "find"), false},
-		{"another protocol", []byte("SELECT 'a text that is not maxAwaitTimeMS'"), false},
-		{"a large document", message(2013, "maxAwaitTimeMS"+strings.Repeat("x", 5000)), false},
+		{"a driver that watches", message(2013, hello+"\x12maxAwaitTimeMS\x00\x10\x27"), true},
+		{"an older one", message(2013, "\x01isMaster\x00"+"\x12maxAwaitTimeMS\x00\x10\x27"), true},
+		{"its first word", message(2013, hello+"\x02client\x00"), false},
+		{"a query", message(2013, "\x02find\x00people\x00"), false},
+		{"somebody of that name", message(2013, "\x02insert\x00people\x00hello\x00maxAwaitTimeMS\x00"), false},
+		{"another protocol", []byte("SELECT 'a text that is not' hello\x00maxAwaitTimeMS\x00"), false},
+		{"another message", message(2012, hello+"\x12maxAwaitTimeMS\x00"), false},
+		{"a large document", message(2013, hello+"maxAwaitTimeMS\x00"+strings.Repeat("x", 5000)), false},
+		{"the beginning of one", message(2013, hello[:4]), false},
+		{"a header", message(2013, "")[:16], false},
 		{"nothing", nil, false},
 	}
 	for _, test := range tests {

@@ -128,7 +128,7 @@ func (s *session) ask(ctx context.Context) {
 			limit, out = sessionParting, nil
 			idle.Reset(0)
 		case <-idle.C:
-			rest, _ := s.Rest()
+			rest := s.Rest().Idle
 			if rest >= limit {
 				return
 			}
@@ -180,9 +180,12 @@ func (s *session) passed(upwards bool) {
 }
 
 // Rest is how long nothing has passed, and whether an answer is due.
-func (s *session) Rest() (idle time.Duration, waiting bool) {
-	return time.Since(s.begun) - time.Duration(s.last.Load()), s.waiting.Load()
+func (s *session) Rest() pool.Rest {
+	return pool.Rest{Idle: time.Since(s.begun) - time.Duration(s.last.Load()), Waiting: s.waiting.Load()}
 }
+
+// Client is where the client is.
+func (s *session) Client() netip.Addr { return s.client.Addr().Unmap() }
 
 // Hold keeps back what the client sends, until Resume.
 func (s *session) Hold()   { s.upwards.Lock() }

@@ -6,9 +6,13 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"skiff/proxy/pool"
 )
 
 // splice joins two connections. It sees when bytes pass and in which direction
@@ -17,11 +21,19 @@ type splice struct {
 	client, server *wire
 	started        time.Time
 	last           atomic.Int64 // when bytes last passed, since started
-	waiting        atomic.Bool  // they came from the client, and ask for an answer
+	talk           atomic.Int32 // what it is at
 	upwards        sync.Mutex   // locked while what the client sends is held back
+	heldBack       atomic.Bool  // something is
 	closed         atomic.Bool
 	brokenOff      atomic.Bool // by the back end
 }
+
+// What a conversation is at.
+const (
+	answered int32 = iota
+	asked
+	watching // the client has asked for news
+)
 
 func newSplice(client, server net.Conn) *splice {
 	return &splice{client: newWire(client), server: newWire(server), started: time.Now()}
@@ -70,15 +82,24 @@ var errMoved = errors.New("move bytes between sockets")
 // note takes note of bytes that have come, and when.
 func (s *splice) note(up bool, chunk []byte) {
 	s.last.Store(int64(time.Since(s.started)))
-	s.waiting.Store(up && !watches(chunk))
+	switch {
+	case !up: // news are not the last ones
+		s.talk.CompareAndSwap(asked, answered)
+	case watches(chunk):
+		s.talk.Store(watching)
+	default:
+		s.talk.Store(asked)
+	}
 }
 
 // pass returns when what has come may go on.
 func (s *splice) pass(up bool) {
 	if up {
+		s.heldBack.Store(true)
 		s.upwards.Lock()
 		//lint:ignore SA2001 the lock is a gate: a write may take long
 		s.upwards.Unlock()
+		s.heldBack.Store(false)
 	}
 }
 
@@ -100,11 +121,19 @@ func (s *splice) Hold() { s.upwards.Lock() }
 // Resume lets it go on.
 func (s *splice) Resume() { s.upwards.Unlock() }
 
-// Rest says how long nothing has come from either side, and whether the
-// back end has something to answer.
-func (s *splice) Rest() (idle time.Duration, waiting bool) {
-	return time.Since(s.started) - time.Duration(s.last.Load()), s.waiting.Load()
+// Rest says what has come last, and when. What is held back asks for an answer,
+// though one to something earlier may come meanwhile.
+func (s *splice) Rest() pool.Rest {
+	talk := s.talk.Load()
+	return pool.Rest{
+		Idle:     time.Since(s.started) - time.Duration(s.last.Load()),
+		Waiting:  talk == asked || s.heldBack.Load(),
+		Watching: talk == watching,
+	}
 }
+
+// Client is where the client is.
+func (s *splice) Client() netip.Addr { return addressOf(s.client.RemoteAddr()) }
 
 // Unread says whether the client has sent something that is still in its socket.
 func (s *splice) Unread() bool { return s.client.queued() > 0 }
@@ -121,8 +150,15 @@ func (s *splice) Close() {
 // server, for up to ten seconds at a time. A long query looks the same from
 // outside, and those are left alone.
 func watches(request []byte) bool {
-	const opMsg, header = 2013, 16
-	return len(request) > header && len(request) < 4096 &&
-		binary.LittleEndian.Uint32(request[12:]) == opMsg &&
-		bytes.Contains(request, []byte("maxAwaitTimeMS"))
+	// A header, flags, the kind of the first section, and the size of the document in it,
+	// whose first element says by its name which command this is: see the
+	// description of OP_MSG in MongoDB's wire protocol.
+	const opMsg, opcode, command = 2013, 12, 16 + 4 + 1 + 4 + 1
+	if len(request) < command || len(request) > 4096 || binary.LittleEndian.Uint32(request[opcode:]) != opMsg {
+		return false
+	}
+	name, rest, ended := bytes.Cut(request[command:], []byte{0})
+	return ended && slices.Contains(greetings, string(name)) && bytes.Contains(rest, []byte("maxAwaitTimeMS\x00"))
 }
+
+var greetings = []string{"hello", "isMaster", "ismaster"}

@@ -179,7 +179,7 @@ func (r *relay) evict() {
 	var longest time.Duration
 	looks := evictionLooks
 	for _, s := range r.sessions {
-		if idle, _ := s.Rest(); oldest == nil || idle > longest {
+		if idle := s.Rest().Idle; oldest == nil || idle > longest {
 			oldest, longest = s, idle
 		}
 		if looks--; looks == 0 {

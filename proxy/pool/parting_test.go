@@ -1,55 +1,69 @@
 package pool
 
 import (
+	"net/netip"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
-func TestNextToPart(t *testing.T) {
+func TestToPart(t *testing.T) {
 	t.Parallel()
 	const total = 5 * time.Second
 	ms := time.Millisecond
+	answered := func(d time.Duration) Rest { return Rest{Idle: d} }
+	asked := func(d time.Duration) Rest { return Rest{Idle: d, Waiting: true} }
+	watching := func(d time.Duration) Rest { return Rest{Idle: d, Watching: true} }
 	tests := []struct {
 		name    string
 		elapsed time.Duration
-		rests   []rest
-		want    int
+		rests   []Rest
+		want    []int
 	}{
-		{"nothing open", 0, nil, -1},
-		{"the longest rest first", 0, []rest{{2 * time.Second, false}, {time.Hour, false}}, 1},
-		{"a short rest is not enough at first", 0, []rest{{900 * ms, false}}, -1},
-		{"nor is it in the first half", total / 2, []rest{{900 * ms, false}}, -1},
-		{"later less is asked for", total * 8 / 10, []rest{{500 * ms, false}}, 0},
-		{"in the end next to nothing", total * 95 / 100, []rest{{25 * ms, false}}, 0},
-		{"but never within an exchange", total * 95 / 100, []rest{{time.Millisecond, true}}, -1},
-		{"a long query goes on in the first half", total / 4, []rest{{3 * time.Second, true}}, -1},
-		{"and nothing goes before it that rested less", total / 4, []rest{{3 * time.Second, true}, {2 * time.Second, false}}, -1},
-		{"what rested longer does", total / 4, []rest{{3 * time.Second, true}, {4 * time.Second, false}}, 1},
-		{"and at half time it is not waited for", total / 2, []rest{{3 * time.Second, true}, {2 * time.Second, false}}, 1},
-		{"but goes on itself", total * 95 / 100, []rest{{3 * time.Second, true}}, -1},
+		{"nothing open", 0, nil, nil},
+		{"the longest rest first", 0, []Rest{answered(2 * time.Second), answered(time.Hour)}, []int{1}},
+		{"a short rest is not enough at first", 0, []Rest{answered(900 * ms)}, nil},
+		{"nor is it in the first half", total / 2, []Rest{answered(900 * ms)}, nil},
+		{"later less is asked for", total * 8 / 10, []Rest{answered(500 * ms)}, []int{0}},
+		{"in the end next to nothing", total * 95 / 100, []Rest{answered(25 * ms)}, []int{0}},
+		{"but never within an exchange", total * 95 / 100, []Rest{asked(time.Millisecond)}, nil},
+		{"a long query goes on in the first half", total / 4, []Rest{asked(3 * time.Second)}, nil},
+		{"and nothing goes before it that rested less", total / 4, []Rest{asked(3 * time.Second), answered(2 * time.Second)}, nil},
+		{"what rested longer does", total / 4, []Rest{asked(3 * time.Second), answered(4 * time.Second)}, []int{1}},
+		{"and at half time it is not waited for", total / 2, []Rest{asked(3 * time.Second), answered(2 * time.Second)}, []int{1}},
+		{"but goes on itself", total * 95 / 100, []Rest{asked(3 * time.Second)}, nil},
+		{"those that watch go before all, however short ago there was news", 0,
+			[]Rest{answered(time.Hour), watching(time.Millisecond), asked(time.Minute), watching(time.Second)}, []int{1, 3}},
 	}
 	for _, test := range tests {
-		if got := nextToPart(test.rests, test.elapsed, total); got != test.want {
+		var all []leaver
+		for _, r := range test.rests {
+			all = append(all, leaver{rest: r})
+		}
+		if got := toPart(all, test.elapsed, total); !slices.Equal(got, test.want) {
 			t.Errorf("%s: got %d, want %d", test.name, got, test.want)
 		}
 	}
 }
 
 type restingConn struct {
-	idle   time.Duration
-	claim  *Claim
-	held   bool
-	closed time.Time
-	unread time.Duration // for how long after begun there is something that nobody has read
-	begun  time.Time
+	client   netip.Addr
+	idle     time.Duration
+	watching bool
+	reaction func() // to the end of a connection that watches
+	claim    *Claim
+	held     bool
+	closed   time.Time
+	unread   time.Duration // for how long after begun there is something that nobody has read
+	begun    time.Time
 }
 
-func (r *restingConn) Hold()   { r.held = true }
-func (r *restingConn) Resume() { r.held = false }
-
-func (r *restingConn) Rest() (time.Duration, bool) { return r.idle, false }
-func (r *restingConn) Unread() bool                { return time.Since(r.begun) < r.unread }
+func (r *restingConn) Client() netip.Addr { return r.client }
+func (r *restingConn) Hold()              { r.held = true }
+func (r *restingConn) Resume()            { r.held = false }
+func (r *restingConn) Rest() Rest         { return Rest{Idle: r.idle, Watching: r.watching} }
+func (r *restingConn) Unread() bool       { return time.Since(r.begun) < r.unread }
 
 func (r *restingConn) Close() {
 	if !r.held {
@@ -57,6 +71,9 @@ func (r *restingConn) Close() {
 	}
 	r.closed = time.Now()
 	r.claim.Release()
+	if r.reaction != nil {
+		r.reaction()
+	}
 }
 
 // An idle pool must not hold up a rollout, and the connection that rested
@@ -113,6 +130,60 @@ func TestDrainLeavesTheUnreadAlone(t *testing.T) {
 		}
 		if s := p.Snapshot(); c.held || s.CutAtDrain != 0 {
 			t.Errorf("held back: %t, %d were cut", c.held, s.CutAtDrain)
+		}
+	})
+}
+
+// A driver on a busy machine needs its time to give up its pool: none of that is
+// closed before. Another client does not wait for it.
+func TestDrainAwaitsTheDriversReaction(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := New(Options{Dial: refused})
+		p.Add("a", "a:1")
+		busy, other := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")
+		open := func(client netip.Addr, idle time.Duration) *restingConn {
+			c := &restingConn{client: client, idle: idle, claim: claim(t, p)}
+			c.claim.Stream(TCP, c)
+			return c
+		}
+		const slow = 800 * time.Millisecond
+		var pool []*restingConn
+		for range 5 {
+			pool = append(pool, open(busy, time.Minute))
+		}
+		var gaveUp time.Time
+		watch := open(busy, time.Millisecond)
+		watch.watching = true
+		watch.reaction = func() {
+			time.AfterFunc(slow, func() {
+				gaveUp = time.Now()
+				for _, c := range pool[1:] {
+					c.claim.Release()
+				}
+			})
+		}
+		alone := open(other, time.Minute)
+		start := time.Now()
+		if err := p.Drain(t.Context(), "a", 5*time.Second); err != nil {
+			t.Fatal(err)
+		}
+		if d := time.Since(start); gaveUp.IsZero() || d > gaveUp.Sub(start)+holdGap+2*holdLead {
+			t.Errorf("drained after %s, the driver gave up its pool after %s", d, gaveUp.Sub(start))
+		}
+		if d := watch.closed.Sub(start); d > 2*holdLead {
+			t.Errorf("the connection that watches was closed after %s", d)
+		}
+		if d := alone.closed.Sub(start); d > 2*holdLead {
+			t.Errorf("the other client's was closed after %s", d)
+		}
+		for i, c := range pool[1:] {
+			if !c.closed.IsZero() {
+				t.Errorf("connection %d was closed %s before the driver gave it up", i+1, gaveUp.Sub(c.closed))
+			}
+		}
+		if c := pool[0]; c.closed.Before(gaveUp) { // it is in use
+			t.Errorf("what the driver has kept was closed %s before it gave up the others", gaveUp.Sub(c.closed))
 		}
 	})
 }
