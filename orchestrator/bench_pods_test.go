@@ -38,8 +38,14 @@ func BenchmarkFiftyPods(b *testing.B) {
 
 // BenchmarkRollingUpdateOfTen: the engine runs 10 containers and removes 10
 // others, then skiff updates a Deployment of 10 replicas, until only the new
-// Pods are there.
+// Pods are there: soon after the last update, and when for each Pod a sandbox
+// stands by, which is then removed with it.
 func BenchmarkRollingUpdateOfTen(b *testing.B) {
+	b.Run("soon after the last", func(b *testing.B) { rollTen(b, false) })
+	b.Run("with sandboxes that stand by", func(b *testing.B) { rollTen(b, true) })
+}
+
+func rollTen(b *testing.B, standBy bool) {
 	const pods = 10
 	i := skifftest.New(b)
 	by := byHand(b)
@@ -53,6 +59,11 @@ func BenchmarkRollingUpdateOfTen(b *testing.B) {
 		old = next
 		engine = append(engine, time.Since(begin))
 
+		for _, pod := range i.WaitPods(b, "app=web", func(all []corev1.Pod) bool { return len(all) == pods }) {
+			if standBy {
+				awaitStandby(b, &pod)
+			}
+		}
 		begin = time.Now()
 		i.Update(b, "web", version(n+1))
 		i.WaitRollout(b, "web")
