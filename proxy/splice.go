@@ -99,6 +99,7 @@ func (s *splice) pass(up bool) {
 		s.upwards.Lock()
 		//lint:ignore SA2001 the lock is a gate: a write may take long
 		s.upwards.Unlock()
+		s.talk.CompareAndSwap(answered, asked)
 		s.heldBack.Store(false)
 	}
 }

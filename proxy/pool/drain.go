@@ -87,7 +87,7 @@ func (p *Pool) settle(ctx context.Context, b *Backend, streams time.Duration) er
 	defer deadline.Stop()
 	look := time.NewTimer(0)
 	defer look.Stop()
-	parting := parting{total: streams}
+	parting := newParting(streams)
 	defer parting.resume()
 	for {
 		select {

@@ -35,7 +35,6 @@ type Rest struct {
 // failure of the next query: an error. So the connection that watches goes
 // first, or where none is known to, the one that has rested longest, and after
 // it there is time for the client's driver to react, on a busy machine as well.
-// What one client does is no other's concern.
 //
 // A query that starts at the moment when the driver gives up its pool fails as
 // well. So meanwhile what clients send is held back: whoever has a query is
@@ -57,15 +56,33 @@ const (
 	shortRest = 20 * time.Millisecond
 )
 
-// parting closes the connections of a leaving back end, those of a client one after
-// the other.
+// parting lets the connections of a leaving back end go, those of each client for
+// themselves.
 type parting struct {
-	total    time.Duration // all the time there is
+	total   time.Duration // all the time there is
+	clients map[netip.Addr]*departure
+}
+
+func newParting(total time.Duration) *parting {
+	return &parting{total: total, clients: map[netip.Addr]*departure{}}
+}
+
+// departure is how far it has got with one client.
+type departure struct {
 	closed   map[*Claim]bool
-	clients  map[netip.Addr]reaction // of those that have lost a connection
+	lost     *loss
 	held     []Resting
 	heldAt   time.Duration
 	nextHold time.Duration
+	nextLook time.Duration
+}
+
+// loss is one that the client's driver is to react to: when it was, how many
+// connections were left, and whether the one that was closed watched.
+type loss struct {
+	at      time.Duration
+	left    int
+	watched bool
 }
 
 // leaver is a connection that is still to be closed.
@@ -75,134 +92,120 @@ type leaver struct {
 	rest  Rest
 }
 
-// step closes what each client can do without now and returns when to look again.
+// step closes what clients can do without now and returns when to look again.
 func (p *parting) step(claims []*Claim, elapsed time.Duration) time.Duration {
-	open := p.open(claims)
-	next := p.next(open, elapsed)
-	switch {
-	case len(p.held) == 0 && (len(next) == 0 || elapsed < p.nextHold):
-		if len(open) == 0 {
-			return seldom
+	wait := seldom
+	for client, all := range p.open(claims) {
+		d := p.clients[client]
+		if d.nextLook <= elapsed {
+			d.nextLook = elapsed + d.step(all, elapsed, p.total)
 		}
-		return lookInterval
-	case len(p.held) == 0:
-		p.hold(open, elapsed)
-		return min(holdLead, p.total/10)
-	case elapsed-p.heldAt > holdLimit, len(next) == 0 && !p.awaits(open, elapsed):
-		p.resume()
-		p.nextHold = elapsed + holdGap
-		return lookInterval
+		wait = min(wait, d.nextLook-elapsed)
 	}
-	most := 1
-	for client, leaving := range next {
-		most = max(most, len(open[client]))
-		p.close(client, leaving, len(open[client]), elapsed)
-	}
-	// Half of the time that is left is for all the others, however many.
-	return min(laterPause, max(0, p.total-elapsed)/time.Duration(2*most))
+	return wait
 }
 
 // open are the connections that are still to be closed, by client.
-func (p *parting) open(claims []*Claim) map[netip.Addr][]leaver {
-	open := map[netip.Addr][]leaver{}
+func (p *parting) open(claims []*Claim) map[netip.Addr][]*leaver {
+	open := map[netip.Addr][]*leaver{}
 	for _, c := range claims {
-		if r := c.restingAs(); r != nil && !p.closed[c] {
-			client := r.Client()
-			open[client] = append(open[client], leaver{r, c, r.Rest()})
+		r := c.restingAs()
+		if r == nil {
+			continue
+		}
+		client := r.Client()
+		if p.clients[client] == nil {
+			p.clients[client] = &departure{closed: map[*Claim]bool{}}
+		}
+		if !p.clients[client].closed[c] {
+			open[client] = append(open[client], &leaver{r, c, r.Rest()})
 		}
 	}
 	return open
 }
 
-// next are the connections to close now, by client.
-func (p *parting) next(open map[netip.Addr][]leaver, elapsed time.Duration) map[netip.Addr][]leaver {
-	next := map[netip.Addr][]leaver{}
-	for client, all := range open {
-		if p.clients[client].due(len(all), elapsed, p.total) {
-			continue
-		}
-		if chosen := unspoken(all, elapsed, p.total); len(chosen) > 0 {
-			next[client] = chosen
-		}
-	}
-	return next
-}
-
-// unspoken is toPart without those whose client has just sent something, which
-// count as waiting from here on.
-func unspoken(all []leaver, elapsed, total time.Duration) (chosen []leaver) {
-	for {
-		part := toPart(all, elapsed, total)
-		for _, i := range part {
-			if all[i].Unread() {
-				all[i].rest.Waiting, all[i].rest.Watching = true, false
-			} else {
-				chosen = append(chosen, all[i])
-			}
-		}
-		if len(chosen) > 0 || len(part) == 0 {
-			return chosen
-		}
+func (p *parting) resume() {
+	for _, d := range p.clients {
+		d.resume()
 	}
 }
 
-// awaits says whether a client's reaction is due that will lead to more closings.
-func (p *parting) awaits(open map[netip.Addr][]leaver, elapsed time.Duration) bool {
-	for client, all := range open {
-		if p.clients[client].due(len(all), elapsed, p.total) {
-			return true
-		}
+// step closes what the client can do without now, which has these connections
+// open, and returns when to look again.
+func (d *departure) step(all []*leaver, elapsed, total time.Duration) time.Duration {
+	next := parted(all, elapsed, total)
+	awaited := d.lost.awaited(len(all), len(next) > 0, elapsed, total)
+	switch {
+	case len(d.held) == 0 && (len(next) == 0 || awaited || elapsed < d.nextHold):
+		return lookInterval
+	case len(d.held) == 0:
+		d.hold(all, elapsed)
+		return min(holdLead, total/10)
+	case elapsed-d.heldAt > holdLimit, len(next) == 0 && !awaited:
+		d.resume()
+		d.nextHold = elapsed + holdGap
+		return lookInterval
+	case awaited:
+		return lookInterval
 	}
-	return false
-}
-
-func (p *parting) close(client netip.Addr, leaving []leaver, open int, elapsed time.Duration) {
-	if p.closed == nil {
-		p.closed, p.clients = map[*Claim]bool{}, map[netip.Addr]reaction{}
+	watched := next[0].rest.Watching
+	if d.lost == nil || watched {
+		d.lost = &loss{at: elapsed, left: len(all) - len(next), watched: watched}
 	}
-	watched := leaving[0].rest.Watching
-	if _, before := p.clients[client]; !before || watched {
-		p.clients[client] = reaction{since: elapsed, left: open - len(leaving), watched: watched}
-	}
-	for _, l := range leaving {
-		p.closed[l.claim] = true
+	for _, l := range next {
+		d.closed[l.claim] = true
 		l.Close()
 	}
+	// Half of the time that is left is for all the others, however many.
+	return min(laterPause, max(0, total-elapsed)/time.Duration(2*len(all)))
 }
 
-// reaction is what is expected of a client that has lost a connection: when it
-// was, how many it had left, and whether the one that it lost was one that watched.
-type reaction struct {
-	since   time.Duration
-	left    int
-	watched bool
-}
-
-// due says whether the reaction is to be waited for. A driver that gives up its
-// pool closes what is at rest in it, so that fewer are open.
-func (r reaction) due(open int, elapsed, total time.Duration) bool {
-	pause := firstPause
-	if r.watched && open >= r.left {
-		pause = watchPause
-	}
-	return r != reaction{} && elapsed-r.since < min(pause, total/4)
-}
-
-func (p *parting) hold(open map[netip.Addr][]leaver, elapsed time.Duration) {
-	p.heldAt = elapsed
-	for _, all := range open {
-		for _, l := range all {
-			l.Hold()
-			p.held = append(p.held, l.Resting)
-		}
+func (d *departure) hold(all []*leaver, elapsed time.Duration) {
+	d.heldAt = elapsed
+	for _, l := range all {
+		l.Hold()
+		d.held = append(d.held, l.Resting)
 	}
 }
 
-func (p *parting) resume() {
-	for _, r := range p.held {
+func (d *departure) resume() {
+	for _, r := range d.held {
 		r.Resume()
 	}
-	p.held = nil
+	d.held = nil
+}
+
+// awaited says whether the client's reaction is to be waited for. A driver that
+// gives up its pool closes what is at rest in it. Where nothing of that is left to
+// close, there is nothing to wait for either: those in use wait for their answers,
+// which are held back.
+func (l *loss) awaited(open int, more bool, elapsed, total time.Duration) bool {
+	if l == nil {
+		return false
+	}
+	pause := firstPause
+	if l.watched && more && open > l.left/2 {
+		pause = watchPause
+	}
+	return elapsed-l.at < min(pause, total/4)
+}
+
+// parted is what toPart picks, without those whose clients have sent something
+// since they were looked at: those count as waiting from here on.
+func parted(all []*leaver, elapsed, total time.Duration) (next []*leaver) {
+	for {
+		picked := toPart(all, elapsed, total)
+		for _, l := range picked {
+			if l.Unread() || l.Rest().Waiting {
+				l.rest.Waiting, l.rest.Watching = true, false
+			} else {
+				next = append(next, l)
+			}
+		}
+		if len(next) > 0 || len(picked) == 0 {
+			return next
+		}
+	}
 }
 
 // toPart picks which of a client's connections to close now, if any: those that
@@ -210,25 +213,25 @@ func (p *parting) resume() {
 // never closed before the deadline. It may carry a long query, or watch in a way
 // that is not known; so for half of the time, those that rested less than it are
 // left alone as well.
-func toPart(all []leaver, elapsed, total time.Duration) []int {
-	var watching []int
-	longest := -1
-	for i, l := range all {
+func toPart(all []*leaver, elapsed, total time.Duration) []*leaver {
+	var watching []*leaver
+	var longest *leaver
+	for _, l := range all {
 		switch {
 		case l.rest.Watching:
-			watching = append(watching, i)
+			watching = append(watching, l)
 		case l.rest.Waiting && elapsed >= total/2:
-		case longest < 0 || l.rest.Idle > all[longest].rest.Idle:
-			longest = i
+		case longest == nil || l.rest.Idle > longest.rest.Idle:
+			longest = l
 		}
 	}
 	switch {
 	case len(watching) > 0:
 		return watching
-	case longest < 0 || all[longest].rest.Waiting || all[longest].rest.Idle < restNeeded(elapsed, total):
+	case longest == nil || longest.rest.Waiting || longest.rest.Idle < restNeeded(elapsed, total):
 		return nil
 	}
-	return []int{longest}
+	return []*leaver{longest}
 }
 
 // restNeeded is long at first and falls in the second half of the time, so

@@ -19,7 +19,7 @@ func TestToPart(t *testing.T) {
 		name    string
 		elapsed time.Duration
 		rests   []Rest
-		want    []int
+		want    []int // which of rests
 	}{
 		{"nothing open", 0, nil, nil},
 		{"the longest rest first", 0, []Rest{answered(2 * time.Second), answered(time.Hour)}, []int{1}},
@@ -37,11 +37,15 @@ func TestToPart(t *testing.T) {
 			[]Rest{answered(time.Hour), watching(time.Millisecond), asked(time.Minute), watching(time.Second)}, []int{1, 3}},
 	}
 	for _, test := range tests {
-		var all []leaver
+		var all []*leaver
 		for _, r := range test.rests {
-			all = append(all, leaver{rest: r})
+			all = append(all, &leaver{rest: r})
 		}
-		if got := toPart(all, test.elapsed, total); !slices.Equal(got, test.want) {
+		var got []int
+		for _, l := range toPart(all, test.elapsed, total) {
+			got = append(got, slices.Index(all, l))
+		}
+		if !slices.Equal(got, test.want) {
 			t.Errorf("%s: got %d, want %d", test.name, got, test.want)
 		}
 	}
