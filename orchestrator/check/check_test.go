@@ -96,6 +96,9 @@ func TestManifests(t *testing.T) {
 		{"no requests", spoil("        resources: {requests: {cpu: 10m}}\n", ""), "14: cluster: " + container + ": without resources.requests it is placed on any node and the first to be evicted"},
 		{"no probe", spoil("        readinessProbe: {tcpSocket: {port: 80}}\n", ""), "14: cluster: " + container + ": without a readinessProbe requests reach it as soon as it starts"},
 		{"no preStop", spoil("        lifecycle: {preStop: {sleep: {seconds: 5}}}\n", ""), "14: cluster: " + container + ": it gets SIGTERM while requests still arrive, unless it has preStop: {sleep: {seconds: 5}}"},
+		{"a preStop that fails", spoil("{sleep: {seconds: 5}}", "{tcpSocket: {port: 80}}"),
+			"14: cluster: " + container + ": it gets SIGTERM while requests still arrive, unless it has preStop: {sleep: {seconds: 5}}\n" +
+				"18: warning: " + container + ".lifecycle.preStop.tcpSocket: such a hook fails whenever it runs, in Kubernetes as in skiff, and its container ends without it"},
 		{"a folder of the host", whole + "      volumes: [{name: data, hostPath: {path: /srv}}]\n",
 			"20: cluster: spec.template.spec.volumes[0].hostPath: it is a folder of whichever node the Pod is on; data that is to stay with it needs a PersistentVolumeClaim"},
 		{"a Pod", "apiVersion: v1\nkind: Pod\nmetadata: {generateName: job-}\nspec:\n  containers: [{name: job, image: r.example.com/job:1, resources: {requests: {cpu: 1}}}]\n",

@@ -81,7 +81,7 @@ func containerNotes(c *corev1.Container, path *field.Path) []note {
 	if len(c.Ports) > 0 && c.ReadinessProbe == nil {
 		notes = append(notes, note{path, "without a readinessProbe requests reach it as soon as it starts"})
 	}
-	if len(c.Ports) > 0 && (c.Lifecycle == nil || c.Lifecycle.PreStop == nil) {
+	if len(c.Ports) > 0 && (c.Lifecycle == nil || c.Lifecycle.PreStop == nil || c.Lifecycle.PreStop.TCPSocket != nil) {
 		notes = append(notes, note{path, "it gets SIGTERM while requests still arrive, unless it has preStop: {sleep: {seconds: 5}}"})
 	}
 	if len(c.Resources.Requests) == 0 {

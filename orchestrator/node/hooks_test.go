@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"skiff/runtime/container"
 	"skiff/runtime/fake"
@@ -31,6 +32,23 @@ func TestPostStart(t *testing.T) {
 			t.Errorf("%d attempts", n)
 		}
 		w.untilEvent("FailedPostStartHook: PostStartHook failed")
+	})
+}
+
+// A hook of the kind that the API has kept and that nobody runs fails: at the start
+// the container is ended for it, at the end it ends without.
+func TestHookOfNoKind(t *testing.T) {
+	none := &corev1.LifecycleHandler{TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromInt32(80)}}
+	const why = "invalid handler: only exec, httpGet and sleep can be hooks"
+	play(t, func(t *testing.T, w *world) {
+		w.create(newPodObject("a", "web:1", func(p *corev1.Pod) { p.Spec.Containers[0].Lifecycle = &corev1.Lifecycle{PostStart: none} }))
+		w.untilEvent("FailedPostStartHook: PostStartHook failed: " + why)
+		w.untilEvent("Killing: FailedPostStartHook")
+		w.create(newPodObject("b", "web:1", func(p *corev1.Pod) { p.Spec.Containers[0].Lifecycle = &corev1.Lifecycle{PreStop: none} }))
+		w.untilReady("b")
+		w.remove("b", -1)
+		w.untilGone("b")
+		w.untilEvent("FailedPreStopHook: PreStopHook failed: " + why)
 	})
 }
 

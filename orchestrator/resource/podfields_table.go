@@ -133,6 +133,11 @@ func withHandlers(table map[string]podField) map[string]podField {
 		"httpGet":       {support: mixed},
 		"sleep":         {support: mixed},
 		"sleep.seconds": {support: honoured},
+
+		// Such a hook fails when it runs, as in Kubernetes.
+		"tcpSocket":      {support: mixed},
+		"tcpSocket.port": {support: honoured},
+		"tcpSocket.host": {support: honoured},
 	}
 	for _, lines := range []map[string]podField{probe, hook} {
 		for _, f := range []string{"path", "port", "host", "scheme", "httpHeaders[].name", "httpHeaders[].value"} {

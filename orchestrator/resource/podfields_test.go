@@ -116,6 +116,10 @@ func TestWarnings(t *testing.T) {
 			`spec.template.spec.containers[0].readinessProbe.tcpSocket.port: the container has no port that is named "web"`,
 			`spec.template.spec.containers[0].lifecycle.preStop.httpGet.port: the container has no port that is named "stop"`,
 		}},
+		{template("initContainers: [{name: i, image: nginx, restartPolicy: Always, lifecycle: {preStop: {tcpSocket: {port: 80}}}}], containers: [{name: c, image: nginx, lifecycle: {postStart: {tcpSocket: {port: 80, host: h}}, preStop: {sleep: {seconds: 1}}}}]"), []string{
+			"spec.template.spec.initContainers[0].lifecycle.preStop.tcpSocket: such a hook fails whenever it runs, in Kubernetes as in skiff, and its container ends without it",
+			"spec.template.spec.containers[0].lifecycle.postStart.tcpSocket: such a hook fails whenever it runs, in Kubernetes as in skiff, and its container is ended",
+		}},
 		{template(data + "}]}]"), []string{
 			`spec.template.spec.volumes[0]: "data" is mounted by the old and the new Pod at once during a rolling update; a database needs strategy type Recreate`,
 		}},

@@ -156,6 +156,8 @@ func handlerTests(c string) []refusal {
 
 		{container("lifecycle: {preStop: {exec: {command: [x]}}, postStart: {httpGet: {port: 80}}}"), nil},
 		{container("lifecycle: {preStop: {sleep: {seconds: 30}}}"), nil},
+		{container("lifecycle: {preStop: {tcpSocket: {port: 80, host: h}}, postStart: {tcpSocket: {port: http}}}"), nil},
+		{container("lifecycle: {preStop: {tcpSocket: {port: 0}}}"), []string{c + `.lifecycle.preStop.tcpSocket.port: Invalid value: 0: must be between 1 and 65535, inclusive`}},
 		{container("lifecycle: {preStop: {}}"), []string{c + `.lifecycle.preStop: Required value: must specify a handler type`}},
 		{container("lifecycle: {preStop: {sleep: {seconds: 31}}}"), []string{c + `.lifecycle.preStop.sleep: Invalid value: 31: must be non-negative and less than terminationGracePeriodSeconds (30)`}},
 		{container("lifecycle: {stopSignal: SIGINT}"), []string{c + `.lifecycle.stopSignal: Forbidden: not supported by skiff yet`}},

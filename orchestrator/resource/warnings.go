@@ -60,6 +60,7 @@ func warnPodSpec(meta *metav1.ObjectMeta, spec *corev1.PodSpec, path *field.Path
 	warnings := warnIgnored(spec, path.Child("spec"))
 	warnings = append(warnings, warnSysctls(spec, path.Child("spec"))...)
 	warnings = append(warnings, warnFractions(spec, path.Child("spec"))...)
+	warnings = append(warnings, warnHooks(spec, path.Child("spec"))...)
 	warnings = append(warnings, warnAnnotations(meta.Annotations, path.Child("metadata", "annotations"))...)
 	containers := path.Child("spec", "containers")
 	warnings = append(warnings, warnPorts(spec.Containers, containers)...)
@@ -91,6 +92,27 @@ func warnFractions(spec *corev1.PodSpec, path *field.Path) []string {
 	}
 	check(spec.InitContainers, path.Child("initContainers"))
 	check(spec.Containers, path.Child("containers"))
+	return warnings
+}
+
+// warnHooks finds those of a kind that the API has kept and that nobody runs.
+func warnHooks(spec *corev1.PodSpec, path *field.Path) []string {
+	var warnings []string
+	check := func(h *corev1.LifecycleHandler, at *field.Path, outcome string) {
+		if h != nil && h.TCPSocket != nil {
+			warnings = append(warnings, fmt.Sprintf("%s: such a hook fails whenever it runs, in Kubernetes as in skiff, and %s", at.Child("tcpSocket"), outcome))
+		}
+	}
+	all := func(containers []corev1.Container, path *field.Path) {
+		for i, c := range containers {
+			if at := path.Index(i).Child("lifecycle"); c.Lifecycle != nil {
+				check(c.Lifecycle.PostStart, at.Child("postStart"), "its container is ended")
+				check(c.Lifecycle.PreStop, at.Child("preStop"), "its container ends without it")
+			}
+		}
+	}
+	all(spec.InitContainers, path.Child("initContainers"))
+	all(spec.Containers, path.Child("containers"))
 	return warnings
 }
 
