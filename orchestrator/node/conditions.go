@@ -96,11 +96,11 @@ func initializedCondition(s *state, st corev1.PodStatus) corev1.PodCondition {
 
 func containersReady(s *state, st corev1.PodStatus) corev1.PodCondition {
 	c := corev1.PodCondition{Type: corev1.ContainersReady, Status: corev1.ConditionFalse}
-	switch st.Phase {
-	case corev1.PodSucceeded:
+	switch {
+	case st.Phase == corev1.PodSucceeded:
 		c.Reason = "PodCompleted"
 		return c
-	case corev1.PodFailed:
+	case st.Phase == corev1.PodFailed, s.failure != nil: // which its last containers do not make good
 		c.Reason = "PodFailed"
 		return c
 	}

@@ -61,6 +61,7 @@ type state struct {
 type failure struct {
 	reason, message string
 	rejected        bool // the node never took the Pod: nothing is to be said of containers
+	hasty           bool // its containers get evictionGrace and not what the Pod grants
 }
 
 // op is a kind of work, job the work on one container (or on the whole Pod

@@ -120,6 +120,9 @@ func TestConditions(t *testing.T) {
 		"failed": {views: []view{exited, never}, want: []string{
 			"PodReadyToStartContainers False", "Initialized True", "Ready False PodFailed", "ContainersReady False PodFailed", "PodScheduled True",
 		}},
+		"failed as a whole, containers still end": {views: []view{running, expired}, want: []string{
+			"PodReadyToStartContainers True", "Initialized True", "Ready False PodFailed", "ContainersReady False PodFailed", "PodScheduled True",
+		}},
 		"gate closed": {views: []view{serving, gate}, want: []string{
 			"PodReadyToStartContainers True", "Initialized True",
 			`Ready False ReadinessGatesNotReady corresponding condition of pod readiness gate "example.com/ok" does not exist.`, "ContainersReady True", "PodScheduled True",

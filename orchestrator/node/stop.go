@@ -63,6 +63,8 @@ func (p *pod) stopTerms(u *unit) (message string, deadline time.Time) {
 		return "Stopping container " + u.name, p.s.deadline
 	case p.s.mustGo(u):
 		return "Container " + u.name + " will be restarted with all others", time.Now()
+	case p.s.failure != nil && p.s.failure.hasty:
+		return "Stopping container " + u.name, time.Now().Add(evictionGrace)
 	case u.kill != nil:
 		return u.kill.message, time.Now().Add(u.kill.grace)
 	case p.s.finished():

@@ -15,6 +15,10 @@ import (
 // kubelet.
 const measurePeriod = 10 * time.Second
 
+// evictionGrace is what a Pod gets that takes more than it may, as in the kubelet:
+// whatever it goes on taking meanwhile is lost to the others.
+const evictionGrace = time.Second
+
 const reasonEvicted = "Evicted"
 
 // limited lists the Pod's volumes that may take only so much of the disk. Those
@@ -58,7 +62,7 @@ func (p *pod) measure() task {
 			case used > v.EmptyDir.SizeLimit.Value():
 				message := fmt.Sprintf("Usage of EmptyDir volume %q exceeds the limit %q. ", v.Name, v.EmptyDir.SizeLimit.String())
 				p.events.warn(pod, "", reasonEvicted, "%s", message)
-				return func() { p.s.failure = &failure{reason: reasonEvicted, message: message} }, nil
+				return func() { p.s.failure = &failure{reason: reasonEvicted, message: message, hasty: true} }, nil
 			}
 		}
 		return func() { p.s.measured = now }, nil

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -14,6 +15,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"skiff/runtime/container"
+	"skiff/runtime/fake"
 )
 
 func TestFilesChangeAsOne(t *testing.T) {
@@ -165,6 +167,32 @@ func TestEvictsAPodThatFillsItsVolume(t *testing.T) {
 		if st := w.pod("a").Status; st.Reason != "Evicted" {
 			t.Errorf("status is %s: %s", st.Reason, st.Message)
 		}
+	})
+}
+
+// TestEvictionIsQuick: what does not end by itself has a second for its hooks and
+// the least grace, whatever the Pod grants. Meanwhile it is a Pod that has failed.
+func TestEvictionIsQuick(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		w.engine.AddImage("deaf", func(container.Spec) fake.Behaviour { return fake.Behaviour{Deaf: true} })
+		limit := resource.MustParse("1Mi")
+		w.create(newPodObject("a", "deaf", withEmptyDir, withInits("+beside=deaf"), func(p *corev1.Pod) {
+			p.Spec.Volumes[0].EmptyDir.SizeLimit = &limit
+			p.Spec.Containers[0].Lifecycle = &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: 25}}}
+		}))
+		w.untilReady("a")
+		w.engine.Fill("uid-a-data", 1<<20+1)
+		w.untilEvent("Evicted: ")
+		synctest.Wait()
+		st := w.pod("a").Status
+		if c := condition(st.Conditions, corev1.PodReady); st.Phase != corev1.PodRunning || c.Status != corev1.ConditionFalse || c.Reason != "PodFailed" || c.Message != "" {
+			t.Errorf("while it ends: phase %s, condition %+v", st.Phase, c)
+		}
+		took := w.until(time.Minute, "it has ended", func() bool { return w.pod("a").Status.Phase == corev1.PodFailed })
+		if most := evictionGrace + 2*leastGrace; took > most+time.Second/2 {
+			t.Errorf("took %s, want at most %s", took, most)
+		}
+		w.before("traffic removed", "stop 2s")
 	})
 }
 
