@@ -85,6 +85,18 @@ func set(f func(s *state, u *unit)) view {
 	return func(s *state) { f(s, s.units[0]) }
 }
 
+// beside has a sidecar run, told has its preStop hook begun, or over.
+func beside(s *state) {
+	s.inits = []*unit{{name: "beside", role: sidecar, cur: attemptOf(0, container.Running)}}
+}
+
+func told(s *state) { s.inits[0].announced = true }
+
+// hooking has a job run that was given so much more than the grace period has left.
+func ending(o op, name string, more time.Duration) view {
+	return func(s *state) { s.jobs[job{o, name}] = &jobState{busy: true, deadline: s.deadline.Add(more)} }
+}
+
 func sandboxed(up container.State) view {
 	return func(s *state) {
 		s.sandbox = &unit{name: container.SandboxName, course: course{hooked: true, started: true, ready: true}}
@@ -222,6 +234,20 @@ func TestDecide(t *testing.T) {
 		"stopping, and the grace was cut": {
 			views:  []view{serving, deleted, drained, busy(opStop, "web"), set(func(s *state, _ *unit) { s.job(job{opStop, "web"}).deadline = s.deadline.Add(1) })},
 			cancel: []job{{opStop, "web"}},
+		},
+		"drained, with a sidecar: its hook waits for nobody": {
+			views: []view{serving, beside, deleted, drained}, begin: []job{{opStop, "web"}, {opPreStop, "beside"}},
+		},
+		"its hook is over, and it waits":          {views: []view{serving, beside, told, deleted, drained, ending(opStop, "web", 0)}},
+		"the others have ended, its hook has not": {views: []view{exited, beside, told, deleted, drained, ending(opPreStop, "beside", 0)}},
+		"its hook runs, and the grace was cut": {
+			views:  []view{exited, beside, told, deleted, drained, ending(opPreStop, "beside", 1)},
+			cancel: []job{{opPreStop, "beside"}},
+		},
+		"it is its turn": {views: []view{exited, beside, told, deleted, drained}, begin: []job{{opStop, "beside"}}},
+		"vanished while its hook runs": {
+			views: []view{exited, beside, told, deleted, drained, ending(opPreStop, "beside", 0), set(func(s *state, _ *unit) { s.vanished = true })},
+			begin: []job{{opRemove, ""}}, cancel: []job{{opPreStop, "beside"}},
 		},
 		"stopped: remove": {views: []view{exited, deleted, drained}, begin: []job{{opRemove, ""}}},
 		"stopped, held by a finalizer, end not known": {

@@ -63,9 +63,9 @@ func (p *pod) postStart(u *unit) task {
 	}
 }
 
-// preStop runs the hook that belongs to a container's end, if it has one, at
+// runPreStop runs the hook that belongs to a container's end, if it has one, at
 // most until the grace period is over. It cannot keep the container alive.
-func (p *pod) preStop(ctx context.Context, h hook, deadline time.Time) {
+func (p *pod) runPreStop(ctx context.Context, h hook, deadline time.Time) {
 	if h.container.Lifecycle == nil || h.container.Lifecycle.PreStop == nil {
 		return
 	}

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -221,6 +222,82 @@ func TestSidecars(t *testing.T) {
 			t.Errorf("ended in the order %v, want %v", got, want)
 		}
 	})
+}
+
+// The preStop hooks of sidecars begin with the end of the Pod: only their SIGTERM
+// waits until those have ended that they serve, and what the grace period has left
+// is theirs.
+func TestSidecarHooksWaitForNobody(t *testing.T) {
+	tests := map[string]struct {
+		takes time.Duration // the others, to end; they end by themselves where it is zero
+		hook  time.Duration
+		cut   bool // to three seconds, after two
+		ends  []string
+		lasts time.Duration
+		fails bool // the hooks
+	}{
+		"done before their turn": {takes: 28 * time.Second, hook: 20 * time.Second,
+			ends: []string{"stop 30s", "ended web", "stop 2s", "ended second", "stop 2s", "ended first"}, lasts: 28 * time.Second},
+		"longer than the others": {takes: 5 * time.Second, hook: 20 * time.Second,
+			ends: []string{"stop 30s", "ended web", "stop 10s", "ended second", "stop 10s", "ended first"}, lasts: 20 * time.Second},
+		"longer than the grace period": {takes: 5 * time.Second, hook: time.Hour, fails: true,
+			ends: []string{"stop 30s", "ended web", "stop 2s", "ended second", "stop 2s", "ended first"}, lasts: 30 * time.Second},
+		"the grace period is cut": {takes: time.Second, hook: time.Hour, cut: true, fails: true,
+			ends: []string{"stop 30s", "ended web", "stop 3s", "ended second", "stop 3s", "ended first"}, lasts: 2 * time.Second},
+		"the work is over": {hook: 20 * time.Second,
+			ends: []string{"stop 10s", "ended second", "stop 10s", "ended first", "stop 0s", "ended POD"}, lasts: 20 * time.Second},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			playInits(t, func(t *testing.T, w *world) {
+				w.engine.AddImage("slow", func(container.Spec) fake.Behaviour { return fake.Behaviour{StopAfter: test.takes} })
+				w.engine.AddImage("beside", func(container.Spec) fake.Behaviour {
+					return fake.Behaviour{Exec: func(ctx context.Context, _ []string) ([]byte, int, error) {
+						pause(ctx, test.hook)
+						return nil, 0, ctx.Err()
+					}}
+				})
+				pod := newPodObject("a", "slow", withInits("+first=beside", "+second=beside"))
+				for i, c := range pod.Spec.InitContainers {
+					pod.Spec.InitContainers[i].Lifecycle = &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{Exec: &corev1.ExecAction{Command: []string{c.Name}}}}
+				}
+				if test.takes == 0 {
+					pod.Spec.RestartPolicy, pod.Spec.Containers[0].Image = corev1.RestartPolicyNever, "done"
+				}
+				w.create(pod)
+				w.untilReady("a")
+				if test.takes > 0 {
+					time.Sleep(lullPatience) // so that the stop waits for no lull
+					w.remove("a", -1)
+				}
+				hooks := func() bool { return w.journal.count("exec first") == 1 && w.journal.count("exec second") == 1 }
+				if w.until(time.Second, "both hooks run", hooks); w.journal.count("ended") > 0 {
+					t.Error("the hooks have waited")
+				}
+				begun := time.Now()
+				if test.cut {
+					time.Sleep(2 * time.Second)
+					w.remove("a", 3)
+				}
+				w.until(time.Minute, "all have ended", func() bool { return w.journal.count("ended") == 3 })
+				if took := time.Since(begun); took.Round(time.Second) != test.lasts {
+					t.Errorf("took %s, want %s", took, test.lasts)
+				}
+				ends := slices.DeleteFunc(strings.Split(w.journal.String(), "\n"), func(line string) bool {
+					return !strings.HasPrefix(line, "stop ") && !strings.HasPrefix(line, "ended ")
+				})
+				if !slices.Equal(ends, test.ends) {
+					t.Errorf("they ended like this: %q, want %q", ends, test.ends)
+				}
+				if n := w.journal.count("exec"); n != 2 {
+					t.Errorf("%d hooks have run", n)
+				}
+				if failed := strings.Contains(strings.Join(w.events(), "\n"), reasonPreStopFailed); failed != test.fails {
+					t.Errorf("hooks have failed: %t", failed)
+				}
+			})
+		})
+	}
 }
 
 func TestSidecarsDoNotKeepAPod(t *testing.T) {

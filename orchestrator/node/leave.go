@@ -80,7 +80,8 @@ func (p *plan) starting() bool {
 
 // end asks the running containers to end, then the sidecars, which may have to
 // serve them to the last, in the reverse of the order in which they began, and
-// then the sandbox. It says whether that is still going on.
+// then the sandbox. It says whether that is still going on. The preStop hooks of
+// sidecars wait for nobody's end, or the grace period would be over before them.
 func (p *plan) end() bool {
 	s, going := p.s, false
 	for _, u := range s.members() {
@@ -89,8 +90,9 @@ func (p *plan) end() bool {
 		}
 	}
 	for _, u := range slices.Backward(s.inits) {
-		if !going && u.role == sidecar {
-			going = p.endUnit(u)
+		if u.role == sidecar {
+			going = p.takeLeave(u) || going
+			going = going || p.endUnit(u)
 		}
 	}
 	going = p.quell() || going
@@ -98,6 +100,19 @@ func (p *plan) end() bool {
 		going = p.endUnit(s.box())
 	}
 	return going
+}
+
+// takeLeave has a sidecar's preStop hook run and says whether that is going on.
+func (p *plan) takeLeave(u *unit) bool {
+	switch {
+	case p.s.busy(opPreStop, u.name):
+		p.hasten(opPreStop, u.name)
+	case u.running() && !u.announced:
+		p.want(opPreStop, u.name)
+	default:
+		return false
+	}
+	return true
 }
 
 func (p *plan) endUnit(u *unit) bool {
@@ -112,8 +127,8 @@ func (p *plan) endUnit(u *unit) bool {
 	return true
 }
 
-// hasten has a running stop begun anew, with what is left, where the grace period
-// was cut.
+// hasten cuts a running stop or preStop hook short where the grace period was cut:
+// a stop is begun anew, with what is left.
 func (p *plan) hasten(o op, name string) {
 	js := p.s.jobs[job{o, name}]
 	if js != nil && js.busy && p.s.leaving() && p.s.deadline.Before(js.deadline) {
@@ -141,6 +156,7 @@ func (p *plan) vanish() {
 	p.abandon()
 	p.stop(opDrain, "")
 	for _, u := range s.all() {
+		p.stop(opPreStop, u.name)
 		p.stop(opStop, u.name)
 	}
 	if s.admitted && !s.drained {

@@ -14,7 +14,7 @@ import (
 
 // needsEngine are the jobs that can only fail without it.
 var needsEngine = []op{
-	opMount, opMeasure, opImage, opStart, opStandBy, opInspect, opReconnect, opStop, opQuell, opRemoveOld, opSweep, opRemove, opUnmount,
+	opMount, opMeasure, opImage, opStart, opStandBy, opInspect, opReconnect, opPreStop, opStop, opQuell, opRemoveOld, opSweep, opRemove, opUnmount,
 }
 
 // held says whether a job must wait until the engine is back.

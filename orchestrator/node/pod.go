@@ -216,6 +216,8 @@ func (p *pod) task(j job) task {
 		return p.reconnect(u)
 	case opInspect:
 		return p.inspect(u)
+	case opPreStop:
+		return p.preStop(u)
 	case opStop:
 		return p.stop(u)
 	case opQuell:

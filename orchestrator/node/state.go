@@ -91,6 +91,7 @@ const (
 	opProbe         op = "probe"
 	opInspect       op = "inspect"
 	opReconnect     op = "reconnect"
+	opPreStop       op = "run preStop"
 	opStop          op = "stop"
 	opQuell         op = "stop again"
 	opRound         op = "begin the next round"

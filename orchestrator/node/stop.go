@@ -19,22 +19,14 @@ const leastGrace = 2 * time.Second
 // may spend waiting until nothing is being started.
 const lullShare = 4
 
-// stop has a container run its preStop hook and end.
+// stop has a container run its preStop hook, if that is yet to come, and end.
 func (p *pod) stop(u *unit) task {
-	pod, c, id := p.s.pod, p.s.spec(u.name), u.cur.ID
-	message, deadline := p.stopTerms(u)
+	c, id := p.s.spec(u.name), u.cur.ID
+	deadline, announce := p.announce(u)
 	p.s.job(job{opStop, u.name}).deadline = deadline
-	announce := c != nil && !u.announced && !u.down
 	leaving, restarting := p.s.leaving(), p.s.mustGo(u)
-	u.announced = true
-	host := p.s.address
 	return func(ctx context.Context) (func(), error) {
-		if announce {
-			p.events.normal(pod, c.Name, reasonKilling, "%s", message)
-			if leaving || !restarting {
-				p.preStop(ctx, hook{pod: pod, container: c, id: id, host: host}, deadline)
-			}
-		}
+		announce(ctx)
 		if leaving {
 			p.turns.lull(ctx, time.Until(deadline)/lullShare)
 		}
@@ -52,6 +44,39 @@ func (p *pod) stop(u *unit) task {
 				u.cur.Reason = reasonRestartingAll
 			}
 		}, nil
+	}
+}
+
+// preStop has a sidecar run its preStop hook before it is its turn to end.
+func (p *pod) preStop(u *unit) task {
+	deadline, announce := p.announce(u)
+	p.s.job(job{opPreStop, u.name}).deadline = deadline
+	u.due = deadline
+	return func(ctx context.Context) (func(), error) {
+		announce(ctx)
+		return nil, nil
+	}
+}
+
+// announce says by when a container must have ended, and gives what comes before
+// that: its event and its preStop hook, which are for the first who asks.
+func (p *pod) announce(u *unit) (deadline time.Time, run func(context.Context)) {
+	h := hook{pod: p.s.pod, container: p.s.spec(u.name), id: u.cur.ID, host: p.s.address}
+	message, deadline := p.stopTerms(u)
+	if !u.due.IsZero() && u.due.Before(deadline) { // what its hook has taken is not granted again
+		deadline = u.due
+	}
+	first := h.container != nil && !u.announced && !u.down
+	hooked := p.s.leaving() || !p.s.mustGo(u)
+	u.announced = true
+	return deadline, func(ctx context.Context) {
+		if !first {
+			return
+		}
+		p.events.normal(h.pod, u.name, reasonKilling, "%s", message)
+		if hooked {
+			p.runPreStop(ctx, h, deadline)
+		}
 	}
 }
 

@@ -33,7 +33,7 @@ type unit struct {
 type course struct {
 	hooked    bool // postStart is through
 	probed    bool // its probes have been begun
-	announced bool // preStop and its event are through
+	announced bool // its event and its preStop hook have been begun
 	started   bool // startup probe passed, or there is none
 	ready     bool // readiness probe passes, or there is none
 	suspect   bool // something happened to the container: inspect it
@@ -42,6 +42,8 @@ type course struct {
 	excused   bool // its end is somebody else's doing, and no crash
 	stranded  bool // whoever owned the network that it joined has ended
 	disturbed bool // the attempt before was started again at its side: it may have found its port taken
+
+	due time.Time // by when it must have ended whose preStop hook does not wait for its turn
 }
 
 // expectProbes begins anew to ask what probes say; spec is nil for the sandbox.
