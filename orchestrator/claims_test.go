@@ -55,6 +55,8 @@ func TestClaims(t *testing.T) {
 	t.Run("ephemeral", func(t *testing.T) { t.Parallel(); testEphemeralClaim(t, s) })
 	t.Run("unused", func(t *testing.T) { t.Parallel(); testEphemeralClaimThatNobodyUsed(t, s) })
 	t.Run("rollout", func(t *testing.T) { t.Parallel(); testClaimRollout(t, s) })
+	t.Run("for one Pod", func(t *testing.T) { t.Parallel(); testClaimForOnePod(t, s) })
+	t.Run("rollout for one Pod", func(t *testing.T) { t.Parallel(); testClaimForOnePodRollout(t, s) })
 }
 
 func testClaimLife(t *testing.T, s stage) {
@@ -296,6 +298,52 @@ func testClaimRollout(t *testing.T, s stage) {
 			return
 		}
 	}
+}
+
+func claimForOnePod(name string) *corev1.PersistentVolumeClaim {
+	c := claimObject(name, nil)
+	c.Spec.AccessModes = []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOncePod}
+	return c
+}
+
+// A second Pod with a claim that is for one waits until the first is gone.
+func testClaimForOnePod(t *testing.T, s stage) {
+	if _, err := s.Client.CoreV1().PersistentVolumeClaims(skifftest.Namespace).Create(t.Context(), claimForOnePod("alone"), metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	pods := s.Client.CoreV1().Pods(skifftest.Namespace)
+	s.create(t, volumePod("has", claimVolume("alone")))
+	s.ready(t, "has")
+	s.create(t, volumePod("wants", claimVolume("alone")))
+	s.untilEvent(t, "wants", "FailedScheduling: 0/1 nodes are available: 1 node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode. "+
+		"no new claims to deallocate, preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod.")
+	if pod, err := pods.Get(t.Context(), "wants", metav1.GetOptions{}); err != nil || pod.Spec.NodeName != "" || pod.Status.Phase != corev1.PodPending {
+		t.Errorf("Pod: %+v, %v", pod, err)
+	}
+	if err := pods.Delete(t.Context(), "has", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	s.ready(t, "wants")
+}
+
+// Pods that only read such a claim do not wait for each other in a rollout, either.
+func testClaimForOnePodRollout(t *testing.T, s stage) {
+	if _, err := s.Client.CoreV1().PersistentVolumeClaims(skifftest.Namespace).Create(t.Context(), claimForOnePod("solo"), metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	template := volumePod("solo", claimVolume("solo"))
+	template.Spec.Containers[0].VolumeMounts[0].ReadOnly = true
+	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "solo"}, Spec: appsv1.DeploymentSpec{
+		ProgressDeadlineSeconds: ptr.To[int32](60),
+		Selector:                &metav1.LabelSelector{MatchLabels: template.Labels},
+		Template:                corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: template.Labels}, Spec: template.Spec},
+	}}
+	if _, err := s.Client.AppsV1().Deployments(skifftest.Namespace).Create(t.Context(), d, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	s.WaitRollout(t, "solo")
+	s.Update(t, "solo", func(d *appsv1.Deployment) { d.Spec.Template.Annotations = map[string]string{"new": "yes"} })
+	s.WaitRollout(t, "solo")
 }
 
 type warnings struct{ text string }

@@ -69,7 +69,7 @@ func (r *run) step(ctx context.Context, ro *round) error {
 	if !rollout.IsRolling(ro.d) {
 		return r.recreate(ctx, ro)
 	}
-	alone, err := r.writesAlone(ctx, ro.d)
+	alone, err := r.runsAlone(ctx, ro.d)
 	switch {
 	case err != nil:
 		return err

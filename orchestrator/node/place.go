@@ -24,7 +24,8 @@ type places struct {
 	node    *corev1.Node // nil while there is none
 	held    map[types.UID]*corev1.Pod
 	waiting map[types.UID]*queued
-	claims  func(*corev1.Pod) *hold // why a Pod must wait for its storage; nil if it need not
+	claims  func(*corev1.Pod) *hold    // why a Pod must wait for its storage; nil if it need not
+	alone   func(*corev1.Pod) []string // the claims that a Pod can only have to itself
 }
 
 type queued struct {
@@ -32,8 +33,8 @@ type queued struct {
 	hold
 }
 
-func newPlaces(claims func(*corev1.Pod) *hold) places {
-	return places{held: map[types.UID]*corev1.Pod{}, waiting: map[types.UID]*queued{}, claims: claims}
+func newPlaces(claims func(*corev1.Pod) *hold, alone func(*corev1.Pod) []string) places {
+	return places{held: map[types.UID]*corev1.Pod{}, waiting: map[types.UID]*queued{}, claims: claims, alone: alone}
 }
 
 // judge says why the Pod gets no place now; nil if it gets one.
@@ -47,7 +48,7 @@ func (p *places) judge(pod *corev1.Pod) *hold {
 	if h := p.claims(pod); h != nil {
 		return h
 	}
-	if refusal := scheduling.Fit(pod, p.node, p.others(pod)); !refusal.Fits() {
+	if refusal := scheduling.Fit(pod, p.node, p.others(pod), p.alone(pod)); !refusal.Fits() {
 		return &hold{corev1.PodReasonUnschedulable, refusal.Message()}
 	}
 	return nil

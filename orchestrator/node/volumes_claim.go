@@ -29,7 +29,7 @@ func (w *Worker) claimHold(pod *corev1.Pod, v *corev1.Volume) string {
 	if source == nil {
 		return ""
 	}
-	c, err := w.Factory.PersistentVolumeClaims().Lister().PersistentVolumeClaims(pod.Namespace).Get(source.ClaimName)
+	c, err := w.readClaim(pod, source)
 	switch {
 	case err != nil && v.Ephemeral != nil:
 		return fmt.Sprintf("waiting for ephemeral volume controller to create the persistentvolumeclaim %q", source.ClaimName)
@@ -43,6 +43,25 @@ func (w *Worker) claimHold(pod *corev1.Pod, v *corev1.Volume) string {
 		return "pod has unbound immediate PersistentVolumeClaims"
 	}
 	return ""
+}
+
+// claimsAlone names the Pod's claims that only one Pod may use at a time.
+func (w *Worker) claimsAlone(pod *corev1.Pod) []string {
+	var names []string
+	for i := range pod.Spec.Volumes {
+		source := resource.ClaimOf(pod, &pod.Spec.Volumes[i])
+		if source == nil {
+			continue
+		}
+		if c, err := w.readClaim(pod, source); err == nil && resource.ForOnePod(c) {
+			names = append(names, source.ClaimName)
+		}
+	}
+	return names
+}
+
+func (w *Worker) readClaim(pod *corev1.Pod, source *corev1.PersistentVolumeClaimVolumeSource) (*corev1.PersistentVolumeClaim, error) {
+	return w.Factory.PersistentVolumeClaims().Lister().PersistentVolumeClaims(pod.Namespace).Get(source.ClaimName)
 }
 
 // notOwner is why a Pod does not get a claim that happens to be called as its own

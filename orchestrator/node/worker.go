@@ -120,7 +120,7 @@ func New(o Options) *Worker {
 		pods:          map[types.UID]*pod{},
 		evictions:     map[types.UID]eviction{},
 	}
-	w.places = newPlaces(w.claimsHold)
+	w.places = newPlaces(w.claimsHold, w.claimsAlone)
 	return w
 }
 

@@ -157,6 +157,11 @@ func validateAccessModes(modes []corev1.PersistentVolumeAccessMode, path *field.
 	return errs
 }
 
+// ForOnePod says whether only one Pod may use the claim at a time.
+func ForOnePod(c *corev1.PersistentVolumeClaim) bool {
+	return slices.Contains(c.Spec.AccessModes, corev1.ReadWriteOncePod)
+}
+
 // validateClaimUpdate lets a claim be bound, and ask for more.
 func validateClaimUpdate(c, old *corev1.PersistentVolumeClaim) field.ErrorList {
 	errs := validateMetaUpdate(c, old)

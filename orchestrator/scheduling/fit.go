@@ -33,22 +33,25 @@ const (
 	tainted       = "node(s) had untolerated taint(s)"
 	noMatch       = "node(s) didn't match Pod's node affinity/selector"
 	noPorts       = "node(s) didn't have free ports for the requested pod ports"
+	claimTaken    = "node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode"
 	tooMany       = "Too many pods"
 	insufficient  = "Insufficient " // of a resource
 )
 
 // Fit says whether the Pod can run on the node next to the others, which hold
-// their places already. As in the scheduler, the first filter that refuses
+// their places already. Those of its claims that only one Pod may use at a time
+// are named by alone. As in the scheduler, the first filter that refuses
 // tells its reasons and no other is asked. What would choose among several
 // nodes or keep Pods apart (preferences, Pod affinity, topology spread) does
 // not keep a Pod from the only node.
-func Fit(pod *corev1.Pod, node *corev1.Node, others []*corev1.Pod) Refusal {
+func Fit(pod *corev1.Pod, node *corev1.Node, others []*corev1.Pod, alone []string) Refusal {
 	filters := []func() Refusal{
 		func() Refusal { return fitsCordon(pod, node) },
 		func() Refusal { return fitsTaints(pod, node) },
 		func() Refusal { return fitsAffinity(pod, node) },
 		func() Refusal { return fitsPorts(pod, others) },
 		func() Refusal { return fitsResources(pod, node, others) },
+		func() Refusal { return fitsClaims(pod, others, alone) },
 	}
 	for _, filter := range filters {
 		if refusal := filter(); !refusal.Fits() {
@@ -170,6 +173,24 @@ func requests(pods ...*corev1.Pod) corev1.ResourceList {
 		}
 	}
 	return sum
+}
+
+// fitsClaims: access mode ReadWriteOncePod.
+func fitsClaims(pod *corev1.Pod, others []*corev1.Pod, alone []string) Refusal {
+	for _, other := range others {
+		taken := func(claim string) bool { return other.Namespace == pod.Namespace && usesClaim(other, claim) }
+		if slices.ContainsFunc(alone, taken) {
+			return Refusal{Reasons: []string{claimTaken}}
+		}
+	}
+	return Refusal{}
+}
+
+func usesClaim(pod *corev1.Pod, name string) bool {
+	return slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool {
+		source := resource.ClaimOf(pod, &v)
+		return source != nil && source.ClaimName == name
+	})
 }
 
 // amount is a quantity as the kubelet counts it: processors in thousandths.

@@ -75,6 +75,16 @@ func onPort(ip string, number int32) *corev1.Pod {
 	})
 }
 
+func claiming(namespace, name string) *corev1.Pod {
+	pod := with(asking(), func(s *corev1.PodSpec) {
+		s.Volumes = []corev1.Volume{{Name: "data", VolumeSource: corev1.VolumeSource{
+			PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: name},
+		}}}
+	})
+	pod.Namespace = namespace
+	return pod
+}
+
 func TestFit(t *testing.T) {
 	t.Parallel()
 	apart := with(asking(), func(s *corev1.PodSpec) {
@@ -92,6 +102,7 @@ func TestFit(t *testing.T) {
 		pod    *corev1.Pod
 		node   *corev1.Node
 		others []*corev1.Pod
+		alone  []string
 		want   Refusal
 	}{
 		{name: "no wishes", pod: asking(), node: machine()},
@@ -136,11 +147,17 @@ func TestFit(t *testing.T) {
 		{name: "port is free", pod: onPort("", 80), node: machine(), others: []*corev1.Pod{onPort("", 81)}},
 		{name: "port is taken", pod: onPort("", 80), node: machine(), others: []*corev1.Pod{onPort("10.0.0.1", 80)}, want: Refusal{Reasons: []string{noPorts}}},
 		{name: "port of another address", pod: onPort("10.0.0.2", 80), node: machine(), others: []*corev1.Pod{onPort("10.0.0.1", 80)}},
+
+		{name: "claim for one Pod", pod: claiming("a", "data"), node: machine(), alone: []string{"data"},
+			others: []*corev1.Pod{claiming("a", "other"), claiming("b", "data")}},
+		{name: "claim for one Pod is taken", pod: claiming("a", "data"), node: machine(), alone: []string{"data"},
+			others: []*corev1.Pod{claiming("a", "data")}, want: Refusal{Reasons: []string{claimTaken}}},
+		{name: "claim for many Pods", pod: claiming("a", "data"), node: machine(), others: []*corev1.Pod{claiming("a", "data")}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			if diff := cmp.Diff(tt.want, Fit(tt.pod, tt.node, tt.others)); diff != "" {
+			if diff := cmp.Diff(tt.want, Fit(tt.pod, tt.node, tt.others, tt.alone)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
