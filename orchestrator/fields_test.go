@@ -2,6 +2,7 @@ package orchestrator_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,6 +30,7 @@ func TestFields(t *testing.T) {
 	t.Run("seccomp", func(t *testing.T) { t.Parallel(); testSeccomp(t, s) })
 	t.Run("gate", func(t *testing.T) { t.Parallel(); testGate(t, s) })
 	t.Run("recreate", func(t *testing.T) { t.Parallel(); testRecreate(t, s) })
+	t.Run("without effect", func(t *testing.T) { t.Parallel(); testWithoutEffect(t, s) })
 }
 
 // What one Pod left in a claim is given to the group of the next one.
@@ -132,5 +134,48 @@ func testRecreate(t *testing.T, s stage) {
 	}
 	if files, err := os.ReadDir(dir); err != nil || len(files) == 0 {
 		t.Errorf("in the folder of the host there is %v, %v", files, err)
+	}
+}
+
+// Of a field without effect an event tells once for each template that has it: on the
+// Deployment, and not on what is made of it, nor anew when nothing but the scale changes.
+func testWithoutEffect(t *testing.T, s stage) {
+	const name = "aimless"
+	template := volumePod(name, nil)
+	template.Spec.SchedulerName = "mine"
+	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: appsv1.DeploymentSpec{
+		Selector: &metav1.LabelSelector{MatchLabels: template.Labels},
+		Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: template.Labels}, Spec: template.Spec},
+	}}
+	if _, err := s.Client.AppsV1().Deployments(skifftest.Namespace).Create(t.Context(), d, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	s.WaitRollout(t, name)
+	s.Update(t, name, func(d *appsv1.Deployment) { d.Spec.Replicas = ptr.To[int32](2) })
+	s.WaitRollout(t, name)
+	told := func() (events []string) {
+		list, err := s.Client.CoreV1().Events(skifftest.Namespace).List(t.Context(), metav1.ListOptions{FieldSelector: "reason=FieldsWithoutEffect"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range list.Items {
+			if strings.HasPrefix(e.InvolvedObject.Name, name) {
+				events = append(events, fmt.Sprintf("%s %s/%s %d: %s", e.Type, e.InvolvedObject.Kind, e.InvolvedObject.Name, e.Count, e.Message))
+			}
+		}
+		return events
+	}
+	event := func(count int) []string {
+		return []string{fmt.Sprintf("Normal Deployment/%s %d: accepted, and without effect in skiff: spec.template.spec.schedulerName", name, count)}
+	}
+	eventually(t, "an event tells of it", func() bool { return len(told()) > 0 })
+	if got := told(); !slices.Equal(got, event(1)) {
+		t.Errorf("events: %q", got)
+	}
+	s.Update(t, name, func(d *appsv1.Deployment) { d.Spec.Template.Annotations = map[string]string{"new": "yes"} })
+	eventually(t, "an event tells of the new template", func() bool { return slices.Equal(told(), event(2)) })
+	s.WaitRollout(t, name)
+	if got := told(); !slices.Equal(got, event(2)) {
+		t.Errorf("events: %q", got)
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
 
 	"skiff/orchestrator/apiserver"
@@ -40,8 +41,9 @@ type parts struct {
 	ready  atomic.Bool
 
 	client      kubernetes.Interface
-	metadata    metadata.Interface // of objects of any kind
-	events      work.Events        // the director's and the doors'
+	metadata    metadata.Interface   // of objects of any kind
+	events      work.Events          // the director's, the doors' and the API's
+	recorder    record.EventRecorder // the API's
 	factory     *informer.Factory
 	inside      *inside
 	metrics     *metrics.Metrics
@@ -70,6 +72,7 @@ func (o *Orchestrator) assemble(ctx context.Context, st *store.Store, e *estate)
 	}
 	p.factory = informer.NewFactory(p.client)
 	p.events = work.NewEvents(ctx, p.client)
+	p.recorder = p.events.By("skiff-api")
 	if err := o.makeTraffic(p, at); err != nil {
 		return nil, err
 	}
@@ -88,15 +91,16 @@ func (o *Orchestrator) makeAPI(p *parts, at *site, st *store.Store, kinds []*res
 		return err
 	}
 	p.server = apiserver.New(apiserver.Options{
-		Store:     st,
-		Resources: kinds,
-		Logs:      p,
-		Sessions:  p,
-		Metrics:   p,
-		Ready:     p.readiness,
-		Log:       p.log,
-		Version:   o.options.Version,
-		Tokens:    p.pki.Tokens(),
+		Store:       st,
+		Resources:   kinds,
+		Logs:        p,
+		Sessions:    p,
+		Metrics:     p,
+		Ready:       p.readiness,
+		Ineffective: p.noteIneffective,
+		Log:         p.log,
+		Version:     o.options.Version,
+		Tokens:      p.pki.Tokens(),
 	})
 	if p.client, err = kubernetes.NewForConfig(inProcess(p.server)); err != nil {
 		return fmt.Errorf("make client: %w", err)

@@ -9,9 +9,12 @@ import (
 	"net/http"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 
 	"skiff/orchestrator/apiserver"
+	"skiff/orchestrator/resource"
 )
 
 // inProcess reaches the API without a socket. The controllers are trusted and
@@ -30,6 +33,12 @@ func (p *parts) readiness() error {
 		return errNotReady
 	}
 	return nil
+}
+
+// noteIneffective records that fields of an object have no effect. Nothing is wrong
+// with the object: as a Warning it would pass for why a Pod does not get ready.
+func (p *parts) noteIneffective(obj runtime.Object, fields []string) {
+	p.recorder.Event(obj, corev1.EventTypeNormal, "FieldsWithoutEffect", resource.IneffectiveMessage(fields))
 }
 
 // lastAnswers bounds what requests to the API get to end before another process

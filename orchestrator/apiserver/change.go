@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
@@ -83,7 +84,23 @@ func (s *Server) replace(r *request, mode changeMode, dryRun bool, obj object, o
 	if deletionComplete(obj) {
 		return s.erase(r.Context(), k, obj, old, dryRun)
 	}
-	return s.overwrite(r.Context(), k, obj, old, dryRun)
+	changed, err := s.overwrite(r.Context(), k, obj, old, dryRun)
+	if err == nil && mode == specChange && !dryRun {
+		s.tellIneffective(k, changed, old.object)
+	}
+	return changed, err
+}
+
+// tellIneffective has it said which fields of an object that was stored have no
+// effect. Here, and not where objects are looked at again and again, it is known
+// what was written just now. old is nil for a new object.
+func (s *Server) tellIneffective(k *kind, obj object, old runtime.Object) {
+	if k.Ineffective == nil || s.told == nil {
+		return
+	}
+	if fields := k.Ineffective(obj, old); len(fields) > 0 {
+		s.told(obj, fields)
+	}
 }
 
 func (k *kind) prepareChange(mode changeMode, obj, old object) {

@@ -102,6 +102,9 @@ func (s *Server) insert(r *request, obj object, dryRun bool) (object, error) {
 		if err != nil {
 			return nil, storeError(k, candidate.GetName(), err)
 		}
+		if !dryRun {
+			s.tellIneffective(k, created, nil)
+		}
 		return created, nil
 	}
 }

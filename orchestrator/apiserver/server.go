@@ -15,6 +15,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"skiff/orchestrator/resource"
@@ -43,9 +44,12 @@ type Options struct {
 	Sessions  Sessions     // nil: nobody can talk to Pods
 	Metrics   Metrics      // nil: there are none
 	Ready     func() error // nil: always ready; its error is what /readyz says
-	Log       *slog.Logger
-	Version   string        // skiff's own
-	Tokens    crypto.Signer // signs the tokens of service accounts; nil: there are none
+	// Ineffective is told which fields of an object, as it was just stored, have
+	// no effect; nil: nobody is.
+	Ineffective func(obj runtime.Object, fields []string)
+	Log         *slog.Logger
+	Version     string        // skiff's own
+	Tokens      crypto.Signer // signs the tokens of service accounts; nil: there are none
 }
 
 // Server is the API's http.Handler.
@@ -56,6 +60,7 @@ type Server struct {
 	metrics  Metrics
 	counted  requestCounts
 	ready    func() error
+	told     func(obj runtime.Object, fields []string)
 	log      *slog.Logger
 	version  string
 	tokens   crypto.Signer
@@ -88,6 +93,7 @@ func New(o Options) *Server {
 		sessions: o.Sessions,
 		metrics:  o.Metrics,
 		ready:    o.Ready,
+		told:     o.Ineffective,
 		log:      o.Log,
 		version:  o.Version,
 		tokens:   o.Tokens,

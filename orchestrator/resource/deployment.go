@@ -35,6 +35,7 @@ func deployment() *Definition {
 		ValidateUpdate: validateDeploymentUpdate,
 		ValidateStatus: validateDeploymentStatus,
 		Warnings:       deploymentWarnings,
+		Ineffective:    deploymentIneffective,
 		Scale: func(d *appsv1.Deployment) *autoscalingv1.Scale {
 			return scaleOf(&d.ObjectMeta, d.Spec.Replicas, d.Status.Replicas, d.Spec.Selector)
 		},

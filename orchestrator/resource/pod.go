@@ -28,6 +28,7 @@ func pod() *Definition {
 		ValidateUpdate:    validatePodUpdate,
 		ValidateStatus:    validatePodStatus,
 		Warnings:          podWarnings,
+		Ineffective:       podIneffective,
 		GracePeriod:       podGracePeriod,
 		Fields:            podFieldSet,
 		Columns:           podColumns,

@@ -73,12 +73,39 @@ func (f podField) refusal() string {
 // warnIgnored turns the ignored fields of spec into warnings.
 func warnIgnored(spec *corev1.PodSpec, path *field.Path) []string {
 	var warnings []string
-	for _, use := range unhonoured(spec, path) {
-		if use.support == ignored {
-			warnings = append(warnings, fmt.Sprintf("%s has no effect: %s", use.path, use.why))
-		}
+	for _, use := range ignoredFields(spec, path) {
+		warnings = append(warnings, fmt.Sprintf("%s has no effect: %s", use.path, use.why))
 	}
 	return warnings
+}
+
+// ineffective names the ignored fields of spec.
+func ineffective(spec *corev1.PodSpec, path *field.Path) []string {
+	var paths []string
+	for _, use := range ignoredFields(spec, path) {
+		paths = append(paths, use.path.String())
+	}
+	return paths
+}
+
+func ignoredFields(spec *corev1.PodSpec, path *field.Path) []fieldUse {
+	return slices.DeleteFunc(unhonoured(spec, path), func(use fieldUse) bool { return use.support != ignored })
+}
+
+// IneffectiveMessage tells of fields without effect in what an event has room for.
+func IneffectiveMessage(paths []string) string {
+	const limit = 1000
+	text := "accepted, and without effect in skiff: "
+	for i, path := range paths {
+		if i > 0 {
+			text += ", "
+		}
+		if len(text)+len(path) > limit {
+			return text + fmt.Sprintf("and %d more", len(paths)-i)
+		}
+		text += path
+	}
+	return text
 }
 
 // fieldWalk goes through the set fields of a Pod spec. Next to the path that

@@ -148,6 +148,39 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+// What an event tells of is what the warnings say has no effect.
+func TestIneffective(t *testing.T) {
+	t.Parallel()
+	d := buildDeployment(t, "spec: {template: {spec: {schedulerName: mine, affinity: {podAffinity: {}}, "+
+		"volumes: [{name: d, persistentVolumeClaim: {claimName: c}}], containers: [{name: c, image: nginx, volumeMounts: [{name: d, mountPath: /d}]}]}}}")
+	var want []string
+	for _, w := range deployment().Warnings(d, nil) {
+		if path, _, ok := strings.Cut(w, " has no effect: "); ok {
+			want = append(want, path)
+		}
+	}
+	if diff := cmp.Diff(want, deployment().Ineffective(d, nil)); diff != "" || len(want) != 2 {
+		t.Errorf("of %q (-want +got):\n%s", want, diff)
+	}
+}
+
+func TestIneffectiveMessage(t *testing.T) {
+	t.Parallel()
+	path := "spec." + strings.Repeat("a", 395)
+	for _, test := range []struct {
+		paths []string
+		want  string
+	}{
+		{[]string{"a"}, "accepted, and without effect in skiff: a"},
+		{[]string{"a", "b"}, "accepted, and without effect in skiff: a, b"},
+		{[]string{path, path, path, "b"}, "accepted, and without effect in skiff: " + path + ", " + path + ", and 2 more"},
+	} {
+		if got := IneffectiveMessage(test.paths); got != test.want {
+			t.Errorf("got %q, want %q", got, test.want)
+		}
+	}
+}
+
 func TestWarningsOfPods(t *testing.T) {
 	t.Parallel()
 	def := pod()

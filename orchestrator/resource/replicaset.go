@@ -38,6 +38,7 @@ func replicaSet() *Definition {
 		ValidateUpdate: validateReplicaSetUpdate,
 		ValidateStatus: validateReplicaSetStatus,
 		Warnings:       replicaSetWarnings,
+		Ineffective:    replicaSetIneffective,
 		Scale: func(rs *appsv1.ReplicaSet) *autoscalingv1.Scale {
 			return scaleOf(&rs.ObjectMeta, rs.Spec.Replicas, rs.Status.Replicas, rs.Spec.Selector)
 		},

@@ -64,6 +64,9 @@ type Definition struct {
 	// Warnings lists what is accepted but has no effect on one machine, or is
 	// likely to be a mistake. old is nil for a new object.
 	Warnings func(obj, old runtime.Object) []string
+	// Ineffective names the fields among them that have no effect, where obj was
+	// written for their sake or for the first time: events tell of them.
+	Ineffective func(obj, old runtime.Object) []string
 
 	// Allocate assigns what must be unique among all stored objects of the
 	// kind (cluster addresses, node ports). The handler holds a lock from

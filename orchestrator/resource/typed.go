@@ -34,6 +34,7 @@ type typed[T runtime.Object] struct {
 	ValidateUpdate    func(obj, old T) field.ErrorList
 	ValidateStatus    func(obj, old T) field.ErrorList
 	Warnings          func(obj, old T) []string
+	Ineffective       func(obj, old T) []string
 	Allocate          func(obj, old T, stored []T) field.ErrorList
 	GracePeriod       func(obj T) int64
 	Scale             func(obj T) *autoscalingv1.Scale
@@ -65,6 +66,7 @@ func (t typed[T]) definition() *Definition {
 		ValidateUpdate:    compare(t.ValidateUpdate),
 		ValidateStatus:    compare(t.ValidateStatus),
 		Warnings:          compare(t.Warnings),
+		Ineffective:       compare(t.Ineffective),
 		Allocate:          allocate(t.Allocate),
 		GracePeriod:       read(t.GracePeriod),
 		Scale:             read(t.Scale),

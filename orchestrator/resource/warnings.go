@@ -18,7 +18,7 @@ import (
 // podWarnings speaks up where somebody writes a Pod. The author of one that a
 // controller makes was told when the template was written.
 func podWarnings(p, old *corev1.Pod) []string {
-	if old != nil || metav1.GetControllerOf(p) != nil {
+	if !podWritten(p, old) {
 		return nil
 	}
 	warnings := warnName(p.Name, "this is used in the Pod's hostname")
@@ -27,7 +27,7 @@ func podWarnings(p, old *corev1.Pod) []string {
 
 // replicaSetWarnings, too, leaves those that a controller makes alone.
 func replicaSetWarnings(rs, old *appsv1.ReplicaSet) []string {
-	if metav1.GetControllerOf(rs) != nil || old != nil && apiequality.Semantic.DeepEqual(rs.Spec.Template, old.Spec.Template) {
+	if !setWritten(rs, old) {
 		return nil
 	}
 	return warnPodSpec(&rs.Spec.Template.ObjectMeta, &rs.Spec.Template.Spec, field.NewPath("spec", "template"))
@@ -36,8 +36,7 @@ func replicaSetWarnings(rs, old *appsv1.ReplicaSet) []string {
 // deploymentWarnings speaks up when the template or the strategy is written,
 // and not again with each change of the scale.
 func deploymentWarnings(d, old *appsv1.Deployment) []string {
-	if old != nil && apiequality.Semantic.DeepEqual(d.Spec.Template, old.Spec.Template) &&
-		apiequality.Semantic.DeepEqual(d.Spec.Strategy, old.Spec.Strategy) {
+	if !deploymentWritten(d, old) && apiequality.Semantic.DeepEqual(d.Spec.Strategy, old.Spec.Strategy) {
 		return nil
 	}
 	path := field.NewPath("spec", "template")
@@ -45,6 +44,39 @@ func deploymentWarnings(d, old *appsv1.Deployment) []string {
 	warnings = append(warnings, warnPodSpec(&d.Spec.Template.ObjectMeta, &d.Spec.Template.Spec, path)...)
 	warnings = append(warnings, warnSharedPaths(d, path.Child("spec", "volumes"))...)
 	return append(warnings, warnSharedClaims(d, path.Child("spec", "volumes"))...)
+}
+
+// Whether somebody, and no controller, has just written the Pod or the template.
+func podWritten(p, old *corev1.Pod) bool { return old == nil && metav1.GetControllerOf(p) == nil }
+
+func setWritten(rs, old *appsv1.ReplicaSet) bool {
+	return metav1.GetControllerOf(rs) == nil && (old == nil || !apiequality.Semantic.DeepEqual(rs.Spec.Template, old.Spec.Template))
+}
+
+func deploymentWritten(d, old *appsv1.Deployment) bool {
+	return old == nil || !apiequality.Semantic.DeepEqual(d.Spec.Template, old.Spec.Template)
+}
+
+// What of it has no effect.
+func podIneffective(p, old *corev1.Pod) []string {
+	if !podWritten(p, old) {
+		return nil
+	}
+	return ineffective(asWritten(&p.Spec), field.NewPath("spec"))
+}
+
+func replicaSetIneffective(rs, old *appsv1.ReplicaSet) []string {
+	if !setWritten(rs, old) {
+		return nil
+	}
+	return ineffective(&rs.Spec.Template.Spec, field.NewPath("spec", "template", "spec"))
+}
+
+func deploymentIneffective(d, old *appsv1.Deployment) []string {
+	if !deploymentWritten(d, old) {
+		return nil
+	}
+	return ineffective(&d.Spec.Template.Spec, field.NewPath("spec", "template", "spec"))
 }
 
 func warnName(name, use string) []string {
