@@ -61,6 +61,8 @@ func TestManifests(t *testing.T) {
 		{"an old version", spoil("apiVersion: apps/v1", "apiVersion: extensions/v1beta1"), `2: refused: kind: skiff does not serve kind "Deployment" of extensions/v1beta1; it is served as apiVersion: apps/v1`},
 		{"what is likely a mistake", spoil("[{containerPort: 80}]", "[{containerPort: 80}, {containerPort: 80}]"),
 			"19: warning: " + container + ".ports[1]: duplicate port definition with " + container + ".ports[0]"},
+		{"a label where there may be no SELinux", whole + "      securityContext: {seLinuxOptions: {level: s0}}\n",
+			"20: warning: spec.template.spec.securityContext.seLinuxOptions: has no effect unless the container engine uses SELinux"},
 		{"another class of Ingress", "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: web}\nspec:\n  rules: [{host: a.test}]\n  ingressClassName: nginx\n",
 			`6: warning: spec.ingressClassName: "nginx" is served only where an IngressClass of that name has the controller skiff.dev/ingress; leave it out to be served by skiff`},
 		{"another class by its annotation", "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata:\n  name: web\n  annotations:\n    kubernetes.io/ingress.class: nginx\nspec: {rules: [{host: a.test}]}\n",

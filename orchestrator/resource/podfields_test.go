@@ -87,6 +87,10 @@ func TestWarnings(t *testing.T) {
 			"spec.template.spec.topologySpreadConstraints has no effect: there is one node",
 		}},
 		{template("serviceAccount: builder"), nil},
+		{template("securityContext: {seLinuxOptions: {level: s0}}, initContainers: [{name: i, image: nginx, securityContext: {seLinuxOptions: {type: t}}}], containers: [{name: c, image: nginx, securityContext: {seLinuxOptions: {}}}]"), []string{
+			"spec.template.spec.securityContext.seLinuxOptions has no effect unless the container engine uses SELinux",
+			"spec.template.spec.initContainers[0].securityContext.seLinuxOptions has no effect unless the container engine uses SELinux",
+		}},
 		{template("volumes: [{name: d, persistentVolumeClaim: {claimName: c}}], containers: [{name: c, image: nginx, volumeMounts: [{name: d, mountPath: /d}]}]"), []string{
 			`spec.template.spec.volumes[0]: claim "c" is written by the old and the new Pods: unless its access mode is ReadWriteMany, an update ends the old Pods before it starts new ones, as with strategy type Recreate`,
 		}},

@@ -184,6 +184,30 @@ var safeSysctls = []string{
 	"net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem",
 }
 
+// warnSELinux speaks up for where the engine passes labels over; whether this one
+// does is known when a container starts, and an event says so.
+func warnSELinux(spec *corev1.PodSpec, path *field.Path) []string {
+	var warnings []string
+	warn := func(o *corev1.SELinuxOptions, at *field.Path) {
+		if o != nil && *o != (corev1.SELinuxOptions{}) {
+			warnings = append(warnings, at.Child("securityContext", "seLinuxOptions").String()+" has no effect unless the container engine uses SELinux")
+		}
+	}
+	if sc := spec.SecurityContext; sc != nil {
+		warn(sc.SELinuxOptions, path)
+	}
+	check := func(containers []corev1.Container, path *field.Path) {
+		for i, c := range containers {
+			if c.SecurityContext != nil {
+				warn(c.SecurityContext.SELinuxOptions, path.Index(i))
+			}
+		}
+	}
+	check(spec.InitContainers, path.Child("initContainers"))
+	check(spec.Containers, path.Child("containers"))
+	return warnings
+}
+
 // warnSysctls names what a cluster allows only where its nodes are told so.
 func warnSysctls(spec *corev1.PodSpec, path *field.Path) []string {
 	if spec.SecurityContext == nil {

@@ -90,6 +90,7 @@ func warnName(name, use string) []string {
 // Pod spec of the object at path.
 func warnPodSpec(meta *metav1.ObjectMeta, spec *corev1.PodSpec, path *field.Path) []string {
 	warnings := warnIgnored(spec, path.Child("spec"))
+	warnings = append(warnings, warnSELinux(spec, path.Child("spec"))...)
 	warnings = append(warnings, warnSysctls(spec, path.Child("spec"))...)
 	warnings = append(warnings, warnFractions(spec, path.Child("spec"))...)
 	warnings = append(warnings, warnHooks(spec, path.Child("spec"))...)
