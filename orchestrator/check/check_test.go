@@ -101,6 +101,10 @@ func TestManifests(t *testing.T) {
 		{"a preStop that fails", spoil("{sleep: {seconds: 5}}", "{tcpSocket: {port: 80}}"),
 			"14: cluster: " + container + ": it gets SIGTERM while requests still arrive, unless it has preStop: {sleep: {seconds: 5}}\n" +
 				"18: warning: " + container + ".lifecycle.preStop.tcpSocket: such a hook fails whenever it runs, in Kubernetes as in skiff, and its container ends without it"},
+		{"a port of the host", spoil("{containerPort: 80}", "{containerPort: 80, hostPort: 80}"),
+			"19: cluster: " + container + ".ports[0].hostPort: here it is a port of the loopback address; on a cluster it is one of every address of the Pod's node. Of two Pods with it, one waits: an update needs maxUnavailable of at least 1, or strategy type Recreate"},
+		{"a port in the host's network", spoil("{containerPort: 80}", "{containerPort: 80, hostPort: 80}") + "      hostNetwork: true\n",
+			"19: cluster: " + container + ".ports[0].hostPort: here it is a port of this machine, on a cluster of the Pod's node. Of two Pods with it, one waits: an update needs maxUnavailable of at least 1, or strategy type Recreate"},
 		{"a folder of the host", whole + "      volumes: [{name: data, hostPath: {path: /srv}}]\n",
 			"20: cluster: spec.template.spec.volumes[0].hostPath: it is a folder of whichever node the Pod is on; data that is to stay with it needs a PersistentVolumeClaim"},
 		{"a Pod", "apiVersion: v1\nkind: Pod\nmetadata: {generateName: job-}\nspec:\n  containers: [{name: job, image: r.example.com/job:1, resources: {requests: {cpu: 1}}}]\n",

@@ -59,7 +59,9 @@ func deploymentNotes(d *appsv1.Deployment) []note {
 func podNotes(spec *corev1.PodSpec, path *field.Path) []note {
 	var notes []note
 	for i := range spec.Containers {
-		notes = append(notes, containerNotes(&spec.Containers[i], path.Child("containers").Index(i))...)
+		at := path.Child("containers").Index(i)
+		notes = append(notes, containerNotes(&spec.Containers[i], at)...)
+		notes = append(notes, hostPortNotes(spec.HostNetwork, &spec.Containers[i], at)...)
 	}
 	for i, v := range spec.Volumes {
 		if v.HostPath != nil {
@@ -71,12 +73,6 @@ func podNotes(spec *corev1.PodSpec, path *field.Path) []note {
 
 func containerNotes(c *corev1.Container, path *field.Path) []note {
 	notes := imageNotes(c, path)
-	for i, p := range c.Ports {
-		if p.HostPort > 0 {
-			notes = append(notes, note{path.Child("ports").Index(i).Child("hostPort"),
-				"here it is a port of the loopback address; on a cluster it is one of every address of the Pod's node. Of two Pods with it, one waits: an update needs maxUnavailable of at least 1, or strategy type Recreate"})
-		}
-	}
 	// Without a port it serves nobody through a Service.
 	if len(c.Ports) > 0 && c.ReadinessProbe == nil {
 		notes = append(notes, note{path, "without a readinessProbe requests reach it as soon as it starts"})
@@ -86,6 +82,23 @@ func containerNotes(c *corev1.Container, path *field.Path) []note {
 	}
 	if len(c.Resources.Requests) == 0 {
 		notes = append(notes, note{path, "without resources.requests it is placed on any node and the first to be evicted"})
+	}
+	return notes
+}
+
+// hostPortNotes: in the machine's own network nobody forwards to a Pod, which listens
+// on whichever addresses it likes.
+func hostPortNotes(hostNetwork bool, c *corev1.Container, path *field.Path) []note {
+	const oneWaits = "Of two Pods with it, one waits: an update needs maxUnavailable of at least 1, or strategy type Recreate"
+	text := "here it is a port of the loopback address; on a cluster it is one of every address of the Pod's node. " + oneWaits
+	if hostNetwork {
+		text = "here it is a port of this machine, on a cluster of the Pod's node. " + oneWaits
+	}
+	var notes []note
+	for i, p := range c.Ports {
+		if p.HostPort > 0 {
+			notes = append(notes, note{path.Child("ports").Index(i).Child("hostPort"), text})
+		}
 	}
 	return notes
 }
