@@ -129,7 +129,16 @@ const (
 // finds its pool as it was. That of another client, elsewhere, is let go meanwhile.
 func TestTCPDriverHasItsTime(t *testing.T) {
 	t.Parallel()
-	f := newFront(t, TCP, Options{})
+	for name, o := range map[string]Options{"sockets": {}, "through another dialer": {Dial: dialWrapped}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			driverHasItsTime(t, o)
+		})
+	}
+}
+
+func driverHasItsTime(t *testing.T, o Options) {
+	f := newFront(t, TCP, o)
 	expectComing(f)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"io"
+	"time"
 )
 
 // bulk is from where on the kernel moves bytes from socket to socket. Below,
@@ -86,7 +87,7 @@ func (l *lane) listen() error {
 
 func (l *lane) came(n int) {
 	l.rest = (*l.chunk)[:n]
-	l.splice.note(l.up, l.rest)
+	l.splice.note(time.Now(), l.up, l.rest)
 }
 
 func (l *lane) drop() {
@@ -101,7 +102,7 @@ func (l *lane) move() error {
 		if n < bulk {
 			return nil
 		}
-		l.splice.note(l.up, nil)
+		l.splice.note(time.Now(), l.up, nil)
 		l.splice.pass(l.up)
 		if _, err := io.CopyN(l.to.Conn, l.from.Conn, int64(n)); err != nil {
 			return errors.Join(errMoved, err)

@@ -95,6 +95,8 @@ type Proxy struct {
 	ending  chan struct{} // closed when Run's context has ended
 	clients tally
 
+	reactors reactors // since Run
+
 	spareMu sync.Mutex // never held while another one is taken
 	spare   int        // goroutines that wait for a connection where another one does
 
@@ -238,6 +240,14 @@ func (p *Proxy) Run(ctx context.Context) error {
 		p.mu.Unlock()
 		return errors.New("run proxy: it runs or ran already")
 	}
+	if err := p.reactors.open(); err != nil {
+		p.options.Log.Warn("TCP connections get goroutines of their own", "reason", err)
+	}
+	reacting, still := context.WithCancel(context.WithoutCancel(ctx))
+	var reactors sync.WaitGroup
+	reactors.Go(func() { p.reactors.run(reacting) })
+	defer reactors.Wait()
+	defer still()
 	p.serve = func(s server) { p.serving.Go(func() { s.run(base) }) }
 	for _, l := range p.open {
 		p.serve(l)

@@ -23,14 +23,28 @@ func (p *Proxy) serveTCP(ctx context.Context, client net.Conn, what *Listener) {
 	}
 	defer claim.Release()
 	defer server.Close()
-	s := newSplice(client, server)
-	claim.Stream(pool.TCP, s)
+	j := p.join(client, server)
+	claim.Stream(pool.TCP, j)
 	claim.Answered(0)
-	stop := context.AfterFunc(claim.Context(), s.Close)
+	stop := context.AfterFunc(claim.Context(), j.Close)
 	defer stop()
-	if s.run(); s.brokenOff.Load() {
+	if j.run(); j.brokenOff() {
 		claim.Broke()
 	}
+}
+
+// joint is a client's connection and one to a back end that are joined.
+type joint interface {
+	pool.Resting
+	run()            // until both are closed
+	brokenOff() bool // by the back end
+}
+
+func (p *Proxy) join(client, server net.Conn) joint {
+	if j := p.reactors.join(client, server); j != nil {
+		return j
+	}
+	return newSplice(client, server)
 }
 
 // unserved says why a connection or a session has no back end.

@@ -301,15 +301,17 @@ func TestTCPRefusedGoesElsewhere(t *testing.T) {
 	}
 }
 
+// dialWrapped gives what is no socket of this machine, as far as one can see.
+func dialWrapped(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+	return struct{ net.Conn }{conn}, err
+}
+
 // Where connections are no TCP sockets of this machine, rest is known from
 // counting.
 func TestTCPThroughAnotherDialer(t *testing.T) {
 	t.Parallel()
-	type wrapped struct{ net.Conn }
-	f := newFront(t, TCP, Options{Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
-		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
-		return wrapped{conn}, err
-	}})
+	f := newFront(t, TCP, Options{Dial: dialWrapped})
 	s := newLineServer(t, "a")
 	f.pool.Add(s.id, s.address)
 	c, err := dialLine(f.address)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 
@@ -21,6 +22,9 @@ import (
 )
 
 func main() {
+	// One more than there are: one of those that wait in the kernel for what
+	// connections say has it then. Go does not follow a changed quota any more.
+	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	if inside, code := runInside(ctx, os.Args, os.Stderr); inside {
 		stop()

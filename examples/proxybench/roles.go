@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"os"
+	"runtime"
 	"runtime/pprof"
 	"strconv"
 	"strings"
@@ -44,6 +45,7 @@ func serveBackend(ctx context.Context) error {
 
 // serveSkiff is skiff's data path alone.
 func serveSkiff(ctx context.Context, profile string) error {
+	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1) // as skiff does
 	if profile != "" {
 		file, err := os.Create(profile)
 		if err != nil {
