@@ -27,7 +27,9 @@ func (i *interim) trace(ctx context.Context) context.Context {
 func (i *interim) got(code int, header textproto.MIMEHeader) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.over {
+	// The server says 100 itself once the transport reads the body, which it does
+	// because of this one: two of them would be a matter of who is first.
+	if i.over || code == http.StatusContinue {
 		return nil
 	}
 	i.x.begun.Store(true)
