@@ -61,9 +61,9 @@ func (c *conversation) Client() netip.Addr { return c.who }
 // server, for up to ten seconds at a time. A long query looks the same from
 // outside, and those are left alone.
 func watches(request []byte) bool {
-	// A header, flags, the kind of the first section, and the size of the document in it,
-	// whose first element says by its name which command this is: see the
-	// description of OP_MSG in MongoDB's wire protocol.
+	// A header, flags, the kind of the first section, and the size of the document
+	// in it, whose first element says by its name which command this is: OP_MSG of
+	// MongoDB's wire protocol.
 	const opMsg, opcode, command = 2013, 12, 16 + 4 + 1 + 4 + 1
 	if len(request) < command || len(request) > 4096 || binary.LittleEndian.Uint32(request[opcode:]) != opMsg {
 		return false

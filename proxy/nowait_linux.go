@@ -7,9 +7,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The calls here do not block. The scheduler is not told of them: where more wants to run than there are processors, whoever is sent
-// something often runs before we do again, and the scheduler would take us for
-// blocked and have another thread go on.
+// The calls here do not block. The scheduler is not told of them: where more wants
+// to run than there are processors, whoever is sent something often runs before we
+// do again, and the scheduler would take us for blocked and have another thread go
+// on.
 
 func readNow(fd uintptr, p []byte) (int, error) { return callNow(unix.SYS_RECVFROM, fd, p, 0) }
 

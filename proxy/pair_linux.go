@@ -118,13 +118,13 @@ func (s *socket) happened(events uint32) {
 	if from.from != s {
 		from, to = to, from
 	}
+	// After its end no read tells that the client is gone. A back end may be gone
+	// as well then: what it has said is still on its way.
 	if events&unix.EPOLLERR != 0 && from.over && from == &s.pair.up {
-		s.pair.fail(false) // no read will tell
+		s.pair.fail(false)
 		return
 	}
-	if !from.queued {
-		from.flow()
-	}
+	from.flow()
 	if events&unix.EPOLLOUT != 0 && to.waits() {
 		to.flow()
 	}
@@ -136,6 +136,9 @@ func (d *direction) waits() bool { return len(d.rest) > 0 || d.pipe != nil }
 // flow passes on what there is, until the one side has no more, or the other
 // one no room, or others are to have their turn.
 func (d *direction) flow() {
+	if d.queued {
+		return
+	}
 	p := d.pair
 	for passed := 0; !p.closed; {
 		switch {

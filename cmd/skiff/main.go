@@ -22,8 +22,9 @@ import (
 )
 
 func main() {
-	// One more than there are: one of those that wait in the kernel for what
-	// connections say has it then. Go does not follow a changed quota any more.
+	// One processor more than there are, for the scheduler: the proxy's reactors
+	// wait in the kernel, and where all are in use each of them loses its own for
+	// that. The price is that Go does not follow a changed CPU quota any more.
 	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	if inside, code := runInside(ctx, os.Args, os.Stderr); inside {
