@@ -29,7 +29,7 @@ func lifePrivate(l life) {
 
 	dockerDo(l.T, "kill "+containerID(pod))
 	l.WaitPod(l.T, "private", func(p *corev1.Pod) bool { return p.Status.ContainerStatuses[0].RestartCount == 1 && podReady(p) })
-	l.ephemeral("beside", func(s corev1.ContainerState) bool { return s.Terminated != nil }) // nobody could reach it
+	l.ephemeral("beside", func(s corev1.ContainerState) bool { return s.Running != nil })
 	l.answered(address)
 	l.debug("second", corev1.EphemeralContainerCommon{Args: []string{"ask", "http://127.0.0.1:8080/"}})
 	l.logs("second")

@@ -176,7 +176,7 @@ func (p *plan) network() bool {
 	}
 	// Containers that have joined a sandbox cannot join another one.
 	for _, c := range s.members() {
-		if c.running() || s.busy(opStart, c.name) {
+		if c.role != ephemeral && (c.running() || s.busy(opStart, c.name)) {
 			return false
 		}
 	}
@@ -205,7 +205,7 @@ func (p *plan) run(u *unit) {
 	spec := p.s.spec(u.name)
 	p.mend(u)
 	switch {
-	case u.kill != nil || u.stranded || p.orphaned() || p.s.estranged(u) || p.s.mustGo(u):
+	case u.kill != nil || u.role != ephemeral && (u.stranded || p.orphaned()) || p.s.mustGo(u):
 		p.stop(opPostStart, u.name)
 		p.stop(opProbe, u.name)
 		if !p.s.admitted || u.role == ephemeral { // which serves nobody

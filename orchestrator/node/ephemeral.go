@@ -13,17 +13,6 @@ func (s *state) joinable(u *unit) bool {
 	return target == nil || target.running()
 }
 
-// estranged says whether an ephemeral container runs on in a network that the Pod
-// has no more: that of a container which has ended. A sandbox would have outlived
-// it, so the Pod gets one as soon as nothing runs in what is left of the old one.
-func (s *state) estranged(u *unit) bool {
-	owner := s.netOwner()
-	if u.role != ephemeral || s.pod.Spec.HostNetwork || owner.suspect {
-		return false
-	}
-	return !owner.running() || owner.cur.ID != u.cur.Sandbox
-}
-
 // netOwner is whoever holds the Pod's network namespace.
 func (s *state) netOwner() *unit {
 	if s.sandbox != nil {

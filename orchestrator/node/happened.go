@@ -45,7 +45,7 @@ func (p *pod) happened(e container.Event) {
 		case current && e.Action == "die" && u.ended() && !p.s.restarts(u): // what somebody made of it
 		case current:
 			u.suspect, u.down, u.excused = true, true, p.s.outage || u.stranded || u.disturbed
-			p.s.strand(e.ContainerID)
+			p.strand(e.ContainerID)
 		case p.s.busy(opStart, u.name):
 			u.early = append(u.early, e.ContainerID)
 		}

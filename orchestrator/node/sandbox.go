@@ -17,25 +17,16 @@ import (
 const leastWait = 2 * time.Second
 
 // deservesSandbox says whether a Pod without a sandbox should get one now: the
-// address is free as the container has ended. Who debugs in the network that it had
-// is not waited for where one stands by.
+// address is free as the container has ended.
 func (s *state) deservesSandbox(now time.Time) bool {
 	if s.sandbox != nil || s.pod.Spec.HostNetwork || !s.mounted || !s.address.IsValid() {
 		return false
 	}
 	u := s.units[0]
-	switch {
-	case u.running() || u.suspect || s.busy(opStart, u.name) || u.revival() != nil || u.ended() && !s.restarts(u):
+	if u.running() || u.suspect || s.busy(opStart, u.name) || u.revival() != nil || u.ended() && !s.restarts(u) {
 		return false
-	case s.standsReady():
-		return true
 	}
-	for _, e := range s.ephemerals {
-		if e.running() || s.busy(opStart, e.name) {
-			return false
-		}
-	}
-	return u.ended() && s.retryAt(u).Sub(now) >= leastWait
+	return s.standsReady() || u.ended() && s.retryAt(u).Sub(now) >= leastWait
 }
 
 // haveSandbox has the Pod need a sandbox from now on: the one that stands by, if it

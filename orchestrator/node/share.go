@@ -40,10 +40,19 @@ func (s *state) share(u, sandbox *unit, spec *container.Spec) {
 }
 
 // strand takes note that a container has ended whose network others have joined:
-// also if it runs again by now, that is another network.
-func (s *state) strand(owner string) {
-	for _, u := range s.members() {
-		u.stranded = u.stranded || u.running() && u.cur.Sandbox == owner && !s.pod.Spec.HostNetwork
+// also if it runs again by now, that is another network. An ephemeral one runs on
+// without: on a cluster only a sandbox owns a network, and somebody may be at work
+// in it.
+func (p *pod) strand(owner string) {
+	for _, u := range p.s.members() {
+		if !u.running() || u.stranded || u.cur.Sandbox != owner || p.s.pod.Spec.HostNetwork {
+			continue
+		}
+		u.stranded = true
+		if u.role == ephemeral {
+			p.events.warn(p.s.pod, u.name, reasonNetworkLost, "The network has ended with the container that it was of. "+
+				"This container runs on without one; an ephemeral container that is added now joins the Pod's")
+		}
 	}
 }
 

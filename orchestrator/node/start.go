@@ -202,6 +202,9 @@ func (p *pod) started(u *unit, a *attempt) {
 	spec := p.s.spec(u.name)
 	u.course = course{hooked: !hasPostStart(spec), disturbed: u.last != nil && u.last.Revived}
 	u.expectProbes(spec)
+	if owner := p.s.netOwner(); u.role == ephemeral && (!owner.running() || owner.down || owner.cur.ID != a.Sandbox) {
+		p.strand(a.Sandbox)
+	}
 	if slices.Contains(u.early, a.ID) {
 		u.suspect, u.down, u.excused = true, true, p.s.outage || u.disturbed
 	}
@@ -291,7 +294,7 @@ func (p *pod) inspected(u *unit, id string, st container.Status, message string,
 		u.cur = &attempt{Status: st, User: u.cur.User}
 		u.course, u.wait = course{hooked: u.hooked}, nil
 		u.expectProbes(p.s.spec(u.name))
-		p.s.strand(id)
+		p.strand(id)
 	default:
 		u.down, u.excused = false, false
 		u.cur.Paused, u.cur.Detached = st.Paused, st.Detached
