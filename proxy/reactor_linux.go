@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 
@@ -37,6 +38,10 @@ const (
 	share = chunkSize
 	// eventsAtOnce: the first of them wait while the others are looked at.
 	eventsAtOnce = 64
+	// stint is how long the goroutine goes on before it yields by itself. One that
+	// runs for ten milliseconds the scheduler interrupts, and takes its processor
+	// away if it finds it in a system call, however short.
+	stint = 8 * time.Millisecond
 )
 
 func newReactor() (*reactor, error) {
@@ -88,6 +93,7 @@ func (r *reactor) run(ctx context.Context) {
 	defer stop()
 	defer r.close()
 	var events [eventsAtOnce]unix.EpollEvent
+	var yielded time.Time
 	for !ended {
 		patience := -1
 		if len(r.unfinished) > 0 {
@@ -97,7 +103,10 @@ func (r *reactor) run(ctx context.Context) {
 		if err != nil && err != unix.EINTR {
 			panic(fmt.Sprintf("wait for sockets: %v", err)) // it is none, or events are no memory
 		}
-		r.now = time.Now()
+		if r.now = time.Now(); r.now.Sub(yielded) > stint {
+			yielded = r.now
+			runtime.Gosched()
+		}
 		rung := false
 		for _, e := range events[:max(n, 0)] {
 			if e.Fd == int32(r.bell) {
