@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"regexp"
 	"strconv"
+	"sync"
 	"time"
 
 	"skiff/examples/load"
@@ -23,13 +24,15 @@ const (
 	large   = "1MB"
 	open    = "open-loop"
 	overTCP = "tcp"
+	beside  = "tcp-beside-1MB" // one connection's small answers, while streams carry large ones
 	idle    = "idle-memory"
 )
 
-var allCases = []string{small, medium, fresh, large, open, overTCP, idle}
+var allCases = []string{small, medium, fresh, large, open, overTCP, beside, idle}
 
 const (
 	connections     = 64
+	streams         = 8
 	openRate        = 3000
 	idleConnections = 10_000
 )
@@ -51,7 +54,7 @@ func measureAll(ctx context.Context, s *stage, p plan) (map[key][]result, error)
 	for round := range p.rounds {
 		for _, name := range p.cases {
 			who := s.http
-			if name == overTCP {
+			if name == overTCP || name == beside {
 				who = s.tcp
 			}
 			for i := range who {
@@ -87,10 +90,13 @@ func measure(ctx context.Context, name string, c contestant, d time.Duration) (r
 		}
 	}
 	requests := 0
-	if name == open {
+	switch name {
+	case open:
 		requests, r.median, err = openLoop(ctx, c.address, d)
-	} else {
-		requests, r.rate, err = wrk(ctx, name, c.address, d)
+	case beside:
+		r.rate, r.median, err = besideStreams(ctx, c.address, d)
+	default:
+		requests, r.rate, err = closedLoop(ctx, name, c.address, d)
 	}
 	if err != nil || c.process == nil {
 		return r, err
@@ -99,7 +105,9 @@ func measure(ctx context.Context, name string, c contestant, d time.Duration) (r
 	if err != nil {
 		return r, err
 	}
-	r.cpu = (after - before).Seconds() * 100_000 / float64(requests)
+	if requests > 0 { // and nothing else took its time
+		r.cpu = (after - before).Seconds() * 100_000 / float64(requests)
+	}
 	peak, err := c.process.memory("VmHWM")
 	r.peakMB = float64(peak) / 1024
 	return r, err
@@ -108,30 +116,72 @@ func measure(ctx context.Context, name string, c contestant, d time.Duration) (r
 var (
 	requestsLine = regexp.MustCompile(`(\d+) requests in`)
 	rateLine     = regexp.MustCompile(`Requests/sec:\s+([\d.]+)`)
+	medianLine   = regexp.MustCompile(`50%\s+([\d.]+[mu]?s)`)
 	errorLines   = regexp.MustCompile(`Non-2xx.*|Socket errors.*`)
 )
 
-// wrk puts on as much load as 64 connections carry.
-func wrk(ctx context.Context, name, address string, d time.Duration) (requests int, rate float64, err error) {
+// closedLoop puts on as much load as 64 connections carry.
+func closedLoop(ctx context.Context, name, address string, d time.Duration) (requests int, rate float64, err error) {
 	size := map[string]int{small: 100, medium: 10 << 10, fresh: 100, large: 1 << 20, overTCP: 100}[name]
-	args := []string{"-t", "2", "-c", strconv.Itoa(connections), "-d", d.String(), fmt.Sprintf("http://%s/%d", address, size)}
+	var more []string
 	if name == fresh {
-		args = append(args, "-H", "Connection: close")
+		more = []string{"-H", "Connection: close"}
 	}
-	out, err := exec.CommandContext(ctx, "wrk", args...).CombinedOutput()
+	r, err := wrk(ctx, address, size, connections, d, more...)
+	return r.requests, r.rate, err
+}
+
+// besideStreams asks for small answers on one connection while others carry as
+// much as they can. Of the small ones it gives the rate and the median time.
+func besideStreams(ctx context.Context, address string, d time.Duration) (rate float64, median time.Duration, err error) {
+	var beside sync.WaitGroup
+	ctx, stop := context.WithCancel(ctx)
+	streaming := make(chan error, 1)
+	beside.Go(func() {
+		_, err := wrk(ctx, address, 1<<20, streams, 2*d) // until the others have ended
+		streaming <- err
+	})
+	defer beside.Wait()
+	defer stop()
+	r, err := wrk(ctx, address, 100, 1, d)
+	select {
+	case err := <-streaming:
+		return 0, 0, fmt.Errorf("the streams have ended: %w", err)
+	default:
+		return r.rate, r.median, err
+	}
+}
+
+// measured is what wrk tells.
+type measured struct {
+	requests int
+	rate     float64
+	median   time.Duration
+}
+
+// wrk has connections ask for size bytes again and again.
+func wrk(ctx context.Context, address string, size, connections int, d time.Duration, more ...string) (m measured, err error) {
+	args := append([]string{"-t", strconv.Itoa(min(2, connections)), "-c", strconv.Itoa(connections), "-d", d.String(), "--latency"}, more...)
+	out, err := exec.CommandContext(ctx, "wrk", append(args, fmt.Sprintf("http://%s/%d", address, size))...).CombinedOutput()
 	if err != nil {
-		return 0, 0, fmt.Errorf("wrk: %w: %s", err, out)
+		return m, fmt.Errorf("wrk: %w: %s", err, out)
 	}
 	if lost := errorLines.Find(out); lost != nil {
-		return 0, 0, fmt.Errorf("requests failed: %s", lost)
+		return m, fmt.Errorf("requests failed: %s", lost)
 	}
-	n, r := requestsLine.FindSubmatch(out), rateLine.FindSubmatch(out)
-	if n == nil || r == nil {
-		return 0, 0, fmt.Errorf("no figures from wrk: %s", out)
+	all := make([]string, 0, 3)
+	for _, line := range []*regexp.Regexp{requestsLine, rateLine, medianLine} {
+		found := line.FindSubmatch(out)
+		if found == nil {
+			return m, fmt.Errorf("no figures from wrk: %s", out)
+		}
+		all = append(all, string(found[1]))
 	}
-	requests, _ = strconv.Atoi(string(n[1]))
-	rate, err = strconv.ParseFloat(string(r[1]), 64)
-	return requests, rate, err
+	m.requests, _ = strconv.Atoi(all[0])
+	if m.rate, err = strconv.ParseFloat(all[1], 64); err == nil {
+		m.median, err = time.ParseDuration(all[2])
+	}
+	return m, err
 }
 
 // openLoop sends requests when they are due, and counts from then on.

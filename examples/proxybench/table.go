@@ -45,6 +45,7 @@ func targets(w io.Writer, results map[key][]result) {
 	compare("CPU per request, 100 B", small, "nginx", cpu, "1.25 or less")
 	compare("CPU per request, 10 KB", medium, "nginx", cpu, "1.25 or less")
 	compare("requests per second, TCP", overTCP, "haproxy", rate, "1 or more")
+	compare(fmt.Sprintf("p50 of small answers beside %d streams, TCP", streams), beside, "haproxy", p50, "1 or less")
 	if ours := of(open, "skiff"); len(ours) > 0 {
 		more := differences(ours, of(open, "nginx"))
 		fmt.Fprintf(w, "%-52s %6d µs more than nginx, target 20 or less\n", "p50 at 3,000 requests per second", more.Microseconds())
@@ -60,6 +61,7 @@ func targets(w io.Writer, results map[key][]result) {
 func rate(r result) float64   { return r.rate }
 func cpu(r result) float64    { return r.cpu }
 func peak(r result) float64   { return r.peakMB }
+func p50(r result) float64    { return float64(r.median) }
 func idleKB(r result) float64 { return r.idleKB }
 
 func median(all []result, of func(result) float64) float64 {
@@ -101,7 +103,7 @@ func differences(ours, theirs []result) time.Duration {
 }
 
 func added(name string, all, direct []result) string {
-	if name != open {
+	if name != open && name != beside {
 		return ""
 	}
 	return fmt.Sprintf("%d µs", differences(all, direct).Microseconds())
