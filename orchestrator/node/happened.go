@@ -45,6 +45,7 @@ func (p *pod) happened(e container.Event) {
 		case current && e.Action == "die" && u.ended() && !p.s.restarts(u): // what somebody made of it
 		case current:
 			u.suspect, u.down, u.excused = true, true, p.s.outage || u.stranded || u.disturbed
+			u.outdated = p.s.busy(opInspect, u.name)
 			p.strand(e.ContainerID)
 		case p.s.busy(opStart, u.name):
 			u.early = append(u.early, e.ContainerID)
@@ -53,6 +54,8 @@ func (p *pod) happened(e container.Event) {
 		u.suspect = u.suspect || current && u.running()
 	case "start":
 		switch {
+		case current && p.s.busy(opInspect, u.name):
+			u.outdated = true
 		case current && u.ended():
 			p.revived(u, u.cur)
 		case u.last != nil && u.last.ID == e.ContainerID:

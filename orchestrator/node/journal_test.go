@@ -65,6 +65,16 @@ func (j *journal) String() string {
 type writtenEngine struct {
 	*fake.Engine
 	journal *journal
+	seen    func() // is called once, between a look at a container and the answer
+}
+
+func (e *writtenEngine) Inspect(ctx context.Context, id string) (container.Status, error) {
+	st, err := e.Engine.Inspect(ctx, id)
+	if seen := e.seen; seen != nil {
+		e.seen = nil
+		seen()
+	}
+	return st, err
 }
 
 func (e *writtenEngine) Create(ctx context.Context, spec container.Spec) (string, error) {

@@ -189,6 +189,26 @@ func TestLastWordsOfWhatIsThePodsAgain(t *testing.T) {
 	})
 }
 
+// The container is started again after a look has found that it has ended, before
+// that is known.
+func TestRestartedBehindALook(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		w.restarted(newPodObject("a", "web:1")) // the next attempt will have a sandbox
+		id := w.named("web").ID
+		w.engine.seen = func() {
+			w.startedByOthers(id)
+			time.Sleep(time.Millisecond) // in virtual time: the event has been dealt with
+		}
+		w.engine.Exit(id, 3)
+		time.Sleep(time.Minute)
+		w.untilReady("a")
+		w.onlyOneRuns("a")
+		if w.named("web").ID != id {
+			t.Errorf("%+v runs", w.named("web"))
+		}
+	})
+}
+
 // The container is started again by somebody at any time after its end, and the worker
 // is killed at any time after that.
 func TestRestartedAtAnyTime(t *testing.T) {

@@ -270,7 +270,9 @@ func (p *pod) inspected(u *unit, id string, st container.Status, message string,
 	if u.cur == nil || u.cur.ID != id {
 		return
 	}
-	u.suspect, u.cur.Revived = false, false
+	outdated := u.outdated
+	u.suspect, u.outdated, u.cur.Revived = false, false, false
+	defer func() { u.suspect = u.suspect || outdated }()
 	now := time.Now()
 	switch {
 	case notFound != nil && u.ended():

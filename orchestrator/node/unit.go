@@ -37,6 +37,7 @@ type course struct {
 	started   bool // startup probe passed, or there is none
 	ready     bool // readiness probe passes, or there is none
 	suspect   bool // something happened to the container: inspect it
+	outdated  bool // something more has happened while it was inspected: what that says is not the last
 	down      bool // it is said to have ended
 	gone      bool // it was removed behind our back
 	excused   bool // its end is somebody else's doing, and no crash
