@@ -201,14 +201,15 @@ func TestDecide(t *testing.T) {
 				u.wait = &waiting{reason: reasonErrImagePull, since: noon}
 				*s.job(job{opImage, "web"}) = jobState{failures: 1, retry: noon.Add(10 * time.Second)}
 			})},
-			wake: pullBackOffAfter,
+			begin: []job{{opSandbox, ""}},
+			wake:  pullBackOffAfter,
 		},
 		"pull failed a while ago: say so": {
 			views: []view{set(func(s *state, u *unit) {
 				u.wait = &waiting{reason: reasonErrImagePull, since: noon.Add(-3 * time.Second)}
 				*s.job(job{opImage, "web"}) = jobState{failures: 1, retry: noon.Add(7 * time.Second)}
 			})},
-			begin: []job{{opPullBackOff, "web"}},
+			begin: []job{{opSandbox, ""}, {opPullBackOff, "web"}},
 			wake:  7 * time.Second,
 		},
 		"sandbox first": {views: []view{withImage, sandboxed("")}, begin: []job{{opStart, "POD"}}},

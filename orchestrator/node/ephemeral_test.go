@@ -50,7 +50,7 @@ func TestEphemeralContainersShareTheNetwork(t *testing.T) {
 			w.until(10*time.Minute, "the next attempt", func() bool { return w.journal.count("create web") > attempts && ready(w.pod("a")) })
 		}
 		crash()
-		const lost = "NetworkNotReady: The network has ended with the container that it was of."
+		const lost = "NetworkNotReady: The Pod has a new network."
 		w.untilEvent(lost)
 		w.debug("a", "two")
 		if got, want := w.named("two").Sandbox, w.named("web").ID; got != want {
@@ -107,6 +107,68 @@ func TestSandboxRestartedByHand(t *testing.T) {
 		})
 		if w.named("POD").ID != sandbox || w.named("web").ID == before || w.named("debug").State != container.Running {
 			t.Errorf("there are %+v", w.containers())
+		}
+	})
+}
+
+// A Pod whose container cannot be made has its network all the same, and can be
+// looked at.
+func TestDebugsWhatCannotBeMade(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		w.engine.AddImage("debug", fake.Run)
+		w.create(newPodObject("a", "late:1"))
+		w.untilEvent("Failed: Error: ErrImagePull")
+		w.until(time.Second, "the Pod has its network", func() bool {
+			return w.named("POD") != nil && w.pod("a").Status.PodIP != "" && holds(w.pod("a"), corev1.PodReadyToStartContainers)
+		})
+		w.debug("a", "look")
+		box := w.named("POD").ID
+		if got := w.named("look").Sandbox; got != box {
+			t.Errorf("it is in the network of %q, want %q", got, box)
+		}
+		w.engine.AddImage("late:1", fake.Run)
+		w.until(time.Minute, "ready", func() bool { return ready(w.pod("a")) })
+		if w.named("web").Sandbox != box || w.named("look").State != container.Running {
+			t.Errorf("there are %+v", w.containers())
+		}
+	})
+}
+
+// On the machine's own network nobody has to own it.
+func TestDebugsACrashLoopOnTheHost(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		w.engine.AddImage("debug", fake.Run)
+		w.restarted(newPodObject("a", "web:1", func(p *corev1.Pod) { p.Spec.HostNetwork = true }))
+		w.engine.Exit(w.named("web").ID, 1)
+		time.Sleep(time.Second)
+		w.debug("a", "look")
+		if w.named("web").State == container.Running {
+			t.Fatal("it waited for the container")
+		}
+		w.until(time.Minute, "the next attempt", func() bool { return w.named("web").Attempt == 2 && ready(w.pod("a")) })
+		w.engine.Exit(w.named("web").ID, 1)
+		w.until(time.Minute, "the attempt after", func() bool { return w.named("web").Attempt == 3 && ready(w.pod("a")) })
+		if w.named("look").State != container.Running || strings.Contains(strings.Join(w.events(), "\n"), reasonNetworkLost) {
+			t.Errorf("%+v", w.named("look"))
+		}
+	})
+}
+
+// An ephemeral container is never started twice: that the network's owner has ended
+// in that instant is not held against it.
+func TestDebugsWhileTheContainerEnds(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		w.engine.AddImage("debug", fake.Run)
+		w.create(newPodObject("a", "web:1"))
+		w.untilReady("a")
+		w.engine.ExitUnseen(w.named("web").ID, 1)
+		go func() {
+			time.Sleep(time.Second)
+			w.engine.LoseEvents()
+		}()
+		w.debug("a", "look")
+		if got, want := w.named("look").Sandbox, w.named("web").ID; got != want {
+			t.Errorf("it is in the network of %q, want %q", got, want)
 		}
 	})
 }

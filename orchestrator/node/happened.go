@@ -46,7 +46,7 @@ func (p *pod) happened(e container.Event) {
 		case current:
 			u.suspect, u.down, u.excused = true, true, p.s.outage || u.stranded || u.disturbed
 			u.outdated = p.s.busy(opInspect, u.name)
-			p.strand(e.ContainerID)
+			p.s.strand(e.ContainerID)
 		case p.s.busy(opStart, u.name):
 			u.early = append(u.early, e.ContainerID)
 		}

@@ -24,11 +24,10 @@ func newPodObject(name, image string, change ...func(*corev1.Pod)) *corev1.Pod {
 	return pod
 }
 
-func ready(pod *corev1.Pod) bool {
-	if pod == nil {
-		return false
-	}
-	c := condition(pod.Status.Conditions, corev1.PodReady)
+func ready(pod *corev1.Pod) bool { return pod != nil && holds(pod, corev1.PodReady) }
+
+func holds(pod *corev1.Pod, kind corev1.PodConditionType) bool {
+	c := condition(pod.Status.Conditions, kind)
 	return c != nil && c.Status == corev1.ConditionTrue
 }
 

@@ -17,7 +17,7 @@ import (
 const leastWait = 2 * time.Second
 
 // deservesSandbox says whether a Pod without a sandbox should get one now: the
-// address is free as the container has ended.
+// address is free as the container has ended, or has never been.
 func (s *state) deservesSandbox(now time.Time) bool {
 	if s.sandbox != nil || s.pod.Spec.HostNetwork || !s.mounted || !s.address.IsValid() {
 		return false
@@ -26,7 +26,10 @@ func (s *state) deservesSandbox(now time.Time) bool {
 	if u.running() || u.suspect || s.busy(opStart, u.name) || u.revival() != nil || u.ended() && !s.restarts(u) {
 		return false
 	}
-	return s.standsReady() || u.ended() && s.retryAt(u).Sub(now) >= leastWait
+	if u.cur == nil { // what keeps it from being made is no reason for the Pod to have no network
+		return s.awaited() || u.wait != nil && u.wait.reason != reasonCreateError
+	}
+	return s.standsReady() || s.retryAt(u).Sub(now) >= leastWait
 }
 
 // haveSandbox has the Pod need a sandbox from now on: the one that stands by, if it

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -17,7 +18,7 @@ func (s *state) share(u, sandbox *unit, spec *container.Spec) {
 	if owner == nil {
 		owner = s.units[0]
 	}
-	if owner == u {
+	if owner == u || s.onTheHost(sandbox) {
 		s.name(spec)
 	} else {
 		spec.Network.Sandbox = owner.cur.ID
@@ -40,26 +41,18 @@ func (s *state) share(u, sandbox *unit, spec *container.Spec) {
 }
 
 // strand takes note that a container has ended whose network others have joined:
-// also if it runs again by now, that is another network. An ephemeral one runs on
-// without: on a cluster only a sandbox owns a network, and somebody may be at work
-// in it.
-func (p *pod) strand(owner string) {
-	for _, u := range p.s.members() {
-		if !u.running() || u.stranded || u.cur.Sandbox != owner || p.s.pod.Spec.HostNetwork {
-			continue
-		}
-		u.stranded = true
-		if u.role == ephemeral {
-			p.events.warn(p.s.pod, u.name, reasonNetworkLost, "The network has ended with the container that it was of. "+
-				"This container runs on without one; an ephemeral container that is added now joins the Pod's")
-		}
+// also if it runs again by now, that is another network. Ephemeral ones run on in
+// what is left of it: somebody may be at work there.
+func (s *state) strand(owner string) {
+	for _, u := range slices.Concat(s.inits, s.units) {
+		u.stranded = u.stranded || u.running() && u.cur.Sandbox == owner && !s.pod.Spec.HostNetwork
 	}
 }
 
 // strandAdopted takes note of the same where no worker saw it.
 func (s *state) strandAdopted() {
 	owner := s.netOwner().cur
-	for _, u := range s.members() {
+	for _, u := range slices.Concat(s.inits, s.units) {
 		if !u.running() || u.cur.Sandbox == "" || s.pod.Spec.HostNetwork {
 			continue
 		}

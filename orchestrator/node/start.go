@@ -54,6 +54,11 @@ func (p *pod) start(u *unit) task {
 			create = func(ctx context.Context) (*attempt, error) { return p.create(ctx, spec) }
 		}
 		made, err := p.launch(ctx, create)
+		if err == nil && u.role == ephemeral && made.failedToStart() {
+			if err := p.networkEnded(ctx, made); err != nil {
+				return func() { p.s.old = append(p.s.old, made) }, err
+			}
+		}
 		known := user()
 		switch {
 		case err == nil:
@@ -202,9 +207,7 @@ func (p *pod) started(u *unit, a *attempt) {
 	spec := p.s.spec(u.name)
 	u.course = course{hooked: !hasPostStart(spec), disturbed: u.last != nil && u.last.Revived}
 	u.expectProbes(spec)
-	if owner := p.s.netOwner(); u.role == ephemeral && (!owner.running() || owner.down || owner.cur.ID != a.Sandbox) {
-		p.strand(a.Sandbox)
-	}
+	p.tellLeftBehind()
 	if slices.Contains(u.early, a.ID) {
 		u.suspect, u.down, u.excused = true, true, p.s.outage || u.disturbed
 	}
@@ -296,7 +299,7 @@ func (p *pod) inspected(u *unit, id string, st container.Status, message string,
 		u.cur = &attempt{Status: st, User: u.cur.User}
 		u.course, u.wait = course{hooked: u.hooked}, nil
 		u.expectProbes(p.s.spec(u.name))
-		p.strand(id)
+		p.s.strand(id)
 	default:
 		u.down, u.excused = false, false
 		u.cur.Paused, u.cur.Detached = st.Paused, st.Detached

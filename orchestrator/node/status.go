@@ -82,7 +82,7 @@ func (s *state) networked() bool {
 	if s.sandbox != nil {
 		return s.sandbox.cur != nil || s.reported.PodIP != ""
 	}
-	return s.units[0].cur != nil || s.reported.PodIP != ""
+	return s.onTheHost(nil) && s.mounted || s.units[0].cur != nil || s.reported.PodIP != ""
 }
 
 // containerStatus describes one container.

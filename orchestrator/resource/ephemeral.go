@@ -73,9 +73,19 @@ func validateEphemeralContainers(spec *corev1.PodSpec, path *field.Path) field.E
 			{"restartPolicy", c.RestartPolicy != nil},
 			{"restartPolicyRules", len(c.RestartPolicyRules) > 0},
 			{"resources", len(c.Resources.Limits)+len(c.Resources.Requests) > 0},
+			{"resizePolicy", len(c.ResizePolicy) > 0},
 		} {
 			if f.set {
 				errs = append(errs, field.Forbidden(at.Child(f.name), "field not allowed in ephemeral containers"))
+			}
+		}
+		for j, m := range c.VolumeMounts {
+			mount := at.Child("volumeMounts").Index(j)
+			if m.SubPath != "" {
+				errs = append(errs, field.Forbidden(mount.Child("subPath"), "cannot be set for an Ephemeral Container"))
+			}
+			if m.SubPathExpr != "" {
+				errs = append(errs, field.Forbidden(mount.Child("subPathExpr"), "cannot be set for an Ephemeral Container"))
 			}
 		}
 	}
