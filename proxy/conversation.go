@@ -48,6 +48,7 @@ func (c *conversation) Rest() pool.Rest {
 	talk := c.talk.Load()
 	return pool.Rest{
 		Idle:     time.Since(c.started) - time.Duration(c.last.Load()),
+		Asked:    talk == asked,
 		Waiting:  talk == asked || c.heldBack.Load(),
 		Watching: talk == watching,
 	}

@@ -167,14 +167,14 @@ func (d *direction) flow() {
 }
 
 // isHeld says whether what the client sends is to be held back, and it has sent
-// something. Its end may pass: a drain waits for that while it holds.
+// something. Its end may pass: a drain waits for that while it holds. Before the
+// connections are closed nothing begins any more.
 func (d *direction) isHeld() bool {
 	p := d.pair
-	if d != &p.up || !p.held.Load() {
+	if d != &p.up || !p.held.Load() && !p.closing.Load() {
 		return false
 	}
-	n, err := unix.IoctlGetInt(d.from.fd, unix.TIOCINQ)
-	if err == nil && n > 0 {
+	if queue(d.from.fd, unix.TIOCINQ) > 0 {
 		p.heldBack.Store(true)
 		return true
 	}
@@ -231,10 +231,11 @@ func (d *direction) deliver() (all bool) {
 // much, and whether that was all right and there may be more.
 func (d *direction) move() (moved int, ok bool) {
 	d.much = false
-	n, err := unix.IoctlGetInt(d.from.fd, unix.TIOCINQ)
-	if err != nil || n < bulk {
+	n := queue(d.from.fd, unix.TIOCINQ)
+	if n < bulk {
 		return 0, true
 	}
+	var err error
 	r := d.pair.reactor
 	if r.pipe == nil {
 		if r.pipe, err = newPipe(); err != nil {
@@ -291,12 +292,24 @@ func (d *direction) end() {
 	}
 }
 
-// fail is the end by an error.
+// fail is the end by an error. The other side is told that it is no end in order,
+// unless what came before is still on its way there.
 func (p *pair) fail(byServer bool) {
 	if byServer && !p.closing.Load() {
 		p.broken.Store(true)
 	}
+	for _, d := range []*direction{&p.up, &p.down} {
+		if !d.over && queue(d.to.fd, unix.TIOCOUTQ) == 0 {
+			d.to.reset()
+		}
+	}
 	p.cut()
+}
+
+// reset has the other end find the connection broken, and not ended, when it is
+// closed.
+func (s *socket) reset() {
+	unix.SetsockoptLinger(s.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 }
 
 // cut ends the pair, on the reactor's goroutine.
@@ -343,17 +356,38 @@ func (p *pair) Resume() {
 
 // Unread says whether the client has sent something that is still in its socket.
 func (p *pair) Unread() bool {
+	return p.ask(func() bool { return queue(p.up.from.fd, unix.TIOCINQ) > 0 })
+}
+
+// Untaken says whether the client has yet to take something that the back end has
+// sent. While there is no room for it, the client's socket is full.
+func (p *pair) Untaken() bool {
+	return p.ask(func() bool {
+		return queue(p.up.from.fd, unix.TIOCOUTQ) > 0 || queue(p.down.from.fd, unix.TIOCINQ) > 0
+	})
+}
+
+// ask looks at the sockets; what is closed has nothing to say.
+func (p *pair) ask(holds func() bool) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed {
-		return false
-	}
-	n, err := unix.IoctlGetInt(p.up.from.fd, unix.TIOCINQ)
-	return err == nil && n > 0
+	return !p.closed && holds()
 }
 
 // Close cuts both connections, soon.
 func (p *pair) Close() {
 	p.closing.Store(true)
 	p.reactor.post(p.cut)
+}
+
+// abort cuts them, soon, with a reset where something is under way.
+func (p *pair) abort() {
+	p.closing.Store(true)
+	p.reactor.post(func() {
+		if !p.closed && (p.Rest().Waiting || p.Unread() || p.Untaken()) {
+			p.up.to.reset()
+			p.down.to.reset()
+		}
+		p.cut()
+	})
 }

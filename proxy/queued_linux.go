@@ -22,13 +22,24 @@ func (w *wire) broken() (over bool) {
 }
 
 // queued says how much can be read without waiting.
-func (w *wire) queued() int {
-	n := 0
-	if w.raw == nil {
-		return n
+func (w *wire) queued() int { return w.queue(unix.TIOCINQ) }
+
+// unsent says how much was written that the other end has not got.
+func (w *wire) unsent() int { return w.queue(unix.TIOCOUTQ) }
+
+func (w *wire) queue(which uint) (n int) {
+	if w.raw != nil {
+		w.raw.Control(func(fd uintptr) { n = queue(int(fd), which) })
 	}
-	w.raw.Control(func(fd uintptr) {
-		n, _ = unix.IoctlGetInt(int(fd), unix.TIOCINQ)
-	})
+	return n
+}
+
+// queue is how much is in one of a socket's queues: what can be read (TIOCINQ), or
+// what its other end has not got (TIOCOUTQ).
+func queue(fd int, which uint) int {
+	n, err := unix.IoctlGetInt(fd, which)
+	if err != nil {
+		return 0
+	}
 	return n
 }

@@ -181,7 +181,8 @@ func (s *session) passed(upwards bool) {
 
 // Rest is how long nothing has passed, and whether an answer is due.
 func (s *session) Rest() pool.Rest {
-	return pool.Rest{Idle: time.Since(s.begun) - time.Duration(s.last.Load()), Waiting: s.waiting.Load()}
+	waiting := s.waiting.Load()
+	return pool.Rest{Idle: time.Since(s.begun) - time.Duration(s.last.Load()), Asked: waiting, Waiting: waiting}
 }
 
 // Client is where the client is.
@@ -193,6 +194,9 @@ func (s *session) Resume() { s.upwards.Unlock() }
 
 // Unread says whether there is a datagram to pass on.
 func (s *session) Unread() bool { return len(s.queue) > 0 }
+
+// Untaken is false: what a client does not take is gone.
+func (s *session) Untaken() bool { return false }
 
 // Close ends the session. The client's next datagram begins another.
 func (s *session) Close() {

@@ -42,9 +42,13 @@ func (s *splice) copy(to, from *wire) {
 	if s.byServer(err, from == s.server) && !s.closed.Load() {
 		s.broken.Store(true)
 	}
-	if err != io.EOF || to.CloseWrite() != nil {
-		s.Close()
+	if err == io.EOF && to.CloseWrite() == nil {
+		return
 	}
+	if err != io.EOF && !s.closed.Load() && to.unsent() == 0 { // or it is still to come to what was sent
+		s.reset()
+	}
+	s.Close()
 }
 
 // readError is one of the side that was read from.
@@ -101,9 +105,31 @@ func (s *splice) Resume() { s.upwards.Unlock() }
 // Unread says whether the client has sent something that is still in its socket.
 func (s *splice) Unread() bool { return s.client.queued() > 0 }
 
+// Untaken says whether the client has yet to take something that the back end has
+// sent. While there is no room for it, the client's socket is full.
+func (s *splice) Untaken() bool { return s.client.unsent() > 0 || s.server.queued() > 0 }
+
 // Close cuts both connections.
 func (s *splice) Close() {
 	s.closed.Store(true)
 	s.client.Close()
 	s.server.Close()
+}
+
+// abort cuts them with a reset where something is under way.
+func (s *splice) abort() {
+	if s.Rest().Waiting || s.Unread() || s.Untaken() {
+		s.reset()
+	}
+	s.Close()
+}
+
+// reset has both sides find their connections broken, and not ended, when they are
+// closed.
+func (s *splice) reset() {
+	for _, w := range []*wire{s.client, s.server} {
+		if tcp, ok := w.Conn.(interface{ SetLinger(seconds int) error }); ok {
+			tcp.SetLinger(0)
+		}
+	}
 }

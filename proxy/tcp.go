@@ -26,7 +26,8 @@ func (p *Proxy) serveTCP(ctx context.Context, client net.Conn, what *Listener) {
 	j := p.join(client, server)
 	claim.Stream(pool.TCP, j)
 	claim.Answered(0)
-	stop := context.AfterFunc(claim.Context(), j.Close)
+	claim.OnCut(func(error) { j.abort() })
+	stop := context.AfterFunc(ctx, j.Close)
 	defer stop()
 	if j.run(); j.brokenOff() {
 		claim.Broke()
@@ -38,6 +39,7 @@ type joint interface {
 	pool.Resting
 	run()            // until both are closed
 	brokenOff() bool // by the back end
+	abort()          // like Close, but who is amid something is told that this is no end
 }
 
 func (p *Proxy) join(client, server net.Conn) joint {

@@ -262,6 +262,16 @@ func (c *Claim) Release() {
 	}
 }
 
+// end is cut for whoever does not hold mu.
+func (c *Claim) end(cause error) {
+	p := c.backend.pool
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !c.released {
+		c.cut(cause)
+	}
+}
+
 // cut ends the claim at a drain's deadline; mu is held.
 func (c *Claim) cut(cause error) {
 	if c.cause != nil || c.asked.Err() != nil {

@@ -97,11 +97,11 @@ func (p *Pool) settle(ctx context.Context, b *Backend, streams time.Duration) er
 			look.Reset(parting.step(p.claims(b), time.Since(start)))
 		case <-deadline.C:
 			look.Stop()
-			parting.resume()
 			p.endStreams(b)
+			parting.resume() // what was held back is not carried out any more
 		case <-ctx.Done():
-			parting.resume()
 			p.endStreams(b)
+			parting.resume()
 			p.cut(b, ErrRequestCut, func(*Claim) bool { return true })
 			return p.awaitCut(b)
 		}

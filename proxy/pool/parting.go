@@ -17,13 +17,16 @@ type Resting interface {
 	// Unread says whether the client has sent something that nobody has got to
 	// read yet, as on a busy machine.
 	Unread() bool
+	// Untaken says whether the client has yet to take something of what it was sent.
+	Untaken() bool
 	Close()
 }
 
 // Rest is what a connection is at.
 type Rest struct {
 	Idle     time.Duration // no byte has come for that long
-	Waiting  bool          // the last ones came from the client: an answer is probably being worked on
+	Asked    bool          // the last ones went from the client to the back end: an answer is probably being worked on
+	Waiting  bool          // the same, or what the client has sent is held back
 	Watching bool          // the client has asked for news of the server, not for a result: nothing is lost with it
 }
 
@@ -39,6 +42,11 @@ type Rest struct {
 // A query that starts at the moment when the driver gives up its pool fails as
 // well. So meanwhile what clients send is held back: whoever has a query is
 // then waiting for its answer, which comes after the closing.
+//
+// A connection in constant use is never at rest by itself. Shortly before the
+// deadline what all clients send is held back for good: the answers to what the
+// back end has still got come, and what follows goes to nobody, which is better
+// than to be carried out and not answered.
 const (
 	holdLead   = 50 * time.Millisecond  // before the first closing
 	holdLimit  = 400 * time.Millisecond // at most
@@ -46,6 +54,7 @@ const (
 	firstPause = 100 * time.Millisecond // after a client's first closing
 	watchPause = time.Second            // after that of one that watched, until the driver has reacted
 	laterPause = 10 * time.Millisecond  // after each other one
+	lastHold   = 500 * time.Millisecond // before the deadline
 
 	lookInterval = 10 * time.Millisecond
 	seldom       = 50 * time.Millisecond // where nothing is there to close
@@ -71,7 +80,7 @@ func newParting(total time.Duration) *parting {
 type departure struct {
 	closed   map[*Claim]bool
 	lost     *loss
-	held     []Resting
+	held     map[*Claim]Resting
 	heldAt   time.Duration
 	nextHold time.Duration
 	nextLook time.Duration
@@ -95,8 +104,14 @@ type leaver struct {
 // step closes what clients can do without now and returns when to look again.
 func (p *parting) step(claims []*Claim, elapsed time.Duration) time.Duration {
 	wait := seldom
+	last := elapsed >= p.total-min(lastHold, p.total/5)
 	for client, all := range p.open(claims) {
 		d := p.clients[client]
+		if last {
+			d.finish(all)
+			wait = lookInterval
+			continue
+		}
 		if d.nextLook <= elapsed {
 			d.nextLook = elapsed + d.step(all, elapsed, p.total)
 		}
@@ -115,7 +130,7 @@ func (p *parting) open(claims []*Claim) map[netip.Addr][]*leaver {
 		}
 		client := r.Client()
 		if p.clients[client] == nil {
-			p.clients[client] = &departure{closed: map[*Claim]bool{}}
+			p.clients[client] = &departure{closed: map[*Claim]bool{}, held: map[*Claim]Resting{}}
 		}
 		if !p.clients[client].closed[c] {
 			open[client] = append(open[client], &leaver{r, c, r.Rest()})
@@ -162,9 +177,32 @@ func (d *departure) step(all []*leaver, elapsed, total time.Duration) time.Durat
 
 func (d *departure) hold(all []*leaver, elapsed time.Duration) {
 	d.heldAt = elapsed
+	d.holdAll(all)
+}
+
+func (d *departure) holdAll(all []*leaver) {
 	for _, l := range all {
-		l.Hold()
-		d.held = append(d.held, l.Resting)
+		if d.held[l.claim] == nil {
+			l.Hold()
+			d.held[l.claim] = l.Resting
+		}
+	}
+}
+
+// finish closes what has got its last answer, since the deadline is near. Whose
+// client has sent more, which nobody will get, is cut.
+func (d *departure) finish(all []*leaver) {
+	d.holdAll(all)
+	for _, l := range all {
+		switch {
+		case l.rest.Asked || l.rest.Idle < shortRest || l.Untaken():
+			continue
+		case l.rest.Waiting || l.Unread():
+			l.claim.end(ErrStreamCut)
+		default:
+			l.Close()
+		}
+		d.closed[l.claim] = true
 	}
 }
 
@@ -172,7 +210,7 @@ func (d *departure) resume() {
 	for _, r := range d.held {
 		r.Resume()
 	}
-	d.held = nil
+	clear(d.held)
 }
 
 // awaited says whether the client's reaction is to be waited for. A driver that
@@ -191,12 +229,13 @@ func (l *loss) awaited(open int, more bool, elapsed, total time.Duration) bool {
 }
 
 // parted is what toPart picks, without those whose clients have sent something
-// since they were looked at: those count as waiting from here on.
+// since they were looked at, or have yet to take something: those count as waiting
+// from here on.
 func parted(all []*leaver, elapsed, total time.Duration) (next []*leaver) {
 	for {
 		picked := toPart(all, elapsed, total)
 		for _, l := range picked {
-			if l.Unread() || l.Rest().Waiting {
+			if l.Unread() || l.Untaken() || l.Rest().Waiting {
 				l.rest.Waiting, l.rest.Watching = true, false
 			} else {
 				next = append(next, l)

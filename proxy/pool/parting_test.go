@@ -61,12 +61,14 @@ type restingConn struct {
 	closed   time.Time
 	unread   time.Duration // for how long after begun there is something that nobody has read
 	begun    time.Time
+	untaken  bool
 }
 
 func (r *restingConn) Client() netip.Addr { return r.client }
 func (r *restingConn) Hold()              { r.held = true }
 func (r *restingConn) Resume()            { r.held = false }
 func (r *restingConn) Rest() Rest         { return Rest{Idle: r.idle, Watching: r.watching} }
+func (r *restingConn) Untaken() bool      { return r.untaken }
 func (r *restingConn) Unread() bool       { return time.Since(r.begun) < r.unread }
 
 func (r *restingConn) Close() {
