@@ -284,6 +284,28 @@ func TestJointDeliversWhatWasSaid(t *testing.T) {
 	})
 }
 
+// A reset is passed on after what came before it: an end would say that this is all.
+func TestJointPassesAResetOn(t *testing.T) {
+	t.Parallel()
+	joints(t, func(t *testing.T, join func(client, server net.Conn) joint) {
+		for _, side := range []string{"client", "server"} {
+			client, server, ours, theirs := ends(t)
+			leaver, other := client, server
+			if side == "server" {
+				leaver, other = server, client
+			}
+			begin(t, join(ours, theirs))
+			io.WriteString(leaver, "first")
+			hear(t, other, "first")
+			leaver.SetLinger(0)
+			leaver.Close()
+			if _, err := other.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+				t.Errorf("after a reset by the %s: %v", side, err)
+			}
+		}
+	})
+}
+
 // unsent is how much of what was written the other side has not taken yet.
 func unsent(t *testing.T, conn *net.TCPConn) (n int) {
 	t.Helper()
