@@ -45,8 +45,8 @@ func (s *splice) copy(to, from *wire) {
 	if err == io.EOF && to.CloseWrite() == nil {
 		return
 	}
-	if err != io.EOF && !s.closed.Load() && to.unsent() == 0 { // or it is still to come to what was sent
-		s.reset()
+	if err != io.EOF && !s.closed.Load() {
+		s.reset(func(w *wire) bool { return w.unsent() == 0 }) // or what came before is still on its way there
 	}
 	s.Close()
 }
@@ -119,16 +119,15 @@ func (s *splice) Close() {
 // abort cuts them with a reset where something is under way.
 func (s *splice) abort() {
 	if s.Rest().Waiting || s.Unread() || s.Untaken() {
-		s.reset()
+		s.reset(func(*wire) bool { return true })
 	}
 	s.Close()
 }
 
-// reset has both sides find their connections broken, and not ended, when they are
-// closed.
-func (s *splice) reset() {
+// reset has sides find their connections broken, and not ended, when they are closed.
+func (s *splice) reset(which func(*wire) bool) {
 	for _, w := range []*wire{s.client, s.server} {
-		if tcp, ok := w.Conn.(interface{ SetLinger(seconds int) error }); ok {
+		if tcp, ok := w.Conn.(interface{ SetLinger(seconds int) error }); ok && which(w) {
 			tcp.SetLinger(0)
 		}
 	}
