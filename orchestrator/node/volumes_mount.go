@@ -82,6 +82,9 @@ func (p *pod) below(ctx context.Context, pod *corev1.Pod, m container.Mount, sub
 				real, err = filepath.EvalSymlinks(filepath.Join(version, sub))
 			}
 		}
+		if errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("volume %q has no file %q", kept.Name, sub)
+		}
 		m.Source = real
 		return m, err
 	}

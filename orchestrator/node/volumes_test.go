@@ -149,6 +149,12 @@ func TestSubPathOfALateFile(t *testing.T) {
 			t.Errorf("once it is there: %q, %v", data, err)
 		}
 	}
+	o.Spec.Volumes[0].ConfigMap.Optional = nil
+	o.Spec.Containers[0].VolumeMounts[0].SubPath = "other"
+	_, err := p.mounts(t.Context(), o, &o.Spec.Containers[0], map[string]container.Mount{"c": {Source: dir}}, nil)
+	if err == nil || !strings.HasSuffix(err.Error(), `: volume "c" has no file "other"`) {
+		t.Errorf("of a file that must be there: %v", err)
+	}
 }
 
 func TestEvictsAPodThatFillsItsVolume(t *testing.T) {
