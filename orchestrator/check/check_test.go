@@ -44,6 +44,13 @@ func TestManifests(t *testing.T) {
 	service := func(selector, target string) string {
 		return "---\napiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {selector: {" + selector + "},\n  ports: [{port: 80, targetPort: " + target + "}]}\n"
 	}
+	fields := func(name, spec string) string {
+		return "apiVersion: v1\nkind: Service\nmetadata: {name: " + name + "}\nspec: {" + spec + ",\n  ports: [{port: 80}]}\n"
+	}
+	nodePort := func(name, port string) string {
+		return "apiVersion: v1\nkind: Service\nmetadata: {name: " + name + "}\nspec:\n  type: NodePort\n  ports: [{port: 80, nodePort: " + port + "}]\n"
+	}
+	const here = ": cluster: spec.type: here it listens on the loopback address; on a cluster on every address of every node\n"
 	ingress := func(port string) string {
 		return "---\napiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: web}\nspec: {rules: [{http: {paths: [{path: /, pathType: Prefix,\n" +
 			"  backend: {service: {name: web, port: {" + port + "}}}}]}}]}\n"
@@ -86,6 +93,17 @@ func TestManifests(t *testing.T) {
 		{"an Ingress of no such port", whole + service("app: web", "80") + ingress("name: http"),
 			`31: warning: spec.rules[0].http.paths[0].backend.service.port: service web has no port "http"`},
 		{"an Ingress of somebody's Service", strings.TrimPrefix(ingress("number: 8080"), "---\n"), ""},
+		{"an Ingress of a headless Service", fields("web", "clusterIP: None") + ingress("number: 80"),
+			"11: warning: spec.rules[0].http.paths[0].backend.service.name: service web is headless: it has no ports to forward to, and requests are answered 503"},
+		{"an Ingress of an external name", fields("web", "type: ExternalName, externalName: a.example") + ingress("number: 80"),
+			"11: warning: spec.rules[0].http.paths[0].backend.service.name: service web is an external name, which skiff does not forward to: requests are answered 503"},
+		{"a node port out of range", nodePort("web", "80"),
+			"5" + here + "6: refused: spec.ports[0].nodePort: Invalid value: 80: provided port is not in the valid range. The range of valid ports is 30000-32767"},
+		{"two node ports", nodePort("a", "30080") + "---\n" + nodePort("b", "30081"), "5" + here + strings.TrimSuffix("12"+here, "\n")},
+		{"a node port of another Service", nodePort("a", "30080") + "---\n" + nodePort("b", "30080"),
+			"5" + here + "12" + here + "13: refused: spec.ports[0].nodePort: Invalid value: 30080: provided port is already allocated"},
+		{"an address of an instance", fields("web", "clusterIP: 10.96.0.20"),
+			"4: warning: spec.clusterIP: each instance, and each cluster, has a range of its own and refuses other addresses; leave it out to be given one"},
 		{"one replica", spoil("replicas: 3", "replicas: 1"), "6: cluster: spec.replicas: with one replica, a node that is drained or fails is an outage"},
 		{"as many replicas as nobody says", spoil("  replicas: 3\n", ""), "5: cluster: spec.replicas: with one replica, a node that is drained or fails is an outage"},
 		{"Recreate", spoil("  replicas: 3", "  replicas: 3\n  strategy: {type: Recreate}"), "7: cluster: spec.strategy.type: here requests wait during an update; on a cluster they fail"},

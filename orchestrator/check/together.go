@@ -3,6 +3,7 @@ package check
 import (
 	"cmp"
 	"fmt"
+	"net/netip"
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -17,6 +18,7 @@ import (
 
 	"skiff/orchestrator/manifest"
 	"skiff/orchestrator/resource"
+	"skiff/orchestrator/service/allocation"
 )
 
 // maker is what Pods come from: those that Services of its namespace are for.
@@ -42,10 +44,19 @@ func together(docs []*manifest.Document) []Finding {
 		all.add(namespace(d), objects[i])
 	}
 	var found []Finding
+	var earlier []*corev1.Service
 	for i, d := range docs {
+		add := func(level Level, path, message string) {
+			found = append(found, Finding{File: d.File, Line: d.Line(path), Level: level, Path: path, Message: message})
+		}
+		if svc, is := objects[i].(*corev1.Service); is {
+			for _, e := range allocation.Requested(svc, earlier) {
+				add(Refused, e.Field, e.ErrorBody())
+			}
+			earlier = append(earlier, svc)
+		}
 		for _, n := range all.notes(namespace(d), objects[i]) {
-			path := n.path.String()
-			found = append(found, Finding{File: d.File, Line: d.Line(path), Level: Warning, Path: path, Message: n.text})
+			add(Warning, n.path.String(), n.text)
 		}
 	}
 	return found
@@ -92,11 +103,19 @@ func (s set) add(namespace string, obj runtime.Object) {
 func (s set) notes(namespace string, obj runtime.Object) []note {
 	switch o := obj.(type) {
 	case *corev1.Service:
-		return s.targets(namespace, o)
+		return append(addresses(o), s.targets(namespace, o)...)
 	case *networkingv1.Ingress:
 		return s.backends(namespace, o)
 	}
 	return nil
+}
+
+// addresses says of one that is asked for by number what no manifest can know.
+func addresses(svc *corev1.Service) []note {
+	if _, err := netip.ParseAddr(svc.Spec.ClusterIP); err != nil {
+		return nil
+	}
+	return []note{{specPath.Child("clusterIP"), "each instance, and each cluster, has a range of its own and refuses other addresses; leave it out to be given one"}}
 }
 
 // targets looks for the Pods of a Service. Where there are none at all, they
@@ -133,24 +152,16 @@ func (s set) targets(namespace string, svc *corev1.Service) []note {
 	return notes
 }
 
-// backends looks for the ports to which an Ingress leads.
+// backends looks for the Services to which an Ingress leads.
 func (s set) backends(namespace string, in *networkingv1.Ingress) []note {
 	var notes []note
 	look := func(b *networkingv1.IngressBackend, path *field.Path) {
 		if b == nil || b.Service == nil {
 			return
 		}
-		svc, port := s.services[namespace+"/"+b.Service.Name], b.Service.Port
-		if svc == nil || slices.ContainsFunc(svc.Spec.Ports, func(p corev1.ServicePort) bool {
-			return p.Port == port.Number || port.Name != "" && p.Name == port.Name
-		}) {
-			return
+		if svc := s.services[namespace+"/"+b.Service.Name]; svc != nil {
+			notes = append(notes, backend(svc, b.Service.Port, path.Child("service"))...)
 		}
-		which := fmt.Sprint(port.Number)
-		if port.Name != "" {
-			which = fmt.Sprintf("%q", port.Name)
-		}
-		notes = append(notes, note{path.Child("service", "port"), fmt.Sprintf("service %s has no port %s", svc.Name, which)})
 	}
 	look(in.Spec.DefaultBackend, specPath.Child("defaultBackend"))
 	for i, rule := range in.Spec.Rules {
@@ -162,4 +173,23 @@ func (s set) backends(namespace string, in *networkingv1.Ingress) []note {
 		}
 	}
 	return notes
+}
+
+// backend says why requests for a Service are answered 503.
+func backend(svc *corev1.Service, port networkingv1.ServiceBackendPort, path *field.Path) []note {
+	switch {
+	case svc.Spec.Type == corev1.ServiceTypeExternalName:
+		return []note{{path.Child("name"), fmt.Sprintf("service %s is an external name, which skiff does not forward to: requests are answered 503", svc.Name)}}
+	case svc.Spec.ClusterIP == corev1.ClusterIPNone:
+		return []note{{path.Child("name"), fmt.Sprintf("service %s is headless: it has no ports to forward to, and requests are answered 503", svc.Name)}}
+	case slices.ContainsFunc(svc.Spec.Ports, func(p corev1.ServicePort) bool {
+		return p.Port == port.Number || port.Name != "" && p.Name == port.Name
+	}):
+		return nil
+	}
+	which := fmt.Sprint(port.Number)
+	if port.Name != "" {
+		which = fmt.Sprintf("%q", port.Name)
+	}
+	return []note{{path.Child("port"), fmt.Sprintf("service %s has no port %s", svc.Name, which)}}
 }

@@ -40,6 +40,15 @@ func Assign(ranges Ranges, svc, old *corev1.Service, stored []*corev1.Service) f
 	return append(errs, assignPorts(ranges, svc, old, others)...)
 }
 
+// Requested tells which node ports that svc asks for by number Assign would refuse
+// after the others were stored.
+func Requested(svc *corev1.Service, others []*corev1.Service) field.ErrorList {
+	if !usesNodePorts(svc) {
+		return nil
+	}
+	return checkRequested(Ranges{}, svc, nil, usedPorts(others))
+}
+
 func assignAddress(ranges Ranges, svc, old *corev1.Service, others []*corev1.Service) field.ErrorList {
 	ip := svc.Spec.ClusterIP
 	if ip == corev1.ClusterIPNone {
