@@ -74,6 +74,9 @@ func (s *Server) replace(r *request, mode changeMode, dryRun bool, obj object, o
 	if mode == specChange && k.Warnings != nil {
 		r.warn(k.Warnings(obj, old.object)...)
 	}
+	if mode == specChange && k.WarningsAmong != nil {
+		r.warn(k.WarningsAmong(obj, s.lookup)...)
+	}
 	if mode == specChange && k.Allocate != nil {
 		k.allocation.Lock()
 		defer k.allocation.Unlock()

@@ -152,6 +152,9 @@ func (s *Server) insertPrepared(r *request, obj object, dryRun bool) (object, er
 	if k.Warnings != nil {
 		r.warn(k.Warnings(obj, nil)...)
 	}
+	if k.WarningsAmong != nil {
+		r.warn(k.WarningsAmong(obj, s.lookup)...)
+	}
 	if k.Allocate != nil {
 		k.allocation.Lock()
 		defer k.allocation.Unlock()

@@ -64,6 +64,7 @@ func Manifests(docs []*manifest.Document, broken manifest.Errors) []Finding {
 		add(Finding{File: e.File, Line: e.Line, Level: Refused, Path: e.Path, Message: e.Message})
 	}
 	all := resource.All(resource.Options{})
+	together := gather(docs)
 	served := map[schema.GroupVersionKind]*resource.Definition{}
 	for _, d := range all {
 		served[d.GVK] = d
@@ -75,11 +76,11 @@ func Manifests(docs []*manifest.Document, broken manifest.Errors) []Finding {
 				Message: fmt.Sprintf("skiff does not serve kind %q of %s", gvk.Kind, gvk.GroupVersion()) + servedAs(all, gvk.Kind)})
 			continue
 		}
-		for _, f := range document(d, served[gvk]) {
+		for _, f := range document(d, served[gvk], together) {
 			add(f)
 		}
 	}
-	for _, f := range together(docs) {
+	for _, f := range together.findings(docs) {
 		add(f)
 	}
 	slices.SortStableFunc(found, func(a, b Finding) int {
@@ -100,7 +101,7 @@ func servedAs(all []*resource.Definition, kind string) string {
 }
 
 // document gives the findings about one document.
-func document(d *manifest.Document, definition *resource.Definition) []Finding {
+func document(d *manifest.Document, definition *resource.Definition, others set) []Finding {
 	var found []Finding
 	add := func(level Level, path, message string) {
 		f := Finding{File: d.File, Line: d.Line(path), Level: level, Path: path, Message: message}
@@ -118,14 +119,19 @@ func document(d *manifest.Document, definition *resource.Definition) []Finding {
 			add(Refused, e.Field, e.ErrorBody())
 		}
 	}
+	var warnings []string
 	if definition.Warnings != nil {
-		for _, w := range definition.Warnings(obj, nil) {
-			path, text := d.SplitPath(w)
-			if path != "" && slices.ContainsFunc(found, func(f Finding) bool { return f.Level == Refused && f.Path == path }) {
-				continue // that it is likely a mistake has been said
-			}
-			add(Warning, path, text)
+		warnings = definition.Warnings(obj, nil)
+	}
+	if definition.WarningsAmong != nil {
+		warnings = append(warnings, definition.WarningsAmong(obj, others.lookup)...)
+	}
+	for _, w := range warnings {
+		path, text := d.SplitPath(w)
+		if path != "" && slices.ContainsFunc(found, func(f Finding) bool { return f.Level == Refused && f.Path == path }) {
+			continue // that it is likely a mistake has been said
 		}
+		add(Warning, path, text)
 	}
 	for _, n := range onCluster(obj) {
 		add(Cluster, n.path.String(), n.text)

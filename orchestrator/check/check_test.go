@@ -47,6 +47,8 @@ func TestManifests(t *testing.T) {
 	fields := func(name, spec string) string {
 		return "apiVersion: v1\nkind: Service\nmetadata: {name: " + name + "}\nspec: {" + spec + ",\n  ports: [{port: 80}]}\n"
 	}
+	slice := "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: web-1, labels: {kubernetes.io/service-name: web}}\n" +
+		"addressType: IPv4\nendpoints: [{addresses: [192.0.2.1]}]\n"
 	nodePort := func(name, port string) string {
 		return "apiVersion: v1\nkind: Service\nmetadata: {name: " + name + "}\nspec:\n  type: NodePort\n  ports: [{port: 80, nodePort: " + port + "}]\n"
 	}
@@ -102,6 +104,9 @@ func TestManifests(t *testing.T) {
 		{"two node ports", nodePort("a", "30080") + "---\n" + nodePort("b", "30081"), "5" + here + strings.TrimSuffix("12"+here, "\n")},
 		{"a node port of another Service", nodePort("a", "30080") + "---\n" + nodePort("b", "30080"),
 			"5" + here + "12" + here + "13: refused: spec.ports[0].nodePort: Invalid value: 30080: provided port is already allocated"},
+		{"a slice of a Service without a selector", fields("web", "type: ClusterIP") + slice, ""},
+		{"a slice of a Service with one", whole + service("app: web", "80") + slice,
+			"31: warning: endpoints: count only while Service \"web\" has no selector; one that has leads to the Pods that it selects"},
 		{"an address of an instance", fields("web", "clusterIP: 10.96.0.20"),
 			"4: warning: spec.clusterIP: each instance, and each cluster, has a range of its own and refuses other addresses; leave it out to be given one"},
 		{"one replica", spoil("replicas: 3", "replicas: 1"), "6: cluster: spec.replicas: with one replica, a node that is drained or fails is an outage"},

@@ -10,9 +10,11 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/client-go/kubernetes/scheme"
 
@@ -30,32 +32,44 @@ type maker struct {
 
 // set is what manifests that are applied together say about each other.
 type set struct {
+	objects  []runtime.Object           // as typedObject gives them, in the order of their documents
 	makers   map[string][]maker         // by namespace
 	services map[string]*corev1.Service // by namespace/name
 }
 
-// together gives the findings about what one document says of another. The API
-// takes it as it is: the other one may come later, or from elsewhere.
-func together(docs []*manifest.Document) []Finding {
-	objects := make([]runtime.Object, len(docs))
-	all := set{map[string][]maker{}, map[string]*corev1.Service{}}
+func gather(docs []*manifest.Document) set {
+	s := set{make([]runtime.Object, len(docs)), map[string][]maker{}, map[string]*corev1.Service{}}
 	for i, d := range docs {
-		objects[i] = typedObject(d)
-		all.add(namespace(d), objects[i])
+		s.objects[i] = typedObject(d)
+		s.add(namespace(d), s.objects[i])
 	}
+	return s
+}
+
+// lookup finds a Service, which is what the rules of kinds that are checked ask for.
+func (s set) lookup(of schema.GroupVersionResource, namespace, name string) (runtime.Object, error) {
+	if svc := s.services[namespace+"/"+name]; svc != nil {
+		return svc, nil
+	}
+	return nil, apierrors.NewNotFound(of.GroupResource(), name)
+}
+
+// findings are about what one document says of another. The API takes most of it as
+// it is: the other one may come later, or from elsewhere.
+func (s set) findings(docs []*manifest.Document) []Finding {
 	var found []Finding
 	var earlier []*corev1.Service
 	for i, d := range docs {
 		add := func(level Level, path, message string) {
 			found = append(found, Finding{File: d.File, Line: d.Line(path), Level: level, Path: path, Message: message})
 		}
-		if svc, is := objects[i].(*corev1.Service); is {
+		if svc, is := s.objects[i].(*corev1.Service); is {
 			for _, e := range allocation.Requested(svc, earlier) {
 				add(Refused, e.Field, e.ErrorBody())
 			}
 			earlier = append(earlier, svc)
 		}
-		for _, n := range all.notes(namespace(d), objects[i]) {
+		for _, n := range s.notes(namespace(d), s.objects[i]) {
 			add(Warning, n.path.String(), n.text)
 		}
 	}

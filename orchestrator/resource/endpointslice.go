@@ -39,7 +39,8 @@ func endpointSlice() *Definition {
 			errs := validateMetaUpdate(s, old)
 			return append(errs, apivalidation.ValidateImmutableField(s.AddressType, old.AddressType, field.NewPath("addressType"))...)
 		},
-		Warnings: handMadeWarning,
+		Warnings:      sliceWarnings,
+		WarningsAmong: unused,
 		Columns: []metav1.TableColumnDefinition{
 			nameColumn(),
 			column("AddressType", "string", discoveryv1.EndpointSlice{}.SwaggerDoc()["addressType"]),
@@ -156,11 +157,26 @@ func endpointSliceRow(s *discoveryv1.EndpointSlice) []any {
 	}
 }
 
-// handMadeWarning tells a client that keeps a slice of its own when that counts:
-// the Service, which may come later, decides.
-func handMadeWarning(s, _ *discoveryv1.EndpointSlice) []string {
+func sliceWarnings(s, _ *discoveryv1.EndpointSlice) []string {
+	switch {
+	case s.AddressType != discoveryv1.AddressTypeIPv4:
+		return []string{fmt.Sprintf("addressType: a slice of %s has no effect: skiff forwards to IPv4 addresses only", s.AddressType)}
+	case s.Labels[discoveryv1.LabelServiceName] == "":
+		return []string{fmt.Sprintf("metadata.labels: without %s the slice belongs to no Service and has no effect", discoveryv1.LabelServiceName)}
+	}
+	return nil
+}
+
+// unused tells a client that keeps a slice of its own when that does not count. The
+// Service may come later.
+func unused(s *discoveryv1.EndpointSlice, look Lookup) []string {
 	service := s.Labels[discoveryv1.LabelServiceName]
-	if s.Labels[discoveryv1.LabelManagedBy] == "endpointslice-controller.k8s.io" || service == "kubernetes" {
+	if len(sliceWarnings(s, nil)) > 0 || service == "kubernetes" ||
+		s.Labels[discoveryv1.LabelManagedBy] == "endpointslice-controller.k8s.io" {
+		return nil
+	}
+	found, err := look(corev1.SchemeGroupVersion.WithResource("services"), s.Namespace, service)
+	if svc, is := found.(*corev1.Service); err == nil && is && len(svc.Spec.Selector) == 0 {
 		return nil
 	}
 	return []string{fmt.Sprintf("endpoints: count only while Service %q has no selector; one that has leads to the Pods that it selects", service)}

@@ -64,6 +64,8 @@ type Definition struct {
 	// Warnings lists what is accepted but has no effect on one machine, or is
 	// likely to be a mistake. old is nil for a new object.
 	Warnings func(obj, old runtime.Object) []string
+	// WarningsAmong lists what is a mistake because of what other objects say.
+	WarningsAmong func(obj runtime.Object, look Lookup) []string
 	// Ineffective names the fields among them that have no effect, where obj was
 	// written for their sake or for the first time: events tell of them.
 	Ineffective func(obj, old runtime.Object) []string

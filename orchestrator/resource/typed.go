@@ -34,6 +34,7 @@ type typed[T runtime.Object] struct {
 	ValidateUpdate    func(obj, old T) field.ErrorList
 	ValidateStatus    func(obj, old T) field.ErrorList
 	Warnings          func(obj, old T) []string
+	WarningsAmong     func(obj T, look Lookup) []string
 	Ineffective       func(obj, old T) []string
 	Allocate          func(obj, old T, stored []T) field.ErrorList
 	GracePeriod       func(obj T) int64
@@ -56,7 +57,7 @@ func (t typed[T]) definition() *Definition {
 		Verbs:             t.Verbs,
 		Default:           change(t.Default),
 		PrepareCreate:     change(t.PrepareCreate),
-		Admit:             admit(t.Admit),
+		Admit:             among(t.Admit),
 		PrepareUpdate:     changeFrom(t.PrepareUpdate),
 		PrepareStatus:     changeFrom(t.PrepareStatus),
 		PrepareEphemeral:  changeFrom(t.PrepareEphemeral),
@@ -66,6 +67,7 @@ func (t typed[T]) definition() *Definition {
 		ValidateUpdate:    compare(t.ValidateUpdate),
 		ValidateStatus:    compare(t.ValidateStatus),
 		Warnings:          compare(t.Warnings),
+		WarningsAmong:     among(t.WarningsAmong),
 		Ineffective:       compare(t.Ineffective),
 		Allocate:          allocate(t.Allocate),
 		GracePeriod:       read(t.GracePeriod),
@@ -84,11 +86,11 @@ func change[T runtime.Object](hook func(obj T)) func(runtime.Object) {
 	return func(obj runtime.Object) { hook(obj.(T)) }
 }
 
-func admit[T runtime.Object](hook func(obj T, look Lookup) error) func(runtime.Object, Lookup) error {
+func among[T runtime.Object, R any](hook func(obj T, look Lookup) R) func(runtime.Object, Lookup) R {
 	if hook == nil {
 		return nil
 	}
-	return func(obj runtime.Object, look Lookup) error { return hook(obj.(T), look) }
+	return func(obj runtime.Object, look Lookup) R { return hook(obj.(T), look) }
 }
 
 func changeFrom[T runtime.Object](hook func(obj, old T)) func(obj, old runtime.Object) {
