@@ -217,8 +217,9 @@ func TestPortInUse(t *testing.T) {
 	svc.Spec.Ports[0].Port = int32(port)
 	w.apply(svc)
 	w.add(w.app("web-a", "v1", target))
-	want := fmt.Sprintf("Warning PortInUse 127.0.0.1:%d is in use by another program", port)
-	if got := <-w.events.Events; !strings.HasPrefix(got, want) {
+	want := fmt.Sprintf("Warning PortInUse 127.0.0.1:%d is in use by another program; requests to that port do not arrive here until it is free"+
+		"; meanwhile the Service is reached at http://localhost:%d", port, svc.Spec.Ports[0].NodePort)
+	if got := <-w.events.Events; got != want {
 		t.Errorf("event %q, want %q", got, want)
 	}
 	c := client(t)

@@ -121,29 +121,48 @@ func (d *Director) reachOf(s *service) reach {
 	r := reach{known: d.named != nil || !d.Names, balanced: s.object.Spec.Type == corev1.ServiceTypeLoadBalancer, partly: waits(s.hosts)}
 	var byNode []string
 	for _, p := range s.object.Spec.Ports {
-		url := func(number int32) string {
-			return URL(scheme(p, s.protocols[PortName(p)]), "localhost", number)
-		}
-		for _, number := range hostNumbers(s.object, p) {
-			own := number != p.NodePort
-			if instead, moved := s.instead[PortName(p)]; own && moved {
-				number = instead
-			}
-			switch {
-			case failure(s.hosts, d.atHost(number, p.Protocol)) != nil:
-				r.balanced = r.balanced && !own
-			case own:
-				r.urls = append(r.urls, url(number))
-			default:
-				byNode = append(byNode, url(number))
-			}
-		}
+		own, node, complete := d.urls(s, p)
+		r.urls, byNode = append(r.urls, own...), append(byNode, node...)
+		r.balanced = r.balanced && complete
 	}
 	r.urls = append(r.urls, byNode...)
 	if url := d.named[s.object.Namespace+"/"+s.object.Name]; url != "" {
 		r.urls = append(r.urls, url)
 	}
 	return r
+}
+
+// urls are where a port is reached on the host: by its own number, or what stands in
+// for it, and by its node port. It says whether nothing of the former is missing.
+func (d *Director) urls(s *service, p corev1.ServicePort) (own, byNode []string, complete bool) {
+	complete = true
+	for _, number := range hostNumbers(s.object, p) {
+		isOwn := number != p.NodePort
+		if instead, moved := s.instead[PortName(p)]; isOwn && moved {
+			number = instead
+		}
+		url := URL(scheme(p, s.protocols[PortName(p)]), "localhost", number)
+		switch {
+		case failure(s.hosts, d.atHost(number, p.Protocol)) != nil:
+			complete = complete && !isOwn
+		case isOwn:
+			own = append(own, url)
+		default:
+			byNode = append(byNode, url)
+		}
+	}
+	return own, byNode, complete
+}
+
+// urlsOfPort are all of the port of that PortName.
+func (d *Director) urlsOfPort(s *service, name string) []string {
+	for _, p := range s.object.Spec.Ports {
+		if PortName(p) == name {
+			own, byNode, _ := d.urls(s, p)
+			return append(own, byNode...)
+		}
+	}
+	return nil
 }
 
 // URL is that of a port of a host. The port that its scheme stands for is not named.

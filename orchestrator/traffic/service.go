@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -157,16 +158,22 @@ func (d *Director) publish(s *service, backends []backend) {
 // when an address is taken and when it is free again, and lets those that wait
 // for an address which was given up try at once.
 func (d *Director) noteOpen(s *service, ports []switchboard.Port, failed map[string]error) {
-	wanted := map[string]bool{}
+	wanted, last := map[string]bool{}, maps.Clone(s.hosts)
 	for _, p := range ports {
 		for _, address := range p.Addresses {
 			wanted[address] = true
-			before := s.hosts[address]
-			err := failed[address]
-			s.hosts[address] = err
+			s.hosts[address] = failed[address]
+		}
+	}
+	for _, p := range ports {
+		for _, address := range p.Addresses {
+			before, err := last[address], failed[address]
 			switch {
 			case itsOwn(err) && !itsOwn(before):
 				reason, message := explain(address, s.instead[p.Name], err)
+				if urls := d.urlsOfPort(s, p.Name); reason == "PortInUse" && len(urls) > 0 {
+					message += "; meanwhile the Service is reached at " + strings.Join(urls, " and ")
+				}
 				d.Recorder.Event(s.object, corev1.EventTypeWarning, reason, message)
 				d.Log.Warn("listen for service", "service", s.key, "address", address, "error", err)
 			case err == nil && itsOwn(before):
