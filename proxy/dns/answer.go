@@ -199,7 +199,11 @@ func resource(r Record) []dnsmessage.Resource {
 		return nil
 	}
 	out := dnsmessage.Resource{Header: dnsmessage.ResourceHeader{Name: name, Class: dnsmessage.ClassINET, TTL: r.TTL}}
-	if r.Type == A {
+	switch r.Type {
+	case TXT:
+		out.Body = &dnsmessage.TXTResource{TXT: []string{r.Value}}
+		return []dnsmessage.Resource{out}
+	case A:
 		ip, err := netip.ParseAddr(r.Value)
 		if err != nil || !ip.Is4() {
 			return nil

@@ -173,6 +173,31 @@ func TestAliasesOfAliases(t *testing.T) {
 // Nobody else is asked for the names of Pods' addresses: Docker's resolver gives
 // no answer where its container's name is longer than a name may be, and servers
 // that look up who calls them would wait for it.
+// Kubernetes' specification has names for Pods without a Service, and one for itself.
+func TestNamesOfPodsByAddress(t *testing.T) {
+	t.Parallel()
+	r := resolver(t, "", nil)
+	for name, want := range map[string][]string{
+		"10-0-0-7.default.pod.cluster.local.":   {"10.0.0.7"},
+		"10-0-15-9.Other.POD.cluster.local.":    {"10.0.15.9"},
+		"10-0-16-9.default.pod.cluster.local.":  nil, // elsewhere
+		"10-0-0.default.pod.cluster.local.":     nil,
+		"web.default.pod.cluster.local.":        nil,
+		"10-0-0-7.a.default.pod.cluster.local.": nil,
+		"10-0-0-7.pod.cluster.local.":           nil,
+		"10-0-0-7.default.svc.cluster.local.":   nil,
+	} {
+		got, err := r.LookupHost(t.Context(), name)
+		var missing *net.DNSError
+		if !slices.Equal(got, want) || want == nil && (!errors.As(err, &missing) || !missing.IsNotFound) {
+			t.Errorf("%s: got %v, %v, want %v", name, got, err, want)
+		}
+	}
+	if version, err := r.LookupTXT(t.Context(), "dns-version.cluster.local."); err != nil || !slices.Equal(version, []string{"1.1.0"}) {
+		t.Errorf("version %q, %v", version, err)
+	}
+}
+
 func TestAddressesOfTheNetwork(t *testing.T) {
 	t.Parallel()
 	r := resolver(t, "", []string{nobody})

@@ -8,6 +8,7 @@ const (
 	SRV   = "SRV"
 	PTR   = "PTR"
 	CNAME = "CNAME"
+	TXT   = "TXT"
 )
 
 // Record is one answer to a name. Names are written without the last dot.
@@ -15,6 +16,6 @@ type Record struct {
 	Name  string
 	Type  string
 	TTL   uint32 // seconds
-	Value string // an IPv4 address, or a name
+	Value string // an IPv4 address, a name, or a text
 	Port  uint16 // of SRV
 }

@@ -11,6 +11,13 @@ import (
 // reverseDomain is what the reverse names of addresses end with.
 const reverseDomain = "in-addr.arpa"
 
+// specVersion is that of the specification which the names follow:
+// https://github.com/kubernetes/dns/blob/master/docs/specification.md
+const (
+	specVersion = "1.1.0"
+	versionTTL  = 28800
+)
+
 // Zone holds all records below a domain, and the reverse names of the addresses
 // of a network. It is safe for concurrent use.
 type Zone struct {
@@ -56,7 +63,12 @@ func (z *Zone) Replace(sources map[string][]Record) {
 // index makes the names anew: there are few, they change seldom, and queries
 // take no lock.
 func (z *Zone) index() {
-	names := map[string][]Record{z.domain: nil}
+	version := "dns-version." + z.domain
+	names := map[string][]Record{
+		z.domain:          nil,
+		"pod." + z.domain: nil,
+		version:           {{Name: version, Type: TXT, TTL: versionTTL, Value: specVersion}},
+	}
 	for _, records := range z.sources {
 		for _, r := range records {
 			name := strings.ToLower(r.Name)
@@ -77,8 +89,30 @@ func (z *Zone) index() {
 
 // lookup gives the records of a name, and whether there is such a name.
 func (z *Zone) lookup(name string) (records []Record, exists bool) {
-	records, exists = (*z.names.Load())[strings.ToLower(name)]
-	return records, exists
+	name = strings.ToLower(name)
+	if records, exists = (*z.names.Load())[name]; exists {
+		return records, exists
+	}
+	return z.pod(name)
+}
+
+// pod answers the names that have a Pod's address in them, and nothing else of it:
+// 10-0-0-7.NAMESPACE.pod. As in Kubernetes, unless that is told otherwise, nobody
+// looks whether there is such a Pod.
+func (z *Zone) pod(name string) (records []Record, exists bool) {
+	below, is := strings.CutSuffix(name, ".pod."+z.domain)
+	if !is {
+		return nil, false
+	}
+	label, namespace, more := strings.Cut(below, ".")
+	if !more {
+		return nil, true // it is a namespace
+	}
+	address, err := netip.ParseAddr(strings.ReplaceAll(label, "-", "."))
+	if err != nil || strings.Contains(namespace, ".") || !z.network.Contains(address) {
+		return nil, false
+	}
+	return []Record{{Name: name, Type: A, Value: address.String()}}, true
 }
 
 // owns says whether the zone, and nobody else, knows a name.
