@@ -102,6 +102,7 @@ func TestManifests(t *testing.T) {
 		{"a node port out of range", nodePort("web", "80"),
 			"5" + here + "6: refused: spec.ports[0].nodePort: Invalid value: 80: provided port is not in the valid range. The range of valid ports is 30000-32767"},
 		{"two node ports", nodePort("a", "30080") + "---\n" + nodePort("b", "30081"), "5" + here + strings.TrimSuffix("12"+here, "\n")},
+		{"a node port of another version of the Service", nodePort("a", "30080") + "---\n" + nodePort("a", "30080"), "5" + here + strings.TrimSuffix("12"+here, "\n")},
 		{"a node port of another Service", nodePort("a", "30080") + "---\n" + nodePort("b", "30080"),
 			"5" + here + "12" + here + "13: refused: spec.ports[0].nodePort: Invalid value: 30080: provided port is already allocated"},
 		{"a slice of a Service without a selector", fields("web", "type: ClusterIP") + slice, ""},

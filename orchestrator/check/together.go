@@ -64,6 +64,9 @@ func (s set) findings(docs []*manifest.Document) []Finding {
 			found = append(found, Finding{File: d.File, Line: d.Line(path), Level: level, Path: path, Message: message})
 		}
 		if svc, is := s.objects[i].(*corev1.Service); is {
+			earlier = slices.DeleteFunc(earlier, func(other *corev1.Service) bool {
+				return other.Namespace == svc.Namespace && other.Name == svc.Name
+			}) // it is changed
 			for _, e := range allocation.Requested(svc, earlier) {
 				add(Refused, e.Field, e.ErrorBody())
 			}
