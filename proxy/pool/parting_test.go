@@ -61,15 +61,23 @@ type restingConn struct {
 	closed   time.Time
 	unread   time.Duration // for how long after begun there is something that nobody has read
 	begun    time.Time
-	untaken  bool
+	taken    time.Time // when the client has got all that it was sent
+	busy     bool      // until what the client sends is held back
+	heldAt   time.Time
 }
 
 func (r *restingConn) Client() netip.Addr { return r.client }
-func (r *restingConn) Hold()              { r.held = true }
+func (r *restingConn) Hold()              { r.held, r.heldAt = true, time.Now() }
 func (r *restingConn) Resume()            { r.held = false }
-func (r *restingConn) Rest() Rest         { return Rest{Idle: r.idle, Watching: r.watching} }
-func (r *restingConn) Untaken() bool      { return r.untaken }
-func (r *restingConn) Unread() bool       { return time.Since(r.begun) < r.unread }
+func (r *restingConn) Rest() Rest {
+	if r.busy {
+		asked := !r.held || time.Since(r.heldAt) < 50*time.Millisecond // which the last answer takes
+		return Rest{Idle: time.Millisecond + r.idle, Asked: asked, Waiting: asked}
+	}
+	return Rest{Idle: r.idle, Watching: r.watching}
+}
+func (r *restingConn) Untaken() bool { return time.Now().Before(r.taken) }
+func (r *restingConn) Unread() bool  { return time.Since(r.begun) < r.unread }
 
 func (r *restingConn) Close() {
 	if !r.held {
@@ -136,6 +144,30 @@ func TestDrainLeavesTheUnreadAlone(t *testing.T) {
 		}
 		if s := p.Snapshot(); c.held || s.CutAtDrain != 0 {
 			t.Errorf("held back: %t, %d were cut", c.held, s.CutAtDrain)
+		}
+	})
+}
+
+// What is never at rest is held back shortly before the deadline, and closed once it
+// has its last answer and its client has taken that.
+func TestDrainEndsTheBusyAfterAnAnswer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := New(Options{Dial: refused})
+		p.Add("a", "a:1")
+		c := &restingConn{idle: shortRest, busy: true, claim: claim(t, p)}
+		c.claim.Stream(TCP, c)
+		const total = 5 * time.Second
+		start := time.Now()
+		c.taken = start.Add(total - lastHold/2)
+		if err := p.Drain(t.Context(), "a", total); err != nil {
+			t.Fatal(err)
+		}
+		if after := c.closed.Sub(start); after < total-lastHold/2 || after >= total {
+			t.Errorf("it was closed after %s", after)
+		}
+		if s := p.Snapshot(); s.CutAtDrain != 0 {
+			t.Errorf("%d were cut", s.CutAtDrain)
 		}
 	})
 }
