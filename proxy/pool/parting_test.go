@@ -61,8 +61,8 @@ type restingConn struct {
 	closed   time.Time
 	unread   time.Duration // for how long after begun there is something that nobody has read
 	begun    time.Time
-	taken    time.Time // when the client has got all that it was sent
-	busy     bool      // until what the client sends is held back
+	taken    time.Time     // when the client has got all that it was sent
+	last     time.Duration // busy until what the client sends is held back, and then for so long with the last answer
 	heldAt   time.Time
 }
 
@@ -70,8 +70,8 @@ func (r *restingConn) Client() netip.Addr { return r.client }
 func (r *restingConn) Hold()              { r.held, r.heldAt = true, time.Now() }
 func (r *restingConn) Resume()            { r.held = false }
 func (r *restingConn) Rest() Rest {
-	if r.busy {
-		asked := !r.held || time.Since(r.heldAt) < 50*time.Millisecond // which the last answer takes
+	if r.last > 0 {
+		asked := !r.held || time.Since(r.heldAt) < r.last
 		return Rest{Idle: time.Millisecond + r.idle, Asked: asked, Waiting: asked}
 	}
 	return Rest{Idle: r.idle, Watching: r.watching}
@@ -152,24 +152,32 @@ func TestDrainLeavesTheUnreadAlone(t *testing.T) {
 // has its last answer and its client has taken that.
 func TestDrainEndsTheBusyAfterAnAnswer(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		p := New(Options{Dial: refused})
-		p.Add("a", "a:1")
-		c := &restingConn{idle: shortRest, busy: true, claim: claim(t, p)}
-		c.claim.Stream(TCP, c)
-		const total = 5 * time.Second
-		start := time.Now()
-		c.taken = start.Add(total - lastHold/2)
-		if err := p.Drain(t.Context(), "a", total); err != nil {
-			t.Fatal(err)
-		}
-		if after := c.closed.Sub(start); after < total-lastHold/2 || after >= total {
-			t.Errorf("it was closed after %s", after)
-		}
-		if s := p.Snapshot(); s.CutAtDrain != 0 {
-			t.Errorf("%d were cut", s.CutAtDrain)
-		}
-	})
+	const total, late = 5 * time.Second, lastHold / 2 // after it is held back
+	for name, c := range map[string]restingConn{
+		"a late answer": {last: late},
+		"taken late":    {last: time.Millisecond, taken: time.Time{}.Add(total - lastHold + late)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				p := New(Options{Dial: refused})
+				p.Add("a", "a:1")
+				start := time.Now()
+				c.taken = start.Add(c.taken.Sub(time.Time{}))
+				c.idle, c.claim = shortRest, claim(t, p)
+				c.claim.Stream(TCP, &c)
+				if err := p.Drain(t.Context(), "a", total); err != nil {
+					t.Fatal(err)
+				}
+				if after := c.closed.Sub(start); after < total-lastHold+late || after >= total {
+					t.Errorf("it was closed after %s", after)
+				}
+				if s := p.Snapshot(); s.CutAtDrain != 0 {
+					t.Errorf("%d were cut", s.CutAtDrain)
+				}
+			})
+		})
+	}
 }
 
 // A driver on a busy machine needs its time to give up its pool: none of that is
