@@ -210,6 +210,12 @@ func (w *world) untilGone(name string) {
 	w.until(2*time.Minute, "Pod "+name+" is gone", func() bool { return w.pod(name) == nil })
 }
 
+// untilNothingIsLeft waits for what is removed at leisure.
+func (w *world) untilNothingIsLeft() {
+	w.t.Helper()
+	w.until(2*leisureCalm, "nothing is left", func() bool { return len(w.containers()) == 0 })
+}
+
 // containers lists what the engine has.
 func (w *world) containers() []container.Status {
 	list, err := w.engine.Engine.List(context.Background())

@@ -241,9 +241,7 @@ func TestRestartedAtAnyTime(t *testing.T) {
 							w.onlyOneRuns("a")
 							w.remove("a", 1)
 							w.untilGone("a")
-							if left := w.containers(); len(left) > 0 {
-								t.Errorf("left: %v", left)
-							}
+							w.untilNothingIsLeft()
 						})
 					})
 				}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"time"
 
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -44,6 +46,45 @@ func (w *Worker) removeOrphan(ctx context.Context, id string) {
 	w.tasks.Go(func() {
 		_ = w.insist(ctx, "a container without a Pod is not removed", func() error { return w.Engine.Remove(ctx, id) }, "container", id)
 	})
+}
+
+// remnantsPatience is how long a sandbox without a Pod may stay, waiting for a lull.
+const remnantsPatience = time.Minute
+
+// removeAtLeisure removes a container without a Pod when the engine has nothing
+// better to do.
+func (w *Worker) removeAtLeisure(ctx context.Context, id string) {
+	w.tasks.Go(func() {
+		calm, cancel := context.WithTimeout(ctx, remnantsPatience)
+		defer cancel()
+		if leave, err := w.turns.leisure(calm); err == nil {
+			defer leave()
+		}
+		if err := w.Engine.Remove(ctx, id); err != nil {
+			w.removeOrphan(ctx, id)
+		}
+	})
+}
+
+// clearOrphans removes now what else would be removed in its time.
+func (w *Worker) clearOrphans(ctx context.Context) error {
+	list, err := w.Engine.List(ctx)
+	if err != nil {
+		return err
+	}
+	exists := map[string]bool{}
+	for _, obj := range w.informer.GetIndexer().List() {
+		if pod, ok := obj.(*corev1.Pod); ok {
+			exists[string(pod.UID)] = true
+		}
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for _, st := range list {
+		if !exists[st.Pod.UID] {
+			group.Go(func() error { return w.Engine.Remove(ctx, st.ID) })
+		}
+	}
+	return group.Wait()
 }
 
 // lookForOrphans has the loop remove what the engine has of no Pod.

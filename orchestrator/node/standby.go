@@ -36,6 +36,15 @@ func (s *state) standsReady() bool {
 	return u != nil && u.running() && !u.suspect && u.cur.Detached && !u.cur.Paused
 }
 
+// remnant is the ID of a sandbox that stands by a Pod which goes: it has nothing of
+// the Pod's, so that its end need not be waited for. Empty if there is none.
+func (s *state) remnant() string {
+	if s.standsReady() {
+		return s.standby.cur.ID
+	}
+	return ""
+}
+
 // nextSandbox is the sandbox that the next attempt will join; nil if there is none.
 func (s *state) nextSandbox() *unit {
 	if s.standsReady() {

@@ -410,3 +410,52 @@ func TestStandbyGoesDown(t *testing.T) {
 		}
 	})
 }
+
+// Nobody waits for the end of what stood by, and nothing of it stays.
+func TestRemnantIsRemovedLater(t *testing.T) {
+	for name, then := range map[string]func(w *world){
+		"in a lull": func(*world) {},
+		"when skiff goes down": func(w *world) {
+			if err := w.worker.Shutdown(w.t.Context()); err != nil {
+				w.t.Fatal(err)
+			}
+			if n := len(w.containers()); n != 0 {
+				w.t.Errorf("%d containers are left", n)
+			}
+		},
+		"by the next run": func(w *world) {
+			w.end()
+			w.begin()
+			synctest.Wait()
+			if n := len(w.containers()); n != 0 {
+				w.t.Errorf("%d containers are left", n)
+			}
+		},
+		"without a lull": func(w *world) {
+			leave, err := w.worker.turns.take(w.t.Context(), 0)
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			defer leave()
+			w.until(2*remnantsPatience, "nothing is left", func() bool { return len(w.containers()) == 0 })
+		},
+		"when the engine can": func(w *world) { w.engine.Fail("Remove", errors.New("no")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			play(t, func(t *testing.T, w *world) {
+				w.steadily()
+				w.create(newPodObject("b", "web:1")) // so that there is no lull yet
+				w.untilReady("b")
+				box := w.named("POD").ID
+				w.remove("a", -1)
+				w.until(time.Second, "the Pod is gone", func() bool { return w.pod("a") == nil })
+				if left := w.named("POD"); left == nil || left.ID != box || left.State != container.Running {
+					t.Fatal("the Pod has waited for the end of what stood by")
+				}
+				w.remove("b", 0)
+				then(w)
+				w.untilNothingIsLeft()
+			})
+		})
+	}
+}

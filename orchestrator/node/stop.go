@@ -126,9 +126,11 @@ func (p *pod) sweep() task {
 	}
 }
 
-// remove takes away every container of a Pod that is going.
+// remove takes away the containers of a Pod that is going, but for one that nobody
+// waits for.
 func (p *pod) remove() task {
-	ids := p.s.containers()
+	rest := p.s.remnant()
+	ids := slices.DeleteFunc(p.s.containers(), func(id string) bool { return id == rest })
 	return func(ctx context.Context) (func(), error) {
 		var group errgroup.Group
 		for _, id := range ids {

@@ -214,7 +214,7 @@ func (w *Worker) loop(ctx context.Context, events <-chan container.Event) {
 
 // Shutdown ends all containers in good order: drained, preStop, SIGTERM, and
 // SIGKILL after the grace period. The Pods stay in the API, and the next Run
-// starts them again. It returns when that is done, or with an error when ctx
+// starts them again; containers without a Pod are removed. It returns when that is done, or with an error when ctx
 // ends before. No Pod is started afterwards.
 func (w *Worker) Shutdown(ctx context.Context) error {
 	answer := make(chan []*pod, 1)
@@ -232,6 +232,9 @@ func (w *Worker) Shutdown(ctx context.Context) error {
 		case <-ctx.Done():
 			return fmt.Errorf("stop Pod %s/%s: %w", p.namespace, p.name, ctx.Err())
 		}
+	}
+	if err := w.clearOrphans(ctx); err != nil && !unavailable(err) { // else the next Run does it
+		return fmt.Errorf("remove containers without a Pod: %w", err)
 	}
 	return nil
 }
