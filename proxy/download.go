@@ -21,7 +21,7 @@ type download struct {
 
 // head reads a head, whose parts then lie in buf.
 func (d *download) head(res *http1.Response) error {
-	scan := http1.Scan{Lax: true}
+	scan := http1.Scan{Answer: true}
 	for {
 		n, err := scan.End(d.buf[d.r:d.w])
 		if err != nil {

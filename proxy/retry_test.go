@@ -191,31 +191,38 @@ func TestIdleUpstreamIsClosedFirst(t *testing.T) {
 	}
 }
 
-// A status that HTTP does not have must not upset the server, which would leave
-// the claim behind.
-func TestImpossibleStatus(t *testing.T) {
+// What is not HTTP must not upset the server, which would leave the claim behind,
+// and is not waited for to become HTTP.
+func TestImpossibleAnswer(t *testing.T) {
 	t.Parallel()
-	f := newFront(t, HTTP, Options{})
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	go func() {
-		conn, err := listener.Accept()
+	for says, complaint := range map[string]string{
+		"HTTP/1.1 042 Odd\r\nContent-Length: 0\r\n\r\n": "042 Odd",
+		"220 mail.example\r\n":                          "malformed first line",
+	} {
+		f := newFront(t, HTTP, Options{})
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
-			return
+			t.Fatal(err)
 		}
-		defer conn.Close()
-		if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
-			io.WriteString(conn, "HTTP/1.1 042 Odd\r\nContent-Length: 0\r\n\r\n")
+		defer listener.Close()
+		go func() {
+			for {
+				conn, err := listener.Accept()
+				if err != nil {
+					return
+				}
+				defer conn.Close()
+				if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+					io.WriteString(conn, says)
+				}
+			}
+		}()
+		f.pool.Add("odd", listener.Addr().String())
+		if code, body := get(t, newClient(t), f.url("/")); code != http.StatusBadGateway || !strings.Contains(body, complaint) {
+			t.Errorf("%q: got %d %s", says, code, body)
 		}
-	}()
-	f.pool.Add("odd", listener.Addr().String())
-	if code, body := get(t, newClient(t), f.url("/")); code != http.StatusBadGateway || !strings.Contains(body, "042 Odd") {
-		t.Errorf("got %d %s", code, body)
-	}
-	if n := f.pool.InFlight("odd"); n != 0 {
-		t.Errorf("%d in flight", n)
+		if n := f.pool.InFlight("odd"); n != 0 {
+			t.Errorf("%q: %d in flight", says, n)
+		}
 	}
 }

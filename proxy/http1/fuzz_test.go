@@ -262,7 +262,7 @@ func FuzzResponse(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, stream []byte) {
-		scan := Scan{Lax: true}
+		scan := Scan{Answer: true}
 		end, err := scan.End(stream)
 		if err != nil || end == 0 {
 			return

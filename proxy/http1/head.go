@@ -40,17 +40,23 @@ var (
 	errTooLarge   = &Refusal{http.StatusRequestHeaderFieldsTooLarge, "too many headers"}
 )
 
-// Scan finds the end of a head that arrives in pieces. Lax, as for answers,
-// lines may end with LF alone.
+// protocol is what a version begins with.
+const protocol = "HTTP/1."
+
+// Scan finds the end of a head that arrives in pieces. The lines of an answer may
+// end with LF alone, and what cannot become one is refused before its end.
 type Scan struct {
-	Lax  bool
-	line int // where the line under way begins
-	seen int // no end of line before here, from line on
+	Answer bool
+	line   int // where the line under way begins
+	seen   int // no end of line before here, from line on
 }
 
 // End looks at all that has come so far, which only grows between two calls,
 // and returns the length of the head, or 0 while it is not complete.
 func (s *Scan) End(b []byte) (int, error) {
+	if begin := b[:min(len(b), len(protocol))]; s.Answer && string(begin) != protocol[:len(begin)] {
+		return 0, errFirstLine
+	}
 	for {
 		i := bytes.IndexByte(b[s.seen:], '\n')
 		if i < 0 {
@@ -59,7 +65,7 @@ func (s *Scan) End(b []byte) (int, error) {
 		}
 		end := s.seen + i
 		blank := end == s.line || end == s.line+1 && b[s.line] == '\r'
-		if !s.Lax && (end == s.line || b[end-1] != '\r') {
+		if !s.Answer && (end == s.line || b[end-1] != '\r') {
 			return 0, errLineEnd
 		}
 		if blank && s.line == 0 {
@@ -103,10 +109,11 @@ func (m *Message) IsListed(f *Field) bool {
 
 // version reads HTTP/1.0 and HTTP/1.1.
 func (m *Message) version(b []byte) bool {
-	if len(b) != len("HTTP/1.x") || string(b[:7]) != "HTTP/1." || b[7] != '0' && b[7] != '1' {
+	minor, ok := bytes.CutPrefix(b, []byte(protocol))
+	if !ok || len(minor) != 1 || minor[0] != '0' && minor[0] != '1' {
 		return false
 	}
-	m.Minor = int(b[7] - '0')
+	m.Minor = int(minor[0] - '0')
 	return true
 }
 
