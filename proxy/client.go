@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"skiff/proxy/accept"
 	"skiff/proxy/http1"
 	"skiff/proxy/pool"
 )
@@ -250,6 +251,19 @@ func (c *client) linger() {
 			return
 		}
 	}
+}
+
+// reset has the client find its connection broken, and not ended: with TLS, too,
+// which would say goodbye.
+func (c *client) reset() {
+	conn := c.Conn
+	if secure, ok := conn.(*tls.Conn); ok {
+		conn = secure.NetConn()
+	}
+	if socket, ok := accept.Socket(conn); ok {
+		socket.SetLinger(0)
+	}
+	conn.Close()
 }
 
 func (c *client) end() {

@@ -173,6 +173,31 @@ func TestTruncatedAnswers(t *testing.T) {
 	}
 }
 
+// Nor does it to a client that knows the end of an answer by that of the
+// connection.
+func TestTruncatedAnswersToOldClients(t *testing.T) {
+	t.Parallel()
+	plain, secure, _, trust := newDoors(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, "hello")
+		http.NewResponseController(w).Flush()
+		if r.URL.Path == "/cut" {
+			panic(http.ErrAbortHandler)
+		}
+	}))
+	for name, dial := range map[string]func() net.Conn{
+		"plain": func() net.Conn { return dialRaw(t, plain) },
+		"TLS":   func() net.Conn { return dialTLS(t, secure, trust) },
+	} {
+		for path, whole := range map[string]bool{"/whole": true, "/cut": false} {
+			conn := dial()
+			io.WriteString(conn, "GET "+path+" HTTP/1.0\r\nHost: a.test\r\n\r\n")
+			if got, err := io.ReadAll(conn); (err == nil) != whole {
+				t.Errorf("%s, %s: %v after %q", name, path, err, got)
+			}
+		}
+	}
+}
+
 // A back end that closes connections that rest, without a word, costs not even
 // a POST: their end is seen before anything is sent.
 func TestRestedConnectionThatEnded(t *testing.T) {

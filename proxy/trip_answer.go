@@ -89,6 +89,9 @@ func (t *trip) final(d *download) (reusable bool, err error) {
 	default:
 		err = t.pass(d, how)
 	}
+	if err != nil && how == byClose {
+		t.reset() // the end of the connection would be that of the answer
+	}
 	err = blameBackEnd(err)
 	return err == nil && !closes && d.over && d.r == d.w && (d.coded || d.left >= 0), err
 }
