@@ -95,7 +95,7 @@ func ruleHosts(in *networkingv1.Ingress) []string {
 func (c *Controller) tls() *tls.Config {
 	return &tls.Config{
 		MinVersion:     tls.VersionTLS12,
-		NextProtos:     []string{"h2", "http/1.1"},
+		NextProtos:     []string{"h2", "http/1.1", "http/1.0"},
 		GetCertificate: c.certificate,
 	}
 }

@@ -72,13 +72,16 @@ func TestCertificates(t *testing.T) {
 	w.told("CertificateUnusable", `secret "none" not found; a certificate of skiff's own authority takes its place`)
 	w.told("HostNotLocal", `not for "bank.com"`)
 
-	conn, err := tls.Dial("tcp", "127.0.0.1:"+w.port(HTTPSPortAnnotation), &tls.Config{RootCAs: trust, ServerName: "shop.test"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	if got := exchange(conn, "shop.test", "/"); got != "200 default/web /" {
-		t.Errorf("over TLS: %s", got)
+	for _, speaks := range [][]string{nil, {"http/1.1"}, {"http/1.0"}} {
+		conn, err := tls.Dial("tcp", "127.0.0.1:"+w.port(HTTPSPortAnnotation), &tls.Config{RootCAs: trust, ServerName: "shop.test", NextProtos: speaks})
+		if err != nil {
+			t.Errorf("a client that speaks %v: %v", speaks, err)
+			continue
+		}
+		defer conn.Close()
+		if got := exchange(conn, "shop.test", "/"); got != "200 default/web /" {
+			t.Errorf("over TLS, %v: %s", speaks, got)
+		}
 	}
 	if ports := w.get("shop").Status.LoadBalancer.Ingress[0].Ports; len(ports) != 2 {
 		t.Errorf("status has ports %+v", ports)
