@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -52,13 +53,13 @@ func expectation(selector labels.Selector, around surroundings, ready func(types
 	slices.SortFunc(matching, func(a, b *corev1.Pod) int { return cmp.Compare(a.Name, b.Name) })
 	for _, pod := range matching {
 		if resource.IsActive(pod) && !ready(pod.UID) && stuck(pod) == "" {
-			return pool.Expectation{Coming: true, Reason: fmt.Sprintf("pod %s is %s", pod.Name, stage(pod))}
+			return pool.Expectation{Coming: true, Reason: fmt.Sprintf("pod %s is %s", pod.Name, stage(pod)), Leaving: leaving(matching)}
 		}
 	}
 	idle := ""
 	for _, w := range around.workloads(selector) {
 		if why, coming := w.willCreate(around.pods); coming {
-			return pool.Expectation{Coming: true, Reason: why}
+			return pool.Expectation{Coming: true, Reason: why, Leaving: leaving(matching)}
 		} else if idle == "" {
 			idle = why
 		}
@@ -72,6 +73,16 @@ func expectation(selector labels.Selector, around surroundings, ready func(types
 	}
 	return pool.Expectation{Reason: cmp.Or(first(matching, whyArrived),
 		first(matching, whyStuck), idle, first(matching, whyOver), "no Pod matches the selector "+selector.String())}
+}
+
+// leaving is by when the Pods that are being deleted will have ended; zero if none is.
+func leaving(pods []*corev1.Pod) (by time.Time) {
+	for _, pod := range pods {
+		if at := pod.DeletionTimestamp; at != nil && !resource.IsFinished(pod) && at.After(by) {
+			by = at.Time
+		}
+	}
+	return by
 }
 
 func first(pods []*corev1.Pod, why func(*corev1.Pod) string) string {

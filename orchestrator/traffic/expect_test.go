@@ -9,8 +9,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
-
-	"skiff/proxy/pool"
 )
 
 var web = map[string]string{"app": "web"}
@@ -144,9 +142,26 @@ func TestExpectation(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			got := expectation(labels.SelectorFromSet(web), test.around, func(uid types.UID) bool { return string(uid) == test.ready })
-			if want := (pool.Expectation{Coming: test.coming, Reason: test.reason}); got != want {
-				t.Errorf("got %+v, want %+v", got, want)
+			if got.Coming != test.coming || got.Reason != test.reason {
+				t.Errorf("got %+v, want %t, %s", got, test.coming, test.reason)
 			}
 		})
+	}
+}
+
+// Whoever is on its way in place of a Pod that leaves may have to wait for that.
+func TestExpectationTellsWhoLeavesFirst(t *testing.T) {
+	t.Parallel()
+	by := metav1.NewTime(time.Unix(100, 0))
+	later := func(pod *corev1.Pod) { pod.DeletionTimestamp = &by }
+	pods := []*corev1.Pod{newPod("web-a", terminating), newPod("web-b", later), newPod("web-c", terminating)}
+	for name, around := range map[string]surroundings{
+		"one is to be made": {pods: pods, deployments: []*appsv1.Deployment{newDeployment(1)}},
+		"one is starting":   {pods: append(pods, newPod("web-d"))},
+	} {
+		got := expectation(labels.SelectorFromSet(web), around, func(types.UID) bool { return false })
+		if !got.Coming || !got.Leaving.Equal(by.Time) {
+			t.Errorf("%s: %+v, want one before it that is gone by %s", name, got, by)
+		}
 	}
 }

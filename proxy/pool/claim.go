@@ -95,16 +95,7 @@ func (p *Pool) Resume(ctx context.Context, id string) (*Claim, error) {
 // wait returns when the waiter has its claim, or the reason why it has none.
 func (p *Pool) wait(w *waiter, element *list.Element) error {
 	c, start := w.claim, time.Now()
-	timer := time.NewTimer(max(0, p.options.Hold-time.Since(c.since)))
-	defer timer.Stop()
-	var gaveUp error
-	select {
-	case <-w.settled:
-	case <-c.asked.Done():
-		gaveUp = context.Cause(c.asked)
-	case <-timer.C:
-		gaveUp = &UnavailableError{Coming: true}
-	}
+	gaveUp := p.await(w)
 	waited := time.Since(start)
 	if gaveUp == nil {
 		p.countHeld(c, waited)
@@ -126,10 +117,40 @@ func (p *Pool) wait(w *waiter, element *list.Element) error {
 	p.waiting.Remove(element)
 	p.nobody.held.record(waited)
 	if u, ok := gaveUp.(*UnavailableError); ok {
-		u.Reason = fmt.Sprintf("nothing became ready within %s (%s)", p.options.Hold, p.expected.Reason)
+		u.Reason = fmt.Sprintf("nothing became ready within %s (%s)", time.Since(c.since).Round(10*time.Millisecond), p.expected.Reason)
 	}
 	p.mu.Unlock()
 	return gaveUp
+}
+
+// await returns once the waiter is settled, or why that is not awaited any longer.
+func (p *Pool) await(w *waiter) error {
+	timer := time.NewTimer(p.patience(w.claim))
+	defer timer.Stop()
+	for {
+		select {
+		case <-w.settled:
+			return nil
+		case <-w.claim.asked.Done():
+			return context.Cause(w.claim.asked)
+		case <-timer.C:
+			more := p.patience(w.claim)
+			if more == 0 {
+				return &UnavailableError{Coming: true}
+			}
+			timer.Reset(more)
+		}
+	}
+}
+
+// patience is how long a claim waits yet, if nothing changes. While one is still to
+// go whose place the next one takes, as with a Deployment of strategy Recreate, the
+// next one cannot begin.
+func (p *Pool) patience(c *Claim) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	from := later(c.since, p.vacatedBy(time.Now()))
+	return max(0, time.Until(from.Add(p.options.Hold)))
 }
 
 func (p *Pool) countHeld(c *Claim, waited time.Duration) {
@@ -141,6 +162,26 @@ func (p *Pool) countHeld(c *Claim, waited time.Duration) {
 }
 
 // Below: mu is held.
+
+// expect notes what is expected from now on.
+func (p *Pool) expect(e Expectation) {
+	p.vacated, p.expected = p.vacatedBy(time.Now()), e
+}
+
+// vacatedBy is when, up to now, the last of those had gone that were to leave.
+func (p *Pool) vacatedBy(now time.Time) time.Time {
+	if leaving := p.expected.Leaving; leaving.Before(now) {
+		return later(p.vacated, leaving)
+	}
+	return now
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
 
 func (p *Pool) queue(w *waiter) (*list.Element, error) {
 	if err := p.hopeless(time.Now()); err != nil {

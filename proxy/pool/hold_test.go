@@ -73,6 +73,14 @@ func TestHoldEnds(t *testing.T) {
 		{"at once where none is coming", func(p *Pool, _ context.CancelFunc) { p.Expect(Expectation{Reason: "scaled to zero"}) },
 			0, "scaled to zero"},
 		{"at the limit", func(*Pool, context.CancelFunc) {}, 30 * time.Second, "within 30s (pod a is starting)"},
+		{"at the limit after the end of the one before", func(p *Pool, _ context.CancelFunc) {
+			p.Expect(Expectation{Coming: true, Leaving: time.Now().Add(time.Minute)})
+			time.Sleep(40 * time.Second)
+			p.Expect(coming)
+		}, 70 * time.Second, "within 1m10s (pod a is starting)"},
+		{"at the limit after one before that does not end in time", func(p *Pool, _ context.CancelFunc) {
+			p.Expect(Expectation{Coming: true, Reason: coming.Reason, Leaving: time.Now().Add(time.Minute)})
+		}, 90 * time.Second, "within 1m30s (pod a is starting)"},
 		{"when the client leaves", func(_ *Pool, leave context.CancelFunc) { leave() }, 0, "canceled"},
 		{"when the pool closes", func(p *Pool, _ context.CancelFunc) { p.Close() }, 0, "gone"},
 	}

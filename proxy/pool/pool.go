@@ -28,7 +28,7 @@ const (
 // that refused a connection takes them again.
 type Options struct {
 	Dial       func(ctx context.Context, network, address string) (net.Conn, error)
-	Hold       time.Duration // how long a claim waits for a back end; 0: 30 s
+	Hold       time.Duration // how long a claim waits for a back end, once those before it have gone; 0: 30 s
 	MaxWaiting int           // how many claims may wait at a time; 0: 10,000
 }
 
@@ -42,8 +42,9 @@ type Member struct {
 
 // Expectation says whether a back end is on its way, and which, or why none is.
 type Expectation struct {
-	Coming bool
-	Reason string
+	Coming  bool
+	Reason  string
+	Leaving time.Time // by when those that leave will have gone; zero: none does
 }
 
 // Pool is safe for concurrent use.
@@ -62,6 +63,7 @@ type Pool struct {
 	drained  recent
 	waiting  list.List // of *waiter, longest first
 	expected Expectation
+	vacated  time.Time     // when the last of those had gone that it told of
 	sticks   time.Duration // how long a client stays with its back end; 0: not at all
 	stays    map[netip.Addr]stay
 	closed   bool
@@ -121,7 +123,7 @@ func (p *Pool) Replace(members []Member, e Expectation) (removed []string) {
 	}
 	p.mu.Lock()
 	defer p.unlock()
-	p.expected = e
+	p.expect(e)
 	for id, b := range p.members {
 		if address, keep := wanted[id]; !keep || address != b.address {
 			p.takeOut(id)
@@ -142,7 +144,7 @@ func (p *Pool) Replace(members []Member, e Expectation) (removed []string) {
 func (p *Pool) Expect(e Expectation) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.expected = e
+	p.expect(e)
 	p.failHopeless()
 }
 
@@ -158,7 +160,7 @@ func (p *Pool) Ready() bool {
 func (p *Pool) Close() {
 	p.mu.Lock()
 	p.closed = true
-	p.expected = Expectation{Reason: "the Service is gone"}
+	p.expect(Expectation{Reason: "the Service is gone"})
 	for id := range p.members {
 		p.takeOut(id)
 	}
