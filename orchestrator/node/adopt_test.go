@@ -200,6 +200,26 @@ func TestShutdownAndStartAgain(t *testing.T) {
 	})
 }
 
+// The finalizer may be its controller's, which needs the API that goes down, too.
+func TestShutdownLeavesAHeldPod(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		w.create(newPodObject("a", "web:1", func(p *corev1.Pod) { p.Finalizers = []string{"example.com/hold"} }))
+		w.untilReady("a")
+		w.remove("a", -1)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if err := w.worker.Shutdown(ctx); err != nil {
+			t.Error(err)
+		}
+		if n := len(w.containers()); n != 0 {
+			t.Errorf("%d containers are left", n)
+		}
+		if w.pod("a") == nil {
+			t.Error("the object is gone")
+		}
+	})
+}
+
 func TestShutdownHonoursItsContext(t *testing.T) {
 	play(t, func(t *testing.T, w *world) {
 		w.engine.AddImage("deaf", func(container.Spec) fake.Behaviour { return fake.Behaviour{Deaf: true} })

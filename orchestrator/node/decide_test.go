@@ -269,6 +269,9 @@ func TestDecide(t *testing.T) {
 		"skiff goes down: stop":       {views: []view{serving, drained, set(func(s *state, _ *unit) { s.halting = true })}, begin: []job{{opStop, "web"}}},
 		"skiff goes down: how ended?": {views: []view{exited, drained, set(func(s *state, u *unit) { s.halting, u.suspect = true, true })}, begin: []job{{opInspect, "web"}}},
 		"skiff goes down: done":       {views: []view{exited, drained, set(func(s *state, _ *unit) { s.halting = true })}, quiet: true},
+		"skiff goes down: a finalizer holds the object": {
+			views: []view{exited, deleted, drained, cleared, set(func(s *state, _ *unit) { s.deleted, s.halting = true, true })}, quiet: true,
+		},
 		"skiff goes down: sandbox": {
 			views: []view{exited, sandboxed(container.Running), drained, set(func(s *state, _ *unit) { s.halting = true })}, begin: []job{{opStop, "POD"}},
 		},

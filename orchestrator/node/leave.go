@@ -194,6 +194,8 @@ func (p *plan) clear() {
 		p.over = true
 	case !s.deleted:
 		p.want(opDelete, "")
+	default: // only finalizers hold the object, perhaps for ever
+		p.quiet = s.halting
 	}
 }
 
