@@ -203,8 +203,7 @@ func TestShutdownAndStartAgain(t *testing.T) {
 // The finalizer may be its controller's, which needs the API that goes down, too.
 func TestShutdownLeavesAHeldPod(t *testing.T) {
 	play(t, func(t *testing.T, w *world) {
-		w.create(newPodObject("a", "web:1", func(p *corev1.Pod) { p.Finalizers = []string{"example.com/hold"} }))
-		w.untilReady("a")
+		w.steadily(func(p *corev1.Pod) { p.Finalizers = []string{"example.com/hold"} })
 		w.remove("a", -1)
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()

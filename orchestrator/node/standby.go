@@ -37,9 +37,10 @@ func (s *state) standsReady() bool {
 }
 
 // remnant is the ID of a sandbox that stands by a Pod which goes: it has nothing of
-// the Pod's, so that its end need not be waited for. Empty if there is none.
+// the Pod's, so that its end need not be waited for. Empty if there is none, or if
+// the Pod may be held for long.
 func (s *state) remnant() string {
-	if s.standsReady() {
+	if s.standsReady() && len(s.pod.Finalizers) == 0 {
 		return s.standby.cur.ID
 	}
 	return ""
