@@ -85,7 +85,7 @@ func (x *exchange) outgoing(ctx context.Context, b *pool.Backend) *http.Request 
 		var body *attemptBody
 		body, ctx = x.body.attempt(ctx)
 		out.Body, out.GetBody = body, body.again
-		if x.http2() {
+		if x.two {
 			out.GetBody = unheard
 		}
 		// The server fills this map in when the body ends.

@@ -120,6 +120,55 @@ func TestHTTP2RequestIsNotSentAgainAndAgain(t *testing.T) {
 	}
 }
 
+// A back end that is said to speak HTTP/2 and does not is found out before it gets a
+// request.
+func TestHTTP2IsOnlyAName(t *testing.T) {
+	t.Parallel()
+	for name, speaks := range map[string]func(*http.Protocols){
+		"HTTP/1.1": func(p *http.Protocols) { p.SetHTTP1(true) },
+		"HTTP/2.0": func(p *http.Protocols) { p.SetUnencryptedHTTP2(true) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var conns atomic.Int64
+			server := &http.Server{
+				Protocols: new(http.Protocols),
+				ConnState: func(_ net.Conn, s http.ConnState) {
+					if s == http.StateNew {
+						conns.Add(1)
+					}
+				},
+				Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					body, _ := io.ReadAll(r.Body)
+					fmt.Fprintf(w, "%s %s %s", r.Method, r.Proto, body)
+				}),
+			}
+			speaks(server.Protocols)
+			go server.Serve(listener)
+			t.Cleanup(func() { server.Close() })
+			f := newFront(t, HTTP, Options{})
+			f.pool.Add("a", listener.Addr().String())
+			address := f.listen(t, Listener{Name: "h2c", Mode: HTTP, Pool: f.pool, H2C: true})
+			client := newClient(t)
+			for n := range 3 {
+				res, err := client.Post("http://"+address, "text/plain", strings.NewReader("body"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, _ := io.ReadAll(res.Body)
+				res.Body.Close()
+				if want := "POST " + name + " body"; string(got) != want || conns.Load() != 2 {
+					t.Errorf("request %d: %d %s over the last of %d connections, want %s over the second", n, res.StatusCode, got, conns.Load(), want)
+				}
+			}
+		})
+	}
+}
+
 // Of all that comes over a strict connection, one thing is changed, however it is
 // cut into pieces.
 func TestStrictConn(t *testing.T) {

@@ -27,7 +27,8 @@ type exchange struct {
 	w       http.ResponseWriter
 	r       *http.Request
 	pool    *pool.Pool
-	h2c     bool   // the back ends speak HTTP/2
+	h2c     bool   // the back ends are said to speak HTTP/2
+	two     bool   // and the one that is asked does
 	proto   string // the scheme that the client used
 	dial    dialer
 	parting func() bool  // whether the connection is to end with the answer
@@ -123,13 +124,14 @@ func (x *exchange) forward(claim *pool.Claim, l *listener) error {
 		defer context.AfterFunc(ctx, x.leaveBody)()
 	}
 	up := upstreamOf(claim.Backend(), x.dial)
+	x.two = x.http2(ctx, up, claim.Backend().Address())
 
 	interim := newInterim(x)
 	traced := interim.trace(ctx)
-	if x.http2() && x.body == nil {
+	if x.two && x.body == nil {
 		traced = sentOnce(traced, cancel)
 	}
-	res, err := up.transport(x.http2()).RoundTrip(x.outgoing(traced, claim.Backend()))
+	res, err := up.transport(x.two).RoundTrip(x.outgoing(traced, claim.Backend()))
 	interim.end()
 	if err != nil {
 		var reach *reachError
@@ -148,13 +150,13 @@ func (x *exchange) forward(claim *pool.Claim, l *listener) error {
 	return withCause(ctx, x.answer(claim, res, k))
 }
 
-// http2 says whether the request goes on as HTTP/2: where the back ends are
+// http2 says whether the request goes on to a back end as HTTP/2: where that is
 // known to speak it, and for gRPC, which needs it.
-func (x *exchange) http2() bool {
+func (x *exchange) http2(ctx context.Context, up *upstream, address string) bool {
 	if upgradeOf(x.r.Header) != "" {
 		return false
 	}
-	return x.h2c || x.isCall()
+	return x.isCall() || x.h2c && up.speaksHTTP2(ctx, address)
 }
 
 // sentOnce keeps the HTTP/2 transport from sending a request without a body again:

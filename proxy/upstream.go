@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"skiff/proxy/pool"
@@ -35,6 +36,7 @@ type dialer func(ctx context.Context, network, address string) (net.Conn, error)
 type upstream struct {
 	dial     dialer
 	one, two *http.Transport
+	version  atomic.Int32 // of HTTP that the back end was found to speak; 0: it was not asked
 
 	mu       sync.Mutex
 	conns    map[*upstreamConn]struct{}
