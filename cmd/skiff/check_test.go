@@ -114,17 +114,18 @@ func TestCheckTellsAll(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	for name, text := range map[string]string{
-		"a.yaml": "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec:\n  prts: []\n",
+		"a.yaml": "apiVersion: v1\nkind: Service\nmetadata: {name: api}\nspec:\n  prts: []\n",
 		"b.yaml": "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec:\n  type: LoadBalancer\n  loadBalancerIP: 10.0.0.1\n  ports: [{port: 80}]\n",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	want := `DIR/a.yaml:5: refused: spec.prts: unknown field "prts" (did you mean "ports"?)
+	want := `DIR/a.yaml:4: refused: spec.ports: Required value
+DIR/a.yaml:5: refused: spec.prts: unknown field "prts" (did you mean "ports"?)
 DIR/b.yaml:5: cluster: spec.type: here it listens on the loopback address; a cluster gives it an address that others can reach
 DIR/b.yaml:6: warning: spec.loadBalancerIP: has no effect in skiff, load balancers listen on the loopback address
-1 refused, 1 warning, 1 different on a cluster
+2 refused, 1 warning, 1 different on a cluster
 `
 	if out, errOut, code := checked(t, dir); code != 1 || errOut != "" || strings.ReplaceAll(out, dir, "DIR") != want {
 		t.Errorf("code %d, want:\n%s\ngot:\n%s%s", code, want, out, errOut)

@@ -1,7 +1,6 @@
 package check
 
 import (
-	"errors"
 	"strings"
 	"testing"
 
@@ -63,7 +62,11 @@ func TestManifests(t *testing.T) {
 	}
 	tests := []struct{ name, text, want string }{
 		{"nothing", whole, ""},
-		{"a field of another kind's", spoil("  replicas: 3", "  replica: 3"), `6: refused: spec.replica: unknown field "replica" (did you mean "replicas"?)`},
+		{"an unknown field", spoil("  replicas: 3", "  replica: 3"), "5: cluster: spec.replicas: with one replica, a node that is drained or fails is an outage\n" +
+			`6: refused: spec.replica: unknown field "replica" (did you mean "replicas"?)`},
+		{"an unknown field and one that is refused", strings.Replace(spoil("  replicas: 3", "  replicas: 3\n  minReady: 1"), "    spec:", "    spec:\n      runtimeClassName: gv", 1),
+			`7: refused: spec.minReady: unknown field "minReady"
+14: refused: spec.template.spec.runtimeClassName: Forbidden: not supported by skiff yet`},
 		{"a value that is refused", spoil("replicas: 3", "replicas: -3"), "6: refused: spec.replicas: Invalid value: -3: must be greater than or equal to 0"},
 		{"a name that is refused", spoil("  name: web\nspec", "  name: Web_1\nspec"), "4: refused: metadata.name: Invalid value: \"Web_1\": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"},
 		{"a kind that is not served", "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: db}\n", `2: refused: kind: skiff does not serve kind "StatefulSet" of apps/v1`},
@@ -137,14 +140,13 @@ func TestManifests(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			docs, err := manifest.Parse("web.yaml", []byte(test.text))
-			var broken manifest.Errors
-			if err != nil && !errors.As(err, &broken) {
+			docs, broken, err := manifest.Read(t.Context(), manifest.Options{Files: []string{"-"}, Stdin: strings.NewReader(test.text)})
+			if err != nil {
 				t.Fatal(err)
 			}
 			var got []string
 			for _, f := range Manifests(docs, broken) {
-				got = append(got, strings.TrimPrefix(f.String(), "web.yaml:"))
+				got = append(got, strings.TrimPrefix(f.String(), "stdin:"))
 			}
 			if diff := cmp.Diff(test.want, strings.Join(got, "\n")); diff != "" {
 				t.Errorf("findings (-want +got):\n%s", diff)

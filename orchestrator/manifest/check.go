@@ -20,9 +20,17 @@ import (
 
 // checker compares a tree with a Go type of the API and collects every
 // difference that decoding would fail on, or, worse, pass over.
-type checker struct{ errs []*Error }
+type checker struct {
+	errs []*Error
+	lost bool // not all of them are about fields that the type does not have
+}
 
 func (c *checker) fail(at position, path, format string, args ...any) {
+	c.lost = true
+	c.note(at, path, format, args...)
+}
+
+func (c *checker) note(at position, path, format string, args ...any) {
 	if len(c.errs) < maxErrors {
 		c.errs = append(c.errs, fault(at, path, format, args...))
 	}
@@ -153,7 +161,7 @@ func (c *checker) checkStruct(t reflect.Type, v *tree, path string) {
 		field, known := fields[m.key]
 		if !known {
 			names := slices.Collect(maps.Keys(fields))
-			c.fail(m.at, join(path, m.key), "unknown field %q%s", m.key, didYouMean(m.key, names))
+			c.note(m.at, join(path, m.key), "unknown field %q%s", m.key, didYouMean(m.key, names))
 			continue
 		}
 		c.check(field, m.value, join(path, m.key))

@@ -87,7 +87,8 @@ func Load(ctx context.Context, opts Options) ([]*Document, error) {
 	return docs, nil
 }
 
-// Read is Load for those who look at the sound documents next to the others.
+// Read is Load for those who look at the sound documents next to the others. It
+// counts those as sound that have unknown fields, which are among the Errors.
 func Read(ctx context.Context, opts Options) ([]*Document, Errors, error) {
 	sources, err := expand(opts)
 	if err != nil {

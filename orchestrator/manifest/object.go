@@ -13,7 +13,8 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 )
 
-// objects checks one parsed document and takes lists apart.
+// objects checks one parsed document and takes lists apart. One in which nothing is
+// wrong but that there are unknown fields comes with the errors about those.
 func objects(file string, root *tree) ([]*Document, []*Error) {
 	if root.kind != mapping {
 		return nil, []*Error{fault(root.at, "", "expected an object with apiVersion, kind and metadata, got %s", root.kind)}
@@ -32,11 +33,11 @@ func objects(file string, root *tree) ([]*Document, []*Error) {
 		c.check(reflect.TypeFor[metav1.ObjectMeta](), metadata, "metadata")
 	}
 	c.checkName(root, gvk)
-	if len(c.errs) > 0 {
+	if c.lost {
 		return nil, c.errs
 	}
 	content, _ := root.value().(map[string]any)
-	return []*Document{{File: file, Object: &unstructured.Unstructured{Object: content}, root: root}}, nil
+	return []*Document{{File: file, Object: &unstructured.Unstructured{Object: content}, root: root}}, c.errs
 }
 
 // flatten gives the objects of a v1 List or of a typed one. The items of typed
