@@ -14,7 +14,7 @@ const askTimeout = time.Second
 var (
 	// greeting is how a client begins that knows beforehand that the server speaks
 	// HTTP/2 (RFC 9113, section 3.3), and farewell is how it ends.
-	greeting   = append([]byte(http2.ClientPreface), 0, 0, 0, byte(http2.FrameSettings), 0, 0, 0, 0, 0)
+	greeting = append([]byte(http2.ClientPreface), 0, 0, 0, byte(http2.FrameSettings), 0, 0, 0, 0, 0)
 	farewell = []byte{0, 0, 8, byte(http2.FrameGoAway), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 )
 
