@@ -32,27 +32,13 @@ type http2Backend struct {
 
 func newHTTP2Backend(t *testing.T, answer func(framer *http2.Framer, stream uint32)) *http2Backend {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { listener.Close() })
-	b := &http2Backend{address: listener.Addr().String(), answer: answer}
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go b.serve(conn)
-		}
-	}()
+	b := &http2Backend{answer: answer}
+	b.address = listenRaw(t, b.serve).Addr().String()
 	return b
 }
 
 // serve returns when the other side has ended the connection.
 func (b *http2Backend) serve(conn net.Conn) {
-	defer conn.Close()
 	io.CopyN(io.Discard, conn, int64(len(http2.ClientPreface)))
 	framer := http2.NewFramer(conn, conn)
 	framer.WriteSettings()
@@ -167,6 +153,88 @@ func TestHTTP2IsOnlyAName(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What else than HTTP/2 a back end says to the question is HTTP/1, many who need to
+// know ask once, and silence is no answer: the next one asks again.
+func TestHTTP2IsAskedFor(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		says     func(n int64, conn net.Conn)
+		requests int
+		code     int
+	}{
+		"a status":         {func(_ int64, conn net.Conn) { io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\n\r\n") }, 100, 200},
+		"no status at all": {func(_ int64, conn net.Conn) { io.WriteString(conn, "<!DOCTYPE HTML>") }, 1, 200},
+		"nothing at first": {func(n int64, conn net.Conn) {
+			if n == 1 {
+				io.Copy(io.Discard, conn)
+			}
+			io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\n\r\n")
+		}, 1, 502},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var asked atomic.Int64
+			listener := listenRaw(t, func(conn net.Conn) {
+				in := bufio.NewReader(conn)
+				for {
+					if begin, err := in.Peek(3); err != nil || string(begin) == "PRI" {
+						test.says(asked.Add(1), conn)
+						return
+					}
+					if _, err := http.ReadRequest(in); err != nil {
+						return
+					}
+					io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+				}
+			})
+			f := newFront(t, HTTP, Options{})
+			f.pool.Add("a", listener.Addr().String())
+			address := f.listen(t, Listener{Name: "h2c", Mode: HTTP, Pool: f.pool, H2C: true})
+			client := newClient(t)
+			var all sync.WaitGroup
+			for range test.requests {
+				all.Go(func() {
+					if code, body := get(t, client, "http://"+address); code != test.code {
+						t.Errorf("%d %s", code, body)
+					}
+				})
+			}
+			all.Wait()
+			if n := asked.Load(); test.code == 200 && n != 1 {
+				t.Errorf("asked %d times", n)
+			}
+			for range 2 {
+				if code, body := get(t, client, "http://"+address); code != 200 || body != "ok" {
+					t.Errorf("then: %d %s", code, body)
+				}
+			}
+		})
+	}
+}
+
+// listenRaw has each connection served, which is then closed.
+func listenRaw(t *testing.T, serve func(net.Conn)) net.Listener {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				serve(conn)
+			}()
+		}
+	}()
+	return listener
 }
 
 // Of all that comes over a strict connection, one thing is changed, however it is

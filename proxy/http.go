@@ -124,15 +124,7 @@ func (x *exchange) forward(claim *pool.Claim, l *listener) error {
 		defer context.AfterFunc(ctx, x.leaveBody)()
 	}
 	up := upstreamOf(claim.Backend(), x.dial)
-	x.two = x.http2(ctx, up, claim.Backend().Address())
-
-	interim := newInterim(x)
-	traced := interim.trace(ctx)
-	if x.two && x.body == nil {
-		traced = sentOnce(traced, cancel)
-	}
-	res, err := up.transport(x.two).RoundTrip(x.outgoing(traced, claim.Backend()))
-	interim.end()
+	res, err := x.roundTrip(ctx, cancel, up, claim.Backend())
 	if err != nil {
 		var reach *reachError
 		if errors.As(err, &reach) && ctx.Err() == nil {
@@ -150,13 +142,30 @@ func (x *exchange) forward(claim *pool.Claim, l *listener) error {
 	return withCause(ctx, x.answer(claim, res, k))
 }
 
+// roundTrip sends the request and returns what the back end says to it.
+func (x *exchange) roundTrip(ctx context.Context, cancel context.CancelCauseFunc, up *upstream, to *pool.Backend) (res *http.Response, err error) {
+	if x.two, err = x.http2(ctx, up, to.Address()); err != nil {
+		return nil, err
+	}
+	interim := newInterim(x)
+	defer interim.end()
+	ctx = interim.trace(ctx)
+	if x.two && x.body == nil {
+		ctx = sentOnce(ctx, cancel)
+	}
+	return up.transport(x.two).RoundTrip(x.outgoing(ctx, to))
+}
+
 // http2 says whether the request goes on to a back end as HTTP/2: where that is
 // known to speak it, and for gRPC, which needs it.
-func (x *exchange) http2(ctx context.Context, up *upstream, address string) bool {
-	if upgradeOf(x.r.Header) != "" {
-		return false
+func (x *exchange) http2(ctx context.Context, up *upstream, address string) (bool, error) {
+	switch {
+	case upgradeOf(x.r.Header) != "":
+		return false, nil
+	case x.isCall() || !x.h2c:
+		return x.isCall(), nil
 	}
-	return x.isCall() || x.h2c && up.speaksHTTP2(ctx, address)
+	return up.speaksHTTP2(ctx, address)
 }
 
 // sentOnce keeps the HTTP/2 transport from sending a request without a body again:

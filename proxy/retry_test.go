@@ -200,23 +200,13 @@ func TestImpossibleAnswer(t *testing.T) {
 		"220 mail.example\r\n":                          "malformed first line",
 	} {
 		f := newFront(t, HTTP, Options{})
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer listener.Close()
-		go func() {
-			for {
-				conn, err := listener.Accept()
-				if err != nil {
-					return
-				}
-				defer conn.Close()
-				if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
-					io.WriteString(conn, says)
-				}
+		listener := listenRaw(t, func(conn net.Conn) {
+			in := bufio.NewReader(conn)
+			if _, err := http.ReadRequest(in); err == nil {
+				io.WriteString(conn, says)
+				in.Peek(1) // until the other side has had enough
 			}
-		}()
+		})
 		f.pool.Add("odd", listener.Addr().String())
 		if code, body := get(t, newClient(t), f.url("/")); code != http.StatusBadGateway || !strings.Contains(body, complaint) {
 			t.Errorf("%q: got %d %s", says, code, body)

@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"skiff/proxy/pool"
@@ -36,13 +35,13 @@ type dialer func(ctx context.Context, network, address string) (net.Conn, error)
 type upstream struct {
 	dial     dialer
 	one, two *http.Transport
-	version  atomic.Int32 // of HTTP that the back end was found to speak; 0: it was not asked
 
 	mu       sync.Mutex
 	conns    map[*upstreamConn]struct{}
 	idle     []*backConn // the one that rested last comes last
 	leaving  bool        // nothing comes to rest any more
 	closed   bool
+	asked    *question // nil: it is to be asked what it speaks
 	sweeper  *time.Timer
 	sweeping bool // it is set
 }

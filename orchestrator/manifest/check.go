@@ -21,12 +21,12 @@ import (
 // checker compares a tree with a Go type of the API and collects every
 // difference that decoding would fail on, or, worse, pass over.
 type checker struct {
-	errs []*Error
-	lost bool // not all of them are about fields that the type does not have
+	errs    []*Error
+	unsound bool // there is more among them than unknown fields
 }
 
 func (c *checker) fail(at position, path, format string, args ...any) {
-	c.lost = true
+	c.unsound = true
 	c.note(at, path, format, args...)
 }
 

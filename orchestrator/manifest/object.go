@@ -33,7 +33,7 @@ func objects(file string, root *tree) ([]*Document, []*Error) {
 		c.check(reflect.TypeFor[metav1.ObjectMeta](), metadata, "metadata")
 	}
 	c.checkName(root, gvk)
-	if c.lost {
+	if c.unsound {
 		return nil, c.errs
 	}
 	content, _ := root.value().(map[string]any)

@@ -95,7 +95,7 @@ func (w *Worker) forget(ctx context.Context, p *pod) {
 	if p.s.swept {
 		w.lookForOrphans(ctx)
 	}
-	if id := p.s.remnant(); id != "" {
-		w.removeAtLeisure(ctx, id)
+	if p.s.remnant != "" {
+		w.removeAtLeisure(ctx, p.s.remnant)
 	}
 }

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -43,9 +43,11 @@ func (w *Worker) removeOrphans(ctx context.Context, list []container.Status) {
 }
 
 func (w *Worker) removeOrphan(ctx context.Context, id string) {
-	w.tasks.Go(func() {
-		_ = w.insist(ctx, "a container without a Pod is not removed", func() error { return w.Engine.Remove(ctx, id) }, "container", id)
-	})
+	w.tasks.Go(func() { w.insistOnRemoval(ctx, id) })
+}
+
+func (w *Worker) insistOnRemoval(ctx context.Context, id string) {
+	_ = w.insist(ctx, "a container without a Pod is not removed", func() error { return w.Engine.Remove(ctx, id) }, "container", id)
 }
 
 // remnantsPatience is how long a sandbox without a Pod may stay, waiting for a lull.
@@ -66,11 +68,18 @@ func (w *Worker) removeAtLeisure(ctx context.Context, id string) {
 	})
 }
 
+// orphansPatience bounds how long skiff goes down for their sake. What it leaves, the
+// next Run removes.
+const orphansPatience = 10 * time.Second
+
 // clearOrphans removes now what else would be removed in its time.
-func (w *Worker) clearOrphans(ctx context.Context) error {
+func (w *Worker) clearOrphans(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, orphansPatience)
+	defer cancel()
 	list, err := w.Engine.List(ctx)
 	if err != nil {
-		return err
+		w.Log.Warn("containers without a Pod are not looked for", "error", err)
+		return
 	}
 	exists := map[string]bool{}
 	for _, obj := range w.informer.GetIndexer().List() {
@@ -78,13 +87,13 @@ func (w *Worker) clearOrphans(ctx context.Context) error {
 			exists[string(pod.UID)] = true
 		}
 	}
-	group, ctx := errgroup.WithContext(ctx)
+	var removals sync.WaitGroup
 	for _, st := range list {
 		if !exists[st.Pod.UID] {
-			group.Go(func() error { return w.Engine.Remove(ctx, st.ID) })
+			removals.Go(func() { w.insistOnRemoval(ctx, st.ID) })
 		}
 	}
-	return group.Wait()
+	removals.Wait()
 }
 
 // lookForOrphans has the loop remove what the engine has of no Pod.

@@ -36,10 +36,10 @@ func (s *state) standsReady() bool {
 	return u != nil && u.running() && !u.suspect && u.cur.Detached && !u.cur.Paused
 }
 
-// remnant is the ID of a sandbox that stands by a Pod which goes: it has nothing of
-// the Pod's, so that its end need not be waited for. Empty if there is none, or if
+// dispensable is the ID of a sandbox that stands by a Pod which goes: it has nothing
+// of the Pod's, so that its end need not be waited for. Empty if there is none, or if
 // the Pod may be held for long.
-func (s *state) remnant() string {
+func (s *state) dispensable() string {
 	if s.standsReady() && len(s.pod.Finalizers) == 0 {
 		return s.standby.cur.ID
 	}

@@ -33,7 +33,8 @@ type state struct {
 	drained    bool       // Traffic.Drain has returned: no request reaches it again
 	stray      bool       // a creation was cut short: the engine may have what we do not know
 	swept      bool       // it was asked for what we do not know
-	removed    bool       // no container is left
+	removed    bool       // no container is left, but for remnant
+	remnant    string     // the ID of a sandbox that is to be removed later
 	unmounted  bool       // no volume is left
 	released   bool       // the address may be another's
 	deleted    bool       // the API was told that the Pod is gone

@@ -129,7 +129,7 @@ func (p *pod) sweep() task {
 // remove takes away the containers of a Pod that is going, but for one that nobody
 // waits for.
 func (p *pod) remove() task {
-	rest := p.s.remnant()
+	rest := p.s.dispensable()
 	ids := slices.DeleteFunc(p.s.containers(), func(id string) bool { return id == rest })
 	return func(ctx context.Context) (func(), error) {
 		var group errgroup.Group
@@ -139,7 +139,7 @@ func (p *pod) remove() task {
 		if err := group.Wait(); err != nil {
 			return nil, err
 		}
-		return func() { p.s.removed = true }, nil
+		return func() { p.s.removed, p.s.remnant = true, rest }, nil
 	}
 }
 

@@ -214,8 +214,8 @@ func (w *Worker) loop(ctx context.Context, events <-chan container.Event) {
 
 // Shutdown ends all containers in good order: drained, preStop, SIGTERM, and
 // SIGKILL after the grace period. The Pods stay in the API, and the next Run
-// starts them again; containers without a Pod are removed. It returns when that is done, or with an error when ctx
-// ends before. No Pod is started afterwards.
+// starts them again; containers without a Pod are removed. It returns when that is
+// done, or with an error when ctx ends before. No Pod is started afterwards.
 func (w *Worker) Shutdown(ctx context.Context) error {
 	answer := make(chan []*pod, 1)
 	select {
@@ -233,8 +233,8 @@ func (w *Worker) Shutdown(ctx context.Context) error {
 			return fmt.Errorf("stop Pod %s/%s: %w", p.namespace, p.name, ctx.Err())
 		}
 	}
-	if err := w.clearOrphans(ctx); err != nil && !unavailable(err) { // else the next Run does it
-		return fmt.Errorf("remove containers without a Pod: %w", err)
+	if !w.outage.Load() {
+		w.clearOrphans(ctx)
 	}
 	return nil
 }

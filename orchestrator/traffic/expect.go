@@ -53,7 +53,7 @@ func expectation(selector labels.Selector, around surroundings, ready func(types
 	slices.SortFunc(matching, func(a, b *corev1.Pod) int { return cmp.Compare(a.Name, b.Name) })
 	for _, pod := range matching {
 		if resource.IsActive(pod) && !ready(pod.UID) && stuck(pod) == "" {
-			return pool.Expectation{Coming: true, Reason: fmt.Sprintf("pod %s is %s", pod.Name, stage(pod)), Leaving: leaving(matching)}
+			return pool.Expectation{Coming: true, Reason: fmt.Sprintf("pod %s is %s", pod.Name, stage(pod))}
 		}
 	}
 	idle := ""

@@ -149,19 +149,24 @@ func TestExpectation(t *testing.T) {
 	}
 }
 
-// Whoever is on its way in place of a Pod that leaves may have to wait for that.
+// A Pod that is still to be made may have to wait for those that leave; one that is
+// there need not.
 func TestExpectationTellsWhoLeavesFirst(t *testing.T) {
 	t.Parallel()
 	by := metav1.NewTime(time.Unix(100, 0))
-	later := func(pod *corev1.Pod) { pod.DeletionTimestamp = &by }
-	pods := []*corev1.Pod{newPod("web-a", terminating), newPod("web-b", later), newPod("web-c", terminating)}
-	for name, around := range map[string]surroundings{
-		"one is to be made": {pods: pods, deployments: []*appsv1.Deployment{newDeployment(1)}},
-		"one is starting":   {pods: append(pods, newPod("web-d"))},
+	late := func(pod *corev1.Pod) { pod.DeletionTimestamp = &by }
+	pods := []*corev1.Pod{newPod("web-a", terminating), newPod("web-b", late), newPod("web-c", terminating)}
+	deployments := []*appsv1.Deployment{newDeployment(1)}
+	for name, test := range map[string]struct {
+		around surroundings
+		want   time.Time
+	}{
+		"one is to be made": {surroundings{pods: pods, deployments: deployments}, by.Time},
+		"one is starting":   {surroundings{pods: append(pods, newPod("web-d")), deployments: deployments}, time.Time{}},
 	} {
-		got := expectation(labels.SelectorFromSet(web), around, func(types.UID) bool { return false })
-		if !got.Coming || !got.Leaving.Equal(by.Time) {
-			t.Errorf("%s: %+v, want one before it that is gone by %s", name, got, by)
+		got := expectation(labels.SelectorFromSet(web), test.around, func(types.UID) bool { return false })
+		if !got.Coming || !got.Leaving.Equal(test.want) {
+			t.Errorf("%s: %+v, want one before it that is gone by %s", name, got, test.want)
 		}
 	}
 }

@@ -81,6 +81,9 @@ func TestHoldEnds(t *testing.T) {
 		{"at the limit after one before that does not end in time", func(p *Pool, _ context.CancelFunc) {
 			p.Expect(Expectation{Coming: true, Reason: coming.Reason, Leaving: time.Now().Add(time.Minute)})
 		}, 90 * time.Second, "within 1m30s (pod a is starting)"},
+		{"in the end, whatever takes its time", func(p *Pool, _ context.CancelFunc) {
+			p.Expect(Expectation{Coming: true, Reason: coming.Reason, Leaving: time.Now().Add(time.Hour)})
+		}, longestHold, "within 5m0s (pod a is starting)"},
 		{"when the client leaves", func(_ *Pool, leave context.CancelFunc) { leave() }, 0, "canceled"},
 		{"when the pool closes", func(p *Pool, _ context.CancelFunc) { p.Close() }, 0, "gone"},
 	}

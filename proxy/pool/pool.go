@@ -44,7 +44,7 @@ type Member struct {
 type Expectation struct {
 	Coming  bool
 	Reason  string
-	Leaving time.Time // by when those that leave will have gone; zero: none does
+	Leaving time.Time // by when those will have gone that must before it can begin; zero: none must
 }
 
 // Pool is safe for concurrent use.
@@ -233,21 +233,6 @@ func (p *Pool) pick(avoid *Backend) *Backend {
 		return b
 	}
 	return a
-}
-
-// hopeless is nil while it is worth waiting for a back end.
-func (p *Pool) hopeless(now time.Time) *UnavailableError {
-	if p.closed || !p.expected.Coming {
-		err := &UnavailableError{Reason: p.expected.Reason}
-		for _, b := range p.members {
-			if b.ejected && now.Sub(b.refusedSince) < refusedPatience {
-				return nil
-			}
-			err.Reason = "back end " + b.address + " refuses connections"
-		}
-		return err
-	}
-	return nil
 }
 
 // UnavailableError says why there is no back end to claim.
