@@ -214,29 +214,6 @@ func TestHTTP2IsAskedFor(t *testing.T) {
 	}
 }
 
-// listenRaw has each connection served, which is then closed.
-func listenRaw(t *testing.T, serve func(net.Conn)) net.Listener {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				serve(conn)
-			}()
-		}
-	}()
-	return listener
-}
-
 // Of all that comes over a strict connection, one thing is changed, however it is
 // cut into pieces.
 func TestStrictConn(t *testing.T) {

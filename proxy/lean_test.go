@@ -13,8 +13,8 @@ import (
 	"skiff/proxy/pool"
 )
 
-// newRawBackend answers each connection as the test says.
-func newRawBackend(t *testing.T, f *front, serve func(conn net.Conn, in *bufio.Reader)) {
+// listenRaw has each connection served, which is then closed.
+func listenRaw(t *testing.T, serve func(net.Conn)) net.Listener {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -29,10 +29,17 @@ func newRawBackend(t *testing.T, f *front, serve func(conn net.Conn, in *bufio.R
 			}
 			go func() {
 				defer conn.Close()
-				serve(conn, bufio.NewReader(conn))
+				serve(conn)
 			}()
 		}
 	}()
+	return listener
+}
+
+// newRawBackend answers each connection as the test says.
+func newRawBackend(t *testing.T, f *front, serve func(conn net.Conn, in *bufio.Reader)) {
+	t.Helper()
+	listener := listenRaw(t, func(conn net.Conn) { serve(conn, bufio.NewReader(conn)) })
 	f.pool.Add("raw", listener.Addr().String())
 }
 
